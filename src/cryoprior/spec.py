@@ -1,0 +1,90 @@
+"""Components as one text, ``name:field=value,...``: the same on the command line, in Python and in file headers."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union
+
+from cryoprior.errors import InputError
+
+Component = TypeVar("Component")
+
+
+def parse_spec(text: str, registry: Mapping[str, type[Component]], kind: str, **fixed: Any) -> Component:
+    """Return the component that ``name:field=value,...`` names.
+
+    Parameters
+    ----------
+    text: the component, for example ``pixel:block=16,masks=192``.
+    registry: dataclasses by name.
+    kind: what the registry holds (``operator``, ``solver``), for messages.
+    fixed: fields that the text does not give, for example ``box``; the text may not contradict them.
+
+    Raises
+    ------
+    InputError: unknown name or field, a value of the wrong type, or one that the component refuses.
+    """
+    name, _, rest = text.strip().partition(":")
+    if name not in registry:
+        raise InputError(f"{text!r}: no {kind} is called {name!r}; choose one of {', '.join(sorted(registry))}")
+    cls = registry[name]
+    hints = typing.get_type_hints(cls)
+    allowed = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    values: dict[str, Any] = {key: value for key, value in fixed.items() if key in allowed}
+    for part in filter(None, (p.strip() for p in rest.split(","))):
+        key, sign, value = part.partition("=")
+        if not sign or key not in allowed:
+            raise InputError(
+                f"{text!r}: {kind} {name!r} has no field {key!r}; its fields are {', '.join(sorted(allowed)) or 'none'}"
+            )
+        values[key] = _convert(text, key, value, hints[key])
+    try:
+        return cls(**values)
+    except TypeError as error:
+        missing = [f.name for f in dataclasses.fields(cls) if _is_required(f) and f.name not in values]  # type: ignore[arg-type]
+        if not missing:
+            raise
+        raise InputError(f"{text!r}: {kind} {name!r} needs {', '.join(missing)}") from error
+
+
+def format_spec(component: Any, registry: Mapping[str, type[Any]], *, leave_out: tuple[str, ...] = ()) -> str:
+    """Return the text that :func:`parse_spec` reads back as this component, all fields but ``leave_out`` given."""
+    name = next(key for key, cls in registry.items() if cls is type(component))
+    fields = [f.name for f in dataclasses.fields(component) if f.init and f.name not in leave_out]
+    parts = [f"{key}={_text(getattr(component, key))}" for key in fields if getattr(component, key) is not None]
+    return f"{name}:{','.join(parts)}" if parts else name
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _convert(text: str, key: str, value: str, hint: Any) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (Union, UnionType):
+        if value.lower() == "none" and type(None) in typing.get_args(hint):
+            return None
+        hint = next(a for a in typing.get_args(hint) if a is not type(None))
+        origin = typing.get_origin(hint)
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise InputError(f"{text!r}: {key}={value!r}; expected one of {', '.join(map(str, choices))}")
+        return value
+    if hint is bool:
+        if value.lower() not in ("true", "false"):
+            raise InputError(f"{text!r}: {key}={value!r}; expected true or false")
+        return value.lower() == "true"
+    try:
+        return hint(value)
+    except ValueError:
+        raise InputError(f"{text!r}: {key}={value!r}; expected {hint.__name__}") from None
