@@ -1,0 +1,177 @@
+"""Outputs that are whole or absent, and a record beside each of how it was made."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cryoprior
+from cryoprior.errors import InputError
+
+RECORDED = ("torch", "numpy", "scipy", "diffusers", "zarr", "mrcfile", "starfile", "torch-fourier-slice", "torch-ctf")
+BLOCK = 1 << 20
+WHOLE_FILE_LIMIT = 64 * BLOCK
+SAMPLED_BLOCKS = 16
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
+    """Return the path of ``summary.json``, written into the folder."""
+    return _write(folder / "summary.json", to_json(summary))
+
+
+def write_provenance(folder: Path, command: str, options: Any, inputs: Iterable[Path], seed: int | None = None) -> Path:
+    """Return the path of ``provenance.json``: command, options, versions, digests of the inputs and the seed.
+
+    Parameters
+    ----------
+    folder: the output that is described.
+    command: the command's name, for example ``measure``.
+    options: the stage's options, a dataclass or a mapping.
+    inputs: files or folders that were read; files above 64 MiB are digested by size and 16 blocks of 1 MiB.
+    seed: the seed of its random streams, None where nothing is drawn.
+    """
+    record = {
+        "command": command,
+        "arguments": sys.argv[1:],
+        "options": options,
+        "seed": seed,
+        "inputs": [_describe_input(Path(path)) for path in inputs],
+        "versions": {"cryoprior": cryoprior.__version__, "python": platform.python_version(), **_versions()},
+        "machine": {"system": platform.platform(), "processors": os.cpu_count()},
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return _write(folder / "provenance.json", to_json(record))
+
+
+@contextmanager
+def claim_output(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty sibling folder ``.<name>.partial`` that becomes ``path`` on success and vanishes on failure.
+
+    Raises
+    ------
+    InputError: the path is a file or a folder in use and ``overwrite`` is not set, or another run is writing it.
+    """
+    path = Path(os.path.abspath(path))
+    if _in_use(path) and not overwrite:
+        raise InputError(f"{path}: the output is in use; pass another -o, or --overwrite")
+    partial = path.with_name(f".{path.name}.partial")
+    lock = _fresh_folder(path, partial)
+    try:
+        yield partial
+        _replace(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+
+
+def to_json(value: Any) -> str:
+    """Return the value as JSON text; arrays, paths and dataclasses are converted, NaN and infinity become null."""
+    return json.dumps(_plain(value), indent=2, allow_nan=False)
+
+
+def file_digest(path: Path) -> str:
+    """Return ``sha256:...`` of the file; above 64 MiB ``sha256-sampled:...`` of its size and 16 blocks of it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= WHOLE_FILE_LIMIT:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        digest = hashlib.sha256(str(size).encode())
+        for block in range(SAMPLED_BLOCKS):
+            file.seek((size - BLOCK) * block // (SAMPLED_BLOCKS - 1))
+            digest.update(file.read(BLOCK))
+    return f"sha256-sampled:{digest.hexdigest()}"
+
+
+def _in_use(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
+def _fresh_folder(path: Path, partial: Path) -> int:
+    partial.mkdir(parents=True, exist_ok=True)
+    lock = os.open(partial, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise InputError(f"{path}: another run is writing it; wait for that run, or pass another -o") from None
+    except OSError:  # a file system without locks: a stale folder and a busy one look alike, so take it
+        pass
+    for entry in partial.iterdir():
+        _remove(entry)
+    return lock
+
+
+def _replace(partial: Path, path: Path) -> None:
+    if not path.exists():
+        partial.rename(path)
+        return
+    old = path.with_name(f".{path.name}.old")
+    _remove(old)
+    path.rename(old)
+    partial.rename(path)
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> Path:
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(text + "\n")
+    temporary.replace(path)
+    return path
+
+
+def _describe_input(path: Path) -> dict[str, Any]:
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        return {"path": str(path), "bytes": path.stat().st_size, "digest": file_digest(path)}
+    listing = "\n".join(f"{p.relative_to(path)} {p.stat().st_size}" for p in files)
+    small = "".join(file_digest(p) for p in files if p.suffix in (".json", ".star"))
+    digest = hashlib.sha256(f"{listing}\n{small}".encode()).hexdigest()
+    return {"path": str(path), "bytes": sum(p.stat().st_size for p in files), "digest": f"sha256-listing:{digest}"}
+
+
+def _versions() -> dict[str, str | None]:
+    return {name: installed_version(name) for name in RECORDED}
+
+
+def installed_version(distribution: str) -> str | None:
+    """Return the version of an installed distribution, None where it is not installed; nothing is imported."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # arrays, tensors and their scalars
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
