@@ -6,8 +6,16 @@ from importlib import import_module
 from types import ModuleType
 
 COMMANDS: dict[str, str] = {
-    "list": "List the operators, solvers, metrics, file formats and presets.",
+    "simulate": "Simulate particles from atomic models or maps: pose, shift, CTF, coloured noise, several states.",
+    "measure": "Measure a particle stack with an operator: a few numbers for each image.",
+    "train": "Train a prior on particles.",
+    "reconstruct": "Reconstruct the images from their measurements.",
+    "evaluate": "Compare reconstructed images with the originals, beside their floors, in one report.",
+    "demo": "Run the whole path on a small simulated stack with the embedded prior.",
+    "describe": "Show what measurements or an operator hold: compression, rank, conditioning.",
+    "validate": "Check particles, measurements, a prior or a reconstruction, and say what is wrong.",
     "doctor": "Show what is installed, what is missing and how to get it.",
+    "list": "List the operators, solvers, metrics, file formats and presets.",
 }
 
 

@@ -1,13 +1,15 @@
 """How a stage declares its options: one frozen dataclass whose fields carry help, unit and range.
 
-The command line, the README of a run and ``--help`` are made from these fields, so an option is written once.
+The command line and its help are made from these fields, so an option is written once.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Iterable
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union
 
 from cryoprior.errors import InputError
 
@@ -33,7 +35,7 @@ def option(
     """Return a dataclass field that is a named option.
 
     ``flags`` defaults to ``--field-name``; ``-o`` and its like are named there. ``repeat`` collects a tuple of values.
-    ``minimum``, ``maximum`` and ``choices`` are checked by :func:`check_options`.
+    ``minimum``, ``maximum`` and ``choices`` are checked by :func:`check_options`; a ``Literal`` type names choices too.
     """
     metadata = {
         "help": help,
@@ -48,11 +50,13 @@ def option(
 
 def check_options(options: Any) -> None:
     """Raise InputError for the first field out of its range or not among its choices; call it in ``__post_init__``."""
+    hints = typing.get_type_hints(type(options))
     for field in dataclasses.fields(options):
-        value, meta = getattr(options, field.name), field.metadata
+        value = getattr(options, field.name)
+        choices = choices_of(field, hints[field.name])
         for item in value if isinstance(value, tuple) else (value,):
             if item is not None:
-                _check(flag_of(field), item, meta)
+                _check(flag_of(field), item, choices, field.metadata)
 
 
 def flag_of(field: dataclasses.Field[Any]) -> str:
@@ -62,11 +66,26 @@ def flag_of(field: dataclasses.Field[Any]) -> str:
     return max(field.metadata.get("flags") or (), key=len, default="") or f"--{field.name.replace('_', '-')}"
 
 
-def _check(name: str, value: Any, meta: Any) -> None:
-    choices, low, high = meta.get("choices"), meta.get("minimum"), meta.get("maximum")
+def value_type(hint: Any) -> Any:
+    """Return the type of one value: ``Optional``, ``tuple[...]`` and ``list[...]`` are taken off."""
+    origin = typing.get_origin(hint)
+    if origin in (Union, UnionType):
+        return value_type(next(a for a in typing.get_args(hint) if a is not type(None)))
+    return value_type(typing.get_args(hint)[0]) if origin in (tuple, list) else hint
+
+
+def choices_of(field: dataclasses.Field[Any], hint: Any) -> tuple[str, ...]:
+    """Return the field's allowed values, from its metadata or its ``Literal`` type; empty where any will do."""
+    inner = value_type(hint)
+    named = typing.get_args(inner) if typing.get_origin(inner) is Literal else ()
+    return tuple(field.metadata.get("choices") or named)
+
+
+def _check(name: str, value: Any, choices: tuple[str, ...], meta: Any) -> None:
+    low, high = meta.get("minimum"), meta.get("maximum")
     if choices and value not in choices:
-        raise InputError(f"{name} {value!r}: expected one of {', '.join(choices)}")
-    if low is not None and value < low:
+        raise InputError(f"{name} {value!r}: expected one of {', '.join(map(str, choices))}")
+    if low is not None and not value >= low:
         raise InputError(f"{name} {value}: expected at least {low}")
-    if high is not None and value > high:
+    if high is not None and not value <= high:
         raise InputError(f"{name} {value}: expected at most {high}")
