@@ -9,7 +9,6 @@ import logging
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -53,7 +52,7 @@ def _not_invoked() -> None:
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(cryoprior.__version__)
-        raise typer.Exit()
+        raise typer.Exit
 
 
 def _global_options(
@@ -142,8 +141,10 @@ def _print_table(summary: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", overflow="fold")
+    table.add_column(overflow="fold")
     for key, value in _flatten(summary):
-        table.add_row(Text(key, style="bold"), Text(value))
+        table.add_row(Text(key), Text(value))
     Console().print(table)
 
 
@@ -162,7 +163,7 @@ def _text(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, (list, tuple)):
         return ", ".join(_text(item) for item in value)
-    return str(value) if isinstance(value, (str, int, Path)) or value is None else str(value)
+    return str(value)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def claim_output(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     ------
     InputError: the path is a file or a folder in use and ``overwrite`` is not set, or another run is writing it.
     """
-    path = Path(os.path.abspath(path))
+    path = path.resolve()
     if _in_use(path) and not overwrite:
         raise InputError(f"{path}: the output is in use; pass another -o, or --overwrite")
     partial = path.with_name(f".{path.name}.partial")
@@ -95,6 +95,14 @@ def file_digest(path: Path) -> str:
             file.seek((size - BLOCK) * block // (SAMPLED_BLOCKS - 1))
             digest.update(file.read(BLOCK))
     return f"sha256-sampled:{digest.hexdigest()}"
+
+
+def installed_version(distribution: str) -> str | None:
+    """Return the version of an installed distribution, None where it is not installed; nothing is imported."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def _in_use(path: Path) -> bool:
@@ -142,9 +150,9 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _describe_input(path: Path) -> dict[str, Any]:
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     if not path.is_dir():
         return {"path": str(path), "bytes": path.stat().st_size, "digest": file_digest(path)}
+    files = sorted(p for p in path.rglob("*") if p.is_file())
     listing = "\n".join(f"{p.relative_to(path)} {p.stat().st_size}" for p in files)
     small = "".join(file_digest(p) for p in files if p.suffix in (".json", ".star"))
     digest = hashlib.sha256(f"{listing}\n{small}".encode()).hexdigest()
@@ -153,14 +161,6 @@ def _describe_input(path: Path) -> dict[str, Any]:
 
 def _versions() -> dict[str, str | None]:
     return {name: installed_version(name) for name in RECORDED}
-
-
-def installed_version(distribution: str) -> str | None:
-    """Return the version of an installed distribution, None where it is not installed; nothing is imported."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,14 @@ Item = TypeVar("Item")
 def track(items: Iterable[Item], description: str, total: float | None = None) -> Iterator[Item]:
     """Yield the items while a bar with counts and remaining time is shown on stderr."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

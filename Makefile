@@ -1,0 +1,38 @@
+# Every target does its own set-up: a virtual environment with the versions of constraints.txt, made once.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-external lint bench prior clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/cryoprior demo
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses auto --maxprocesses 4
+
+test-external: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet -m external
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	PATH="$(abspath $(BIN)):$$PATH" benchmarks/run.sh
+
+prior: $(STAMP)
+	PATH="$(abspath $(BIN)):$$PATH" recipes/embedded/run.sh
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist build

@@ -1,0 +1,76 @@
+"""``cryoprior doctor``: what is installed, what is missing and how to get it; missing optional parts are no failure."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cryoprior
+from cryoprior.provenance import installed_version
+
+DISTRIBUTIONS = ("torch", "diffusers", "accelerate", "numpy", "scipy", "scikit-image", "zarr", "mrcfile", "starfile")
+TEAMTOMO = ("torch-fourier-slice", "torch-ctf", "torch-fourier-shift", "torch-fourier-shell-correlation")
+EXTRAS = {"heterogeneity": "umap-learn", "cluster": "dask-jobqueue", "dev": "pytest"}
+PROGRAMS = {
+    "relion": ("relion_project", "Debian and Ubuntu: apt-get install relion"),
+    "cryodrgn": ("cryodrgn", "in an environment of its own: pip install 'cryodrgn>=4.3,<5', and put it on the PATH"),
+    "modelangelo": ("model_angelo", "install it from its source repository in an environment of its own"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """No options."""
+
+
+def run(options: Options) -> dict[str, Any]:
+    return {
+        "cryoprior": cryoprior.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {name: installed_version(name) or "not installed" for name in DISTRIBUTIONS + TEAMTOMO},
+        "extras": {name: _extra(name, marker) for name, marker in EXTRAS.items()},
+        "device": _device(),
+        "processors": os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "programs": {name: shutil.which(binary) or f"not found; {how}" for name, (binary, how) in PROGRAMS.items()},
+        "prior": _embedded_prior(),
+        "lpips_weights": _lpips_weights(),
+    }
+
+
+def _extra(name: str, marker: str) -> str:
+    found = installed_version(marker)
+    return f"{marker} {found}" if found else f"not installed; pip install 'cryoprior[{name}]'"
+
+
+def _device() -> dict[str, Any]:
+    import torch
+
+    accelerator = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "torch": "cuda" if accelerator else "mps" if torch.backends.mps.is_available() else "cpu",
+        "accelerator": accelerator or "none; everything runs on the processor",
+        "threads": torch.get_num_threads(),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set; 1 is often faster than 2 on two busy cores"),
+    }
+
+
+def _memory_gib() -> float:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+
+
+def _embedded_prior() -> str:
+    assets = Path(cryoprior.__file__).parent / "assets"
+    found = sorted(assets.glob("**/model.safetensors"))
+    return ", ".join(str(p.parent) for p in found) or "not in this installation; make prior trains it"
+
+
+def _lpips_weights() -> str:
+    from cryoprior.metrics.lpips_weights import HOW_TO_GET, weights_path
+
+    return str(weights_path()) if weights_path().is_file() else f"{weights_path()}: not found; {HOW_TO_GET}"

@@ -1,0 +1,44 @@
+"""What all tests share: shapes are checked at run time, nothing goes to the network, and where the real data lie."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jaxtyping import install_import_hook
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# every jaxtyping signature of the package is checked from here on; CRYOPRIOR_TYPECHECK=0 turns it off, to time a test
+if os.environ.get("CRYOPRIOR_TYPECHECK", "1") != "0":
+    install_import_hook("cryoprior", "beartype.beartype")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real particles and structures, or skip with the reason."""
+    folder = Path(os.environ.get("CRYOPRIOR_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} does not exist; set CRYOPRIOR_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    connect = socket.socket.connect
+
+    def local_only(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test opened a connection to {address}; tests are offline")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", local_only)
+    yield
