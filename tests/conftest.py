@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
 import pytest
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# every jaxtyping signature of the package is checked from here on; CRYOPRIOR_TYPECHECK=0 turns it off, to time a test
+# every signature of the package is checked from here on, an int being a float too; CRYOPRIOR_TYPECHECK=0 turns it off
 if os.environ.get("CRYOPRIOR_TYPECHECK", "1") != "0":
-    install_import_hook("cryoprior", "beartype.beartype")
+    checker = types.ModuleType("signature_checker")
+    checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]
+    sys.modules[checker.__name__] = checker  # the hook takes the checker by name
+    install_import_hook("cryoprior", "signature_checker.check")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,7 +37,7 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect
 
     def local_only(self: socket.socket, address: Any) -> None:
@@ -41,4 +46,3 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", local_only)
-    yield

@@ -49,10 +49,11 @@ def _not_invoked() -> None:
     raise AssertionError("a command that was not invoked has no options")
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(cryoprior.__version__)
         raise typer.Exit
+    return wanted
 
 
 def _global_options(

@@ -33,14 +33,19 @@ def parse_spec(text: str, registry: Mapping[str, type[Component]], kind: str, **
     cls = registry[name]
     hints = typing.get_type_hints(cls)
     allowed = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-    values: dict[str, Any] = {key: value for key, value in fixed.items() if key in allowed}
+    given: dict[str, Any] = {}
     for part in filter(None, (p.strip() for p in rest.split(","))):
         key, sign, value = part.partition("=")
         if not sign or key not in allowed:
             raise InputError(
                 f"{text!r}: {kind} {name!r} has no field {key!r}; its fields are {', '.join(sorted(allowed)) or 'none'}"
             )
-        values[key] = _convert(text, key, value, hints[key])
+        if key in given:
+            raise InputError(f"{text!r}: {key} is given twice; give it once")
+        given[key] = _convert(text, key, value.strip(), hints[key])
+        if key in fixed and fixed[key] is not None and given[key] != fixed[key]:
+            raise InputError(f"{text!r}: {key}={given[key]} contradicts {key}={fixed[key]}; leave it out of the text")
+    values = {**given, **{key: value for key, value in fixed.items() if key in allowed and value is not None}}
     try:
         return cls(**values)
     except TypeError as error:
