@@ -117,7 +117,6 @@ def test_a_summary_is_plain_json(tmp_path: Path) -> None:
         "x": np.float32(0.5),
         "y": torch.tensor([1, 2]),
         "nan": float("nan"),
-        "n": np.nan,
         "p": Path("a"),
         "t": (1,),
     }

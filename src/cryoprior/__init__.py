@@ -1,5 +1,68 @@
-"""cryoprior: single-particle cryo-EM images from compressed measurements, with a generative prior."""
+"""cryoprior: single-particle cryo-EM images from compressed measurements, with a generative prior.
+
+The names below are loaded when they are first used, so that ``import cryoprior`` costs next to nothing.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cryoprior import external, image, io, metrics, operators, prior, report, solvers
+    from cryoprior.errors import InputError
+    from cryoprior.io import ParticleStack, read_measurements, read_particles
+    from cryoprior.operators import OPERATORS, parse_operator
+    from cryoprior.prior import load_prior
+    from cryoprior.random import ParticleNoise
+    from cryoprior.solvers import SOLVERS, parse_solver
+
 __version__ = "0.1.0"
+
+_MODULES = ("external", "image", "io", "metrics", "operators", "prior", "report", "solvers")
+_NAMES = {
+    "InputError": "errors",
+    "OPERATORS": "operators",
+    "ParticleNoise": "random",
+    "ParticleStack": "io",
+    "SOLVERS": "solvers",
+    "load_prior": "prior",
+    "parse_operator": "operators",
+    "parse_solver": "solvers",
+    "read_measurements": "io",
+    "read_particles": "io",
+}
+
+__all__ = [
+    "OPERATORS",
+    "SOLVERS",
+    "InputError",
+    "ParticleNoise",
+    "ParticleStack",
+    "__version__",
+    "external",
+    "image",
+    "io",
+    "load_prior",
+    "metrics",
+    "operators",
+    "parse_operator",
+    "parse_solver",
+    "prior",
+    "read_measurements",
+    "read_particles",
+    "report",
+    "solvers",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"cryoprior.{name}")
+    if name in _NAMES:
+        return getattr(import_module(f"cryoprior.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'cryoprior' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
