@@ -1,0 +1,41 @@
+"""Particles, measurements and reconstructions on disk: read lazily, written whole or not at all; numpy only."""
+
+from __future__ import annotations
+
+from cryoprior.io.half import Baseline
+from cryoprior.io.measurements import MeasurementHeader, Measurements, MeasurementsWriter, read_measurements
+from cryoprior.io.mrc import StackWriter, read_map, write_map, write_stack
+from cryoprior.io.particles import FORMATS, ParticleStack, read_particles
+from cryoprior.io.pickles import read_pickle
+from cryoprior.io.resize import resize
+from cryoprior.io.shards import ReconstructionWriter, ShardWriter, finished_shards, merge_shards, shard_rows
+from cryoprior.io.star import read_star, write_star
+from cryoprior.io.validation import check_images, validate_measurements, validate_particles, validate_reconstruction
+
+__all__ = [
+    "FORMATS",
+    "Baseline",
+    "MeasurementHeader",
+    "Measurements",
+    "MeasurementsWriter",
+    "ParticleStack",
+    "ReconstructionWriter",
+    "ShardWriter",
+    "StackWriter",
+    "check_images",
+    "finished_shards",
+    "merge_shards",
+    "read_map",
+    "read_measurements",
+    "read_particles",
+    "read_pickle",
+    "read_star",
+    "resize",
+    "shard_rows",
+    "validate_measurements",
+    "validate_particles",
+    "validate_reconstruction",
+    "write_map",
+    "write_stack",
+    "write_star",
+]

@@ -1,0 +1,268 @@
+"""measurements.zarr: what was measured of every particle, how, and which particle it was. Layout: docs/formats.md."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from jaxtyping import Float32, Float64
+
+from cryoprior.errors import InputError
+from cryoprior.io.columns import OPTICS_GROUP, PIXEL_SIZE, optics_rows
+from cryoprior.io.half import Baseline, HalfDecoder, HalfEncoder
+from cryoprior.io.particles import Indices
+from cryoprior.io.star import read_star, write_star
+from cryoprior.provenance import claim_output
+
+FORMAT = "cryoprior measurements"
+VERSION = 1
+CHUNK_BYTES = 4 << 20
+CHUNK_ROWS = 256
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class MeasurementHeader:
+    """What is true of all measurements of a file."""
+
+    m: int
+    """Numbers measured of a particle."""
+    box: int
+    """Pixels a side of the images that were measured."""
+    operator: str
+    """The operator as ``name:field=value,...``, all fields given."""
+    digest: str
+    """The digest of the operator's arrays."""
+    sigma: float
+    """Standard deviation of the noise that was added to each number, in the grey scale of the input."""
+    seed: int
+    """Seed of that noise."""
+    source: str
+    """Path of the particle file that was measured."""
+    particles_digest: str
+    """Digest of that particle file."""
+    resize: dict[str, Any] | None = None
+    """How its images were brought to the box: original_box, box, method."""
+    intensity: dict[str, float] | None = None
+    """The affine map to the prior's grey scale, scale and offset, where it is known; y itself is not mapped."""
+
+
+class MeasurementsWriter:
+    """A context manager that writes measurements.zarr, which appears under its name when all rows are written.
+
+    ``folder`` is where it grows: put further files there before leaving the context.
+
+    Parameters
+    ----------
+    path: the folder to be.
+    header: what is true of all rows.
+    table, optics: the particles, one row each; the star file that goes with the measurements.
+    particle_index: index of every particle in the source file, (n,).
+    dtype: ``float32``, or ``float16``, whose rounding is measured and added to sigma.
+    baseline: what float16 removes first; None for nothing.
+    overwrite: replace an output in use.
+
+    Raises
+    ------
+    InputError: the output is in use.
+    ValueError: rows of another length, or more or fewer rows than particles.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        header: MeasurementHeader,
+        table: pd.DataFrame,
+        optics: pd.DataFrame,
+        particle_index: np.ndarray,
+        *,
+        dtype: str = "float32",
+        baseline: Baseline | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise InputError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
+        self.header, self.n = header, len(table)
+        self.written = 0
+        self._table, self._optics = table, optics
+        self._index = np.asarray(particle_index, np.int64)
+        self._claim: AbstractContextManager[Path] = claim_output(Path(path), overwrite=overwrite)
+        self._dtype, self._baseline = dtype, baseline
+
+    def __enter__(self) -> MeasurementsWriter:
+        self.folder = self._claim.__enter__()
+        try:
+            self._root = zarr.open_group(self.folder, mode="w", zarr_format=3)
+            rows = max(1, min(CHUNK_ROWS, self.n, CHUNK_BYTES // (4 * self.header.m)))
+            self._y = self._array("y", (self.n, self.header.m), self._dtype, rows)
+            self._array("particle_index", (self.n,), "int64", self.n)[:] = self._index
+            self._half = self._open_half(rows) if self._dtype == "float16" else None
+        except BaseException as error:
+            self._claim.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def write(self, y: Float32[np.ndarray, "b m"]) -> None:
+        """Append the measurements of the next particles, (b, m)."""
+        stop = self.written + len(y)
+        if y.shape[1:] != (self.header.m,) or stop > self.n:
+            raise ValueError(f"rows {y.shape} after {self.written}; opened for ({self.n}, {self.header.m})")
+        rows = slice(self.written, stop)
+        if self._half is None:
+            self._y[rows] = np.asarray(y, np.float32)
+        else:
+            self._y[rows], self._scale[rows], self._level[rows] = self._half.encode(y, self._index[rows])
+        self.written = stop
+
+    @property
+    def rounding(self) -> float:
+        """Return the root mean square of the rounding so far, in the grey scale of the input; 0 for float32."""
+        return self._half.rounding if self._half else 0.0
+
+    def finish(self) -> None:
+        """Write the star file and the header, which make the folder readable; leaving the context calls it."""
+        if self.written != self.n:
+            raise ValueError(f"{self.written} rows written; opened for {self.n}")
+        write_star(self.folder / "particles.star", self._table, self._optics)
+        attributes: dict[str, Any] = {"format": FORMAT, "version": VERSION, "n": self.n, "dtype": self._dtype}
+        self._root.attrs.update({**attributes, **vars(self.header), "rounding": self.rounding})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            try:
+                self.finish()
+            except BaseException as failure:
+                self._claim.__exit__(type(failure), failure, failure.__traceback__)
+                raise
+        self._claim.__exit__(kind, error, trace)
+
+    def _array(self, name: str, shape: tuple[int, ...], dtype: str, rows: int) -> Any:
+        chunks = (max(rows, 1), *shape[1:])
+        return self._root.create_array(name, shape=shape, chunks=chunks, dtype=dtype, compressors=None)
+
+    def _open_half(self, rows: int) -> HalfEncoder:
+        baseline = self._baseline or Baseline.nothing(self.header.m)
+        self._array("baseline_group", baseline.group.shape, "int32", len(baseline.group))[:] = baseline.group
+        weights = self._array("baseline_weight", baseline.weight.shape, "float32", 1)
+        weights[:] = baseline.weight
+        self._scale = self._array("scale", (self.n,), "float32", self.n)
+        self._level = self._array("baseline_level", (self.n, baseline.groups), "float32", rows)
+        return HalfEncoder(baseline)
+
+
+class Measurements:
+    """Measurements on disk: the header's fields, the particles, and ``y`` by particle.
+
+    ``sigma`` is the standard deviation of all noise on y, that of float16 rounding included; ``sigma_added`` is the
+    noise that the measurement added.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._root = _open(self.path)
+        attributes = dict(self._root.attrs)
+        names = MeasurementHeader.__dataclass_fields__
+        self.header = MeasurementHeader(**{name: attributes[name] for name in names})
+        self.n, self.dtype = int(attributes["n"]), str(attributes["dtype"])
+        self.rounding = float(attributes["rounding"])
+        self.m, self.box, self.seed = self.header.m, self.header.box, self.header.seed
+        self.operator_spec, self.digest = self.header.operator, self.header.digest
+        self.source, self.particles_digest = self.header.source, self.header.particles_digest
+        self.sigma_added = self.header.sigma
+        self.sigma = math.hypot(self.header.sigma, self.rounding)
+        self.particle_index: np.ndarray = np.asarray(self._root["particle_index"][:])
+        blocks = read_star(self.path / "particles.star")
+        self.particles: tuple[pd.DataFrame, pd.DataFrame] = (blocks["particles"], blocks["optics"])
+        self._y = self._root["y"]
+        if self._y.shape != (self.n, self.m) or len(self.particles[0]) != self.n:
+            raise InputError(
+                f"{self.path}: y of {self._y.shape} and {len(self.particles[0])} particles; expected {self.n} rows of "
+                f"{self.m}; the file is damaged: measure again"
+            )
+        self._half = self._half_decoder() if self.dtype == "float16" else None
+
+    def __len__(self) -> int:
+        return self.n
+
+    @property
+    def pixel_size(self) -> Float64[np.ndarray, " n"]:
+        """Return the pixel size of every particle in angstrom, (n,), at the box that was measured."""
+        table, optics = self.particles
+        rows = optics_rows(self.path, table, optics) if OPTICS_GROUP in table.columns else np.zeros(self.n, int)
+        return np.asarray(optics[PIXEL_SIZE].to_numpy(np.float64)[rows])
+
+    def y(self, indices: Indices) -> Float32[np.ndarray, "b m"]:
+        """Return the measurements of the particles at these places in the file, (b, m) float32.
+
+        Raises
+        ------
+        InputError: a place outside the file.
+        """
+        places = np.arange(self.n)[indices] if isinstance(indices, slice) else np.asarray(indices, np.int64).reshape(-1)
+        if len(places) and (places.min() < 0 or places.max() >= self.n):
+            raise InputError(f"{self.path}: particle {places.max()} asked for; expected 0 to {self.n - 1}")
+        stored = _rows(self._y, places)
+        if self._half is None:
+            return np.asarray(stored, np.float32)
+        scale, level = _rows(self._root["scale"], places), _rows(self._root["baseline_level"], places)
+        return self._half.decode(stored, scale, level, self.particle_index[places])
+
+    def check_operator(self, digest: str) -> None:
+        """Raise InputError unless the operator that is about to be used has the arrays that measured this file."""
+        if digest != self.digest:
+            raise InputError(
+                f"{self.path}: measured with operator digest {self.digest[:12]}, found {digest[:12]} for "
+                f"{self.operator_spec}; the operator has changed; measure again, or use the version that measured"
+            )
+
+    def _half_decoder(self) -> HalfDecoder:
+        group, weight = self._root["baseline_group"], self._root["baseline_weight"]
+        return HalfDecoder(Baseline(np.asarray(group[:]), np.asarray(weight[:])))
+
+
+def read_measurements(path: Path | str) -> Measurements:
+    """Return the measurements in a folder; no row is read yet.
+
+    Raises
+    ------
+    InputError: no such folder, not measurements, of a later version, unfinished or damaged.
+    """
+    return Measurements(path)
+
+
+def _open(path: Path) -> Any:
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; expected measurements (.zarr); run cryoprior measure")
+    if not (path / "zarr.json").is_file():
+        raise InputError(f"{path}: no zarr.json in it; expected measurements (.zarr); run cryoprior measure")
+    try:
+        root: Any = zarr.open_group(path, mode="r", zarr_format=3)
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f"{path}: not a zarr 3 group: {error}; measure again") from error
+    attributes = dict(root.attrs)
+    if attributes.get("format") != FORMAT:
+        raise InputError(f"{path}: no measurements: format {attributes.get('format')!r}; expected {FORMAT!r}")
+    if attributes.get("version") != VERSION:
+        raise InputError(f"{path}: version {attributes.get('version')}; expected {VERSION}; update cryoprior")
+    wanted = [*MeasurementHeader.__dataclass_fields__, "n", "dtype", "rounding"]
+    missing = [name for name in wanted if name not in attributes]
+    missing += [name for name in ("y", "particle_index") if name not in root]
+    missing += [] if (path / "particles.star").is_file() else ["particles.star"]
+    if missing:
+        raise InputError(f"{path}: without {', '.join(missing)}; the folder is damaged; measure again")
+    return root
+
+
+def _rows(array: Any, places: np.ndarray) -> np.ndarray:
+    if len(places) and np.array_equal(places, np.arange(places[0], places[0] + len(places))):
+        return np.asarray(array[int(places[0]) : int(places[0]) + len(places)])
+    return np.asarray(array.oindex[places])

@@ -1,0 +1,254 @@
+"""A particle stack: one table, one row a particle, and its images, read when asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Float64
+
+from cryoprior.errors import InputError
+from cryoprior.io.columns import (
+    ANGLES,
+    CTF,
+    IMAGE_NAME,
+    IMAGE_SIZE,
+    ORIGINS,
+    PIXEL_SIZE,
+    Companions,
+    Metadata,
+    optics_rows,
+)
+from cryoprior.io.cryodrgn import read_stack
+from cryoprior.io.cryosparc import read_cryosparc
+from cryoprior.io.images import ImageFiles
+from cryoprior.io.pickles import read_pickle
+from cryoprior.io.relion import read_relion
+from cryoprior.io.resize import METHODS, centre_shift, resize
+
+Indices = Sequence[int] | np.ndarray | slice
+DIGEST_IMAGES = 8
+
+FORMATS: dict[str, Callable[[Path, Companions], Metadata]] = {
+    ".star": read_relion,
+    ".cs": read_cryosparc,
+    ".mrcs": read_stack,
+    ".mrc": read_stack,
+    ".txt": read_stack,
+}
+"""Readers by file extension."""
+
+
+@dataclass(frozen=True, eq=False)
+class ParticleStack:
+    """Particles of one box: their table, their optics groups, and their images on disk.
+
+    Made by :func:`read_particles`; ``subset`` and ``resized`` give views that share the files.
+    """
+
+    path: Path
+    table: pd.DataFrame
+    """One row a particle, in the order of the file, with RELION's names (without underscore), units, conventions."""
+    optics: pd.DataFrame
+    """One row an optics group; rlnImagePixelSize in angstrom and rlnImageSize are those of the images as read."""
+    index: np.ndarray
+    """The index of every particle in the whole file, (n,): what random streams and mask sets are numbered by."""
+    box: int
+    """Pixels a side of the images as read."""
+    _files: ImageFiles
+    _whole: Metadata
+    _resize: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Return the number of particles."""
+        return len(self.index)
+
+    def __len__(self) -> int:
+        return self.n
+
+    @cached_property
+    def pixel_size(self) -> Float64[np.ndarray, " n"]:
+        """Return the pixel size of every particle in angstrom, (n,)."""
+        rows = optics_rows(self.path, self.table, self.optics)
+        return np.asarray(self.optics[PIXEL_SIZE].to_numpy(np.float64)[rows])
+
+    @property
+    def resizing(self) -> dict[str, Any] | None:
+        """Return how the images on disk become those that are read: original box, box and method; None if unchanged."""
+        if not self._resize:
+            return None
+        return {"original_box": self._files.box, "box": self.box, "method": self._resize[-1][1]}
+
+    def read(self, indices: Indices) -> Float32[np.ndarray, "b box box"]:
+        """Return images by their places in this stack, (b, box, box) float32, in the grey values of the files.
+
+        Raises
+        ------
+        InputError: a place outside the stack.
+        """
+        images = self._files.read(self.index[self._places(indices)])
+        for box, method in self._resize:
+            images = resize(images, box, method)
+        return images
+
+    def subset(self, indices: Indices) -> ParticleStack:
+        """Return the stack of the particles at these places, in this order; each keeps its index in the file."""
+        places = self._places(indices)
+        table = self.table.iloc[places].reset_index(drop=True)
+        return dataclasses.replace(self, table=table, index=self.index[places])
+
+    def resized(self, box: int, method: str = "fourier") -> ParticleStack:
+        """Return the stack with its images resampled to ``box`` on reading, and the pixel size carried along.
+
+        ``fourier`` leaves the centre, so origins stay; ``bicubic`` moves it by a fraction of a pixel, which the
+        origins take up. See :mod:`cryoprior.io.resize`.
+        """
+        if method not in METHODS:
+            raise InputError(f"resize {method!r}: expected one of {', '.join(METHODS)}")
+        if box < 2:
+            raise InputError(f"{self.path}: resize to a box of {box}; expected at least 2 pixels")
+        if box == self.box:
+            return self
+        optics, table = self.optics.copy(), self.table
+        optics[PIXEL_SIZE] = optics[PIXEL_SIZE] * self.box / box
+        optics[IMAGE_SIZE] = box
+        shift = centre_shift(self.box, box, method)
+        if shift and self.poses() is not None:
+            table = table.copy()
+            for column in ORIGINS:
+                before = table[column] if column in table.columns else 0.0
+                table[column] = before - shift * self.pixel_size * self.box / box
+        chain = (*self._resize, (box, method))
+        return dataclasses.replace(self, table=table, optics=optics, box=box, _resize=chain)
+
+    def ctf_parameters(self) -> dict[str, Float64[np.ndarray, " n"]] | None:
+        """Return the CTF parameters by name, each (n,), or None where the file gives no defocus.
+
+        Keys: defocus_u_angstrom, defocus_v_angstrom, defocus_angle_deg, voltage_kv, cs_mm, amplitude_contrast,
+        phase_shift_deg (0 where the file does not say).
+
+        Raises
+        ------
+        InputError: some of the parameters are there and others are missing.
+        """
+        if "rlnDefocusU" not in self.table.columns:
+            return None
+        rows = optics_rows(self.path, self.table, self.optics)
+        found: dict[str, np.ndarray] = {}
+        for key, column in CTF.items():
+            if column in self.table.columns:
+                found[key] = self.table[column].to_numpy(np.float64)
+            elif column in self.optics.columns:
+                found[key] = self.optics[column].to_numpy(np.float64)[rows]
+        found.setdefault("phase_shift_deg", np.zeros(self.n))
+        missing = [column for key, column in CTF.items() if key not in found]
+        if missing:
+            raise InputError(f"{self.path}: rlnDefocusU without {', '.join(missing)}; add them, or remove the defocus")
+        return found
+
+    def poses(self) -> tuple[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 2"]] | None:
+        """Return rot, tilt, psi in degrees, (n, 3), and rlnOriginX, YAngst in angstrom, (n, 2); None without angles."""
+        if not set(ANGLES) <= set(self.table.columns):
+            return None
+        angles = self.table[list(ANGLES)].to_numpy(np.float64)
+        if not set(ORIGINS) <= set(self.table.columns):
+            return angles, np.zeros((self.n, 2))
+        return angles, self.table[list(ORIGINS)].to_numpy(np.float64)
+
+    def digest(self) -> str:
+        """Return the sha256 of the file this stack came from: its tables, stack sizes, and eight of its images.
+
+        Views made by ``subset`` and ``resized`` have the digest of the whole: with ``index`` it names each particle.
+        """
+        total = hashlib.sha256()
+        for frame in (self._whole.table, self._whole.optics):
+            total.update(frame.to_csv(index=False).encode())
+        for header in self._files.headers:
+            total.update(f"|{header.n}|{header.height}|{header.width}|{header.dtype.str}|".encode())
+        sampled = np.unique(np.linspace(0, len(self._files) - 1, DIGEST_IMAGES).astype(np.int64))
+        total.update(self._files.read(sampled).tobytes())
+        return total.hexdigest()
+
+    def _places(self, indices: Indices) -> np.ndarray:
+        if isinstance(indices, slice):
+            return np.arange(self.n)[indices]
+        places = np.asarray(indices, np.int64).reshape(-1)
+        if len(places) and (places.min() < 0 or places.max() >= self.n):
+            wrong = places[(places < 0) | (places >= self.n)][0]
+            raise InputError(f"{self.path}: particle {wrong} asked for; expected 0 to {self.n - 1}")
+        return places
+
+
+def read_particles(
+    path: Path | str,
+    *,
+    pixel_size: float | None = None,
+    poses: Path | None = None,
+    ctf: Path | None = None,
+    ind: Path | None = None,
+    datadir: Path | None = None,
+) -> ParticleStack:
+    """Return the particle stack of a .star, .cs, .mrcs, .mrc or .txt file; no image is read yet.
+
+    Parameters
+    ----------
+    path: RELION 2.x to 5 (.star), cryoSPARC (.cs), a bare stack (.mrcs, .mrc), or a list of stacks (.txt).
+    pixel_size: angstrom; for files that do not say, or in place of what they say.
+    poses, ctf: cryoDRGN's pickles, beside a bare stack or a list.
+    ind: a pickle of the indices of the particles to keep.
+    datadir: folder to find stacks in.
+
+    Raises
+    ------
+    InputError: an unknown extension, a missing file or column, columns that contradict each other, an absent pixel
+        size, rows and images that do not match, a truncated stack, images that are not square or not of one box.
+    """
+    path = Path(path)
+    reader = FORMATS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: unknown extension {path.suffix!r}; expected one of {', '.join(FORMATS)}")
+    if pixel_size is not None and not pixel_size > 0:
+        raise InputError(f"--pixel-size {pixel_size}: expected more than 0 angstrom")
+    companions = Companions(pixel_size, *(Path(p) if p else None for p in (poses, ctf, ind, datadir)))
+    metadata = reader(path, companions)
+    files = ImageFiles(path, metadata.table[IMAGE_NAME].tolist(), companions.datadir)
+    metadata = Metadata(metadata.table, _settled_optics(path, metadata, files.box, pixel_size))
+    index = np.arange(len(metadata.table))
+    stack = ParticleStack(path, metadata.table, metadata.optics, index, files.box, files, metadata)
+    return stack.subset(_selection(companions.ind, path, stack.n)) if companions.ind else stack
+
+
+def _settled_optics(path: Path, metadata: Metadata, box: int, pixel_size: float | None) -> pd.DataFrame:
+    optics = metadata.optics.copy()
+    if pixel_size is not None:
+        stated = optics[PIXEL_SIZE].dropna()
+        if len(stated) and (np.abs(stated - pixel_size) > 1e-3 * pixel_size).any():
+            text = ", ".join(f"{value:g}" for value in sorted(set(stated)))
+            logging.getLogger("cryoprior").warning("%s: pixel size %s A replaced by %g A", path, text, pixel_size)
+        optics[PIXEL_SIZE] = float(pixel_size)
+    if not (optics[PIXEL_SIZE].to_numpy(np.float64) > 0).all():
+        raise InputError(f"{path}: no pixel size ({PIXEL_SIZE} or stack header above 0); add it, or pass --pixel-size")
+    if IMAGE_SIZE in optics.columns and (optics[IMAGE_SIZE].to_numpy() != box).any():
+        stated_boxes = ", ".join(map(str, sorted(set(optics[IMAGE_SIZE]))))
+        raise InputError(f"{path}: {IMAGE_SIZE} {stated_boxes}, but the images are {box} pixels; use the right stack")
+    optics[IMAGE_SIZE] = box
+    return optics
+
+
+def _selection(ind: Path, path: Path, n: int) -> np.ndarray:
+    places = np.asarray(read_pickle(ind))
+    if places.dtype == bool and places.shape == (n,):
+        return np.flatnonzero(places)
+    whole = places.ndim == 1 and np.issubdtype(places.dtype, np.integer)
+    if not whole or not len(places) or places.min() < 0 or places.max() >= n:
+        raise InputError(f"{ind}: expected indices from 0 to {n - 1} of the particles of {path}; use the matching file")
+    return places

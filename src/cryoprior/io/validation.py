@@ -1,0 +1,100 @@
+"""What is wrong with particles, measurements or a reconstruction: every finding, not just the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from cryoprior.errors import InputError
+from cryoprior.io.columns import ANGLES, IMAGE_NAME
+from cryoprior.io.measurements import Measurements
+from cryoprior.io.particles import ParticleStack, read_particles
+from cryoprior.io.shards import FOLDER, finished_shards, shard_path
+
+BATCH = 64
+SHOWN = 5
+
+
+def check_images(images: Float32[np.ndarray, "b box box"], stack: ParticleStack, places: range) -> None:
+    """Raise InputError for the first image that holds NaN or infinity, or one grey value throughout."""
+    for place, fault in _faults(images, places):
+        raise InputError(
+            f"{stack.path}: particle {place + 1} ({stack.table[IMAGE_NAME].iloc[place]}) {fault}; expected an image; "
+            "leave it out (cryoprior validate lists all such)"
+        )
+
+
+def validate_particles(stack: ParticleStack) -> list[str]:
+    """Return what is wrong with the particles, having read every image: images, CTF values, poses."""
+    bad = [f for start in range(0, stack.n, BATCH) for f in _batch_faults(stack, range(start, stack.n)[:BATCH])]
+    findings = [f"particle {place + 1} ({stack.table[IMAGE_NAME].iloc[place]}) {fault}" for place, fault in bad[:SHOWN]]
+    if len(bad) > SHOWN:
+        findings.append(f"{len(bad) - SHOWN} more images of the same kind")
+    try:
+        findings += _ctf_findings(stack)
+    except InputError as error:
+        findings.append(str(error))
+    present = [name for name in ANGLES if name in stack.table.columns]
+    if "rlnAngleRot" in present and len(present) < len(ANGLES):
+        findings.append(f"{', '.join(present)} without {', '.join(set(ANGLES) - set(present))}")
+    poses = stack.poses()
+    if poses is not None and not (np.isfinite(poses[0]).all() and np.isfinite(poses[1]).all()):
+        findings.append("angles or origins that are not finite")
+    return findings
+
+
+def validate_measurements(measurements: Measurements) -> list[str]:
+    """Return what is wrong with the measurements, having read every row; the digest is for the caller to check."""
+    findings = []
+    bad = []
+    for start in range(0, measurements.n, BATCH):
+        y = measurements.y(slice(start, start + BATCH))
+        bad += [start + int(row) for row in np.flatnonzero(~np.isfinite(y).all(axis=1))]
+        if measurements.m > 1:
+            bad += [start + int(row) for row in np.flatnonzero(np.ptp(y, axis=1) == 0)]
+    if bad:
+        rows = ", ".join(str(row + 1) for row in sorted(set(bad))[:SHOWN])
+        findings.append(f"{len(set(bad))} particles whose measurements are not finite or all equal: {rows}")
+    if not measurements.sigma >= 0:
+        findings.append(f"sigma {measurements.sigma}; expected 0 or more")
+    if len(np.unique(measurements.particle_index)) < measurements.n:
+        findings.append("particle_index names a particle twice")
+    return findings
+
+
+def validate_reconstruction(folder: Path) -> list[str]:
+    """Return what is wrong with a reconstruction folder: its particles, and shards that no row refers to."""
+    stack = read_particles(folder / "particles.star")
+    findings = validate_particles(stack)
+    referred = {str(name).partition("@")[2] for name in stack.table[IMAGE_NAME]}
+    stray = [shard_path(folder, rows) for rows in finished_shards(folder)]
+    names = [path.name for path in stray if f"{FOLDER}/{path.name}" not in referred]
+    return findings + ([f"shards that no particle refers to: {', '.join(names)}"] if names else [])
+
+
+def _batch_faults(stack: ParticleStack, places: range) -> list[tuple[int, str]]:
+    return list(_faults(stack.read(places), places))
+
+
+def _faults(images: np.ndarray, places: range) -> Iterator[tuple[int, str]]:
+    finite = np.isfinite(images).all(axis=(1, 2))
+    constant = images.min(axis=(1, 2)) == images.max(axis=(1, 2))
+    for row in np.flatnonzero(~finite | constant):
+        fault = "is constant" if finite[row] else "holds NaN or infinity"
+        yield places[int(row)], fault
+
+
+def _ctf_findings(stack: ParticleStack) -> list[str]:
+    ctf = stack.ctf_parameters()
+    if ctf is None:
+        return []
+    findings = [f"{name} that is not finite" for name, values in ctf.items() if not np.isfinite(values).all()]
+    ranges = {"voltage_kv": (50.0, 1500.0), "amplitude_contrast": (0.0, 1.0), "cs_mm": (0.0, 20.0)}
+    for name, (low, high) in ranges.items():
+        outside = (ctf[name] < low) | (ctf[name] > high)
+        if outside.any():
+            findings.append(f"{name} {ctf[name][outside][0]:g}; expected {low:g} to {high:g}")
+    return findings
