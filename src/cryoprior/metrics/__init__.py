@@ -1,0 +1,51 @@
+"""Scores of reconstructed images: tensors in, numbers out, one a particle; no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from cryoprior.metrics.image import correlation, map_to_interval, psnr, relative_residual, ssim, ssim_range2
+from cryoprior.metrics.lpips import Lpips, load_lpips
+from cryoprior.metrics.rings import (
+    ShellPowers,
+    frc,
+    frc_mean,
+    pooled_frc,
+    power_ratio,
+    shell_coefficients,
+    shell_powers,
+    shell_resolution_angstrom,
+)
+
+ImageMetric = Callable[[Tensor, Tensor], Tensor]
+
+# (x, original), both (b, box, box) -> one number a particle, (b,); evaluate and the law tests go over all of them
+IMAGE_METRICS: dict[str, ImageMetric] = {
+    "psnr": psnr,
+    "ssim": ssim,
+    "ssim_range2": ssim_range2,
+    "correlation": correlation,
+}
+
+__all__ = [
+    "IMAGE_METRICS",
+    "ImageMetric",
+    "Lpips",
+    "ShellPowers",
+    "correlation",
+    "frc",
+    "frc_mean",
+    "load_lpips",
+    "map_to_interval",
+    "pooled_frc",
+    "power_ratio",
+    "psnr",
+    "relative_residual",
+    "shell_coefficients",
+    "shell_powers",
+    "shell_resolution_angstrom",
+    "ssim",
+    "ssim_range2",
+]

@@ -1,0 +1,81 @@
+"""All 2D scores of a reconstruction beside its floors, gathered batch by batch: memory is bounded by the batch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.metrics import IMAGE_METRICS
+from cryoprior.metrics.image import correlation, relative_residual
+from cryoprior.metrics.lpips import Lpips
+from cryoprior.metrics.rings import ShellPowers, frc_mean, shell_powers
+
+FLOORS = ("constant", "spectrum_noise", "least_squares")
+
+
+@dataclass(frozen=True)
+class Images:
+    """A batch to be judged, all (b, box, box) in one grey scale; ``floors`` by the names in FLOORS."""
+
+    original: Float[Tensor, "b box box"]
+    reconstruction: Float[Tensor, "b box box"]
+    floors: dict[str, Float[Tensor, "b box box"]]
+    clean: Float[Tensor, "b box box"] | None
+    y: Float[Tensor, "b m"]
+    predicted: Float[Tensor, "b m"]
+
+
+class Evaluation:
+    """Scores a particle and shell sums over particles.
+
+    ``scores[image][metric]`` is a list with one number a particle; the images are ``reconstruction``, ``original`` and
+    those in FLOORS. ``shells[image, against]`` holds sums over particles, against ``original`` and ``clean``.
+    """
+
+    def __init__(self, lpips: Lpips | None = None) -> None:
+        self._lpips = lpips
+        self.scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.shells: dict[tuple[str, str], ShellPowers] = {}
+
+    @torch.no_grad()
+    def add(self, images: Images) -> None:
+        """Score a batch."""
+        judged = {"reconstruction": images.reconstruction, **images.floors}
+        for name, x in judged.items():
+            for metric, score in IMAGE_METRICS.items():
+                self._record(name, metric, score(x, images.original))
+        self._record("reconstruction", "residual", relative_residual(images.predicted, images.y))
+        if self._lpips is not None:
+            self._add_lpips(self._lpips, judged, images.original)
+        for name in ("reconstruction", "least_squares"):
+            self._add_shells(name, "original", judged[name], images.original)
+        if images.clean is not None:
+            for name in ("reconstruction", "least_squares", "original"):
+                x = images.original if name == "original" else judged[name]
+                self._record(name, "clean_correlation", correlation(x, images.clean))
+                self._add_shells(name, "clean", x, images.clean)
+
+    def column(self, image: str, metric: str) -> Float[np.ndarray, " n"] | None:
+        """Return one number a particle, (n,), None where this was not scored."""
+        values = self.scores.get(image, {}).get(metric)
+        return None if values is None else np.asarray(values)
+
+    def _add_lpips(self, lpips: Lpips, judged: dict[str, Tensor], original: Tensor) -> None:
+        reference = lpips.grey_features(original, original)
+        for name, x in judged.items():
+            self._record(name, "lpips", lpips.distance(lpips.grey_features(x, original), reference))
+
+    def _add_shells(self, name: str, against: str, x: Tensor, reference: Tensor) -> None:
+        powers = shell_powers(x, reference)
+        metric = "frc" if against == "original" else "clean_frc"
+        self._record(name, metric, frc_mean(powers.frc, x.shape[-1]))
+        pooled, key = powers.pooled(), (name, against)
+        self.shells[key] = self.shells[key] + pooled if key in self.shells else pooled
+
+    def _record(self, image: str, metric: str, values: Tensor) -> None:
+        self.scores[image][metric].extend(values.double().cpu().tolist())

@@ -1,0 +1,22 @@
+"""Self-contained HTML pages and their figures: arrays and texts in, bytes out."""
+
+from __future__ import annotations
+
+from cryoprior.report.figures import MontageRow, grey_limits, montage, shell_curves
+from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table, render_page, write_page
+
+__all__ = [
+    "Alert",
+    "Block",
+    "KeyValues",
+    "MontageRow",
+    "Picture",
+    "Prose",
+    "Section",
+    "Table",
+    "grey_limits",
+    "montage",
+    "render_page",
+    "shell_curves",
+    "write_page",
+]

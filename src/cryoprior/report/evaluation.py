@@ -1,0 +1,164 @@
+"""The page of ``evaluate``: pictures, scores beside their floors, and how far to trust them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from cryoprior.report.figures import MontageRow, grey_limits, montage, shell_curves
+from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table
+
+Score = Mapping[str, float]
+
+NAMES = {
+    "reconstruction": "Reconstruction",
+    "least_squares": "Least squares (no prior)",
+    "spectrum_noise": "Noise of the same spectrum",
+    "constant": "Constant image",
+    "original": "Full noisy image",
+}
+COLUMNS = (
+    ("ssim", "SSIM ↑", ".3f"),
+    ("psnr", "PSNR (dB) ↑", ".2f"),
+    ("lpips", "LPIPS ↓", ".3f"),
+    ("correlation", "Correlation ↑", ".3f"),
+    ("ssim_range2", "SSIM on [−1, 1] ↑", ".3f"),
+)
+MEANING = (
+    "A posterior mean is the best guess of every pixel: it wins PSNR, SSIM, correlation and all that is averaged "
+    "later, and it looks smooth, because what cannot be known is left out. A posterior sample is one image that could "
+    "have been there: it has noise like a recorded image and wins LPIPS, but its unmeasured part is invented, and "
+    "another draw would invent another. Compare means with means and samples with samples."
+)
+MOSTLY_NOISE = (
+    "A particle image is mostly noise, and no prior can predict noise. So scores against the recorded image mostly "
+    "tell how much of its noise was measured, not how well the particle was recovered. They mean something only beside "
+    "their floors: an image of one grey value, noise that shares nothing but the power spectrum, and least squares, "
+    "which uses no prior at all. What the prior adds shows against a clean image, where one is known."
+)
+HOW_COMPUTED = (
+    "Means ± standard deviations over particles. SSIM (uniform 7-pixel window) and PSNR: both images mapped to [0, 1] "
+    "by the original's minimum and maximum, data range 1. SSIM on [−1, 1] uses data range 2; the paper states neither. "
+    "LPIPS: AlexNet, version 0.1, grey repeated to three channels."
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """Pictures of one particle, each (box, box), in the input's grey scale."""
+
+    title: str
+    original: Float[np.ndarray, "box box"]
+    least_squares: Float[np.ndarray, "box box"]
+    reconstruction: Float[np.ndarray, "box box"]
+    clean: Float[np.ndarray, "box box"] | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationPage:
+    """All that the page shows.
+
+    Parameters
+    ----------
+    scores: image (a key of NAMES), then metric, to ``mean`` and ``std`` over particles.
+    clean: image to its ``correlation``, ``correlation_std`` and ``frc`` with the clean image; empty without one.
+    facts: names and values of what was evaluated.
+    resolution_angstrom: of every shell.
+    frc_original, frc_clean, power: curves by name, each over the shells.
+    warnings: boxes that open the page.
+    lpips_note: why LPIPS is missing, empty where it is not.
+    """
+
+    scores: Mapping[str, Mapping[str, Score]]
+    clean: Mapping[str, Mapping[str, float]]
+    facts: Sequence[tuple[str, str]]
+    examples: Sequence[Example]
+    resolution_angstrom: Float[np.ndarray, " shells"]
+    frc_original: Mapping[str, Float[np.ndarray, " shells"]]
+    frc_clean: Mapping[str, Float[np.ndarray, " shells"]]
+    power: Mapping[str, Float[np.ndarray, " shells"]]
+    warnings: Sequence[Alert] = field(default_factory=tuple)
+    lpips_note: str = ""
+
+    def sections(self) -> list[Section]:
+        """Return the sections of the page."""
+        head = Section("", [*self.warnings, KeyValues(self.facts), *self._pictures()])
+        scores = Section("Scores beside their floors", [self._scores(), Prose(MOSTLY_NOISE), *self._lpips_note()])
+        clean = [Section("Against the clean image", self._clean())] if self.clean else []
+        shells = Section("By resolution", self._shells())
+        return [head, scores, *clean, shells, Section("Mean or sample", [Prose(MEANING)])]
+
+    def _pictures(self) -> list[Block]:
+        if not self.examples:
+            return []
+        columns = ["original", "least squares", "reconstruction", "reconstruction − original"]
+        with_clean = self.examples[0].clean is not None
+        png = montage([_row(e, with_clean) for e in self.examples], [*columns, "clean"] if with_clean else columns)
+        caption = (
+            "One grey scale a row: black to white is the original's mean − 3 to mean + 3 standard deviations in every "
+            "picture; the difference has the same width about zero."
+        )
+        return [Picture(png, "Originals, least squares, reconstructions and differences", caption, 900)]
+
+    def _scores(self) -> Table:
+        order = ("reconstruction", "least_squares", "spectrum_noise", "constant")
+        rows = [[NAMES[name], *(_score(self.scores[name].get(k), form) for k, _, form in COLUMNS)] for name in order]
+        residual = self.scores["reconstruction"]["residual"]
+        caption = f"{HOW_COMPUTED} Relative residual ‖Ax − y‖/‖y‖ of the reconstruction: {residual['mean']:.2g}."
+        return Table(["", *(title for _, title, _ in COLUMNS)], rows, caption, strong=(0,))
+
+    def _lpips_note(self) -> list[Block]:
+        return [Alert("LPIPS is not available", self.lpips_note, "note")] if self.lpips_note else []
+
+    def _clean(self) -> list[Block]:
+        rows = [
+            [NAMES[key], f"{part['correlation']:.3f} ± {part['correlation_std']:.3f}", f"{part['frc']:.3f}"]
+            for key, part in self.clean.items()
+        ]
+        caption = (
+            "Correlation: mean ± standard deviation over particles, image means removed. FRC: one curve for all "
+            "particles (numerators and denominators summed), its mean over shells weighted with their coefficients. "
+            "The full noisy image is what was there before anything was compressed."
+        )
+        png = shell_curves(self.resolution_angstrom, self.frc_clean, bottom=min(0.0, _lowest(self.frc_clean)), top=1)
+        return [
+            Table(["", "Correlation ↑", "FRC ↑"], rows, caption, strong=(0,)),
+            Picture(png, "Fourier ring correlation with the clean image by resolution", _frc_caption("clean"), 660),
+        ]
+
+    def _shells(self) -> list[Block]:
+        bottom = min(0.0, _lowest(self.frc_original))
+        correlation = shell_curves(self.resolution_angstrom, self.frc_original, bottom=bottom, top=1.02)
+        ratio = shell_curves(self.resolution_angstrom, self.power, label="power / power of original", bottom=0, line=1)
+        return [
+            Picture(correlation, "Fourier ring correlation with the original", _frc_caption("original, noisy"), 660),
+            Picture(
+                ratio,
+                "Power by shell relative to the original",
+                "Power relative to the original image. A sample should stay near 1; a mean falls below it where little "
+                "was measured, as it leaves out what it cannot know.",
+                660,
+            ),
+        ]
+
+
+def _row(example: Example, with_clean: bool) -> MontageRow:
+    low, high = grey_limits(example.original)
+    difference = example.reconstruction - example.original
+    images = [example.original, example.least_squares, example.reconstruction, difference]
+    return MontageRow(example.title, [*images, example.clean] if with_clean else images, low, high, differences=(3,))
+
+
+def _score(score: Score | None, form: str) -> str:
+    return "not available" if score is None else f"{score['mean']:{form}} ± {score['std']:{form}}"
+
+
+def _lowest(curves: Mapping[str, Float[np.ndarray, " shells"]]) -> float:
+    return float(min(values[1:].min() for values in curves.values())) * 1.05
+
+
+def _frc_caption(reference: str) -> str:
+    return f"Fourier ring correlation with the {reference} image, summed over all particles."

@@ -1,0 +1,128 @@
+"""Figures as PNG bytes: arrays in, pictures out. Matplotlib is imported when a figure is made, and never shown."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, QUIET, LINE = "#1b1f24", "#5a6470", "#d9dee4"
+# colours that stay apart for colour-blind readers, and dashes that stay apart in print
+STYLES = (
+    {"color": "#0b5fa5", "linestyle": "-", "linewidth": 2.2},
+    {"color": "#d4691e", "linestyle": "--", "linewidth": 1.9},
+    {"color": "#2a8a5f", "linestyle": "-.", "linewidth": 1.9},
+    {"color": "#8b4a9c", "linestyle": ":", "linewidth": 2.2},
+)
+
+
+@dataclass(frozen=True)
+class MontageRow:
+    """Pictures of one particle, (box, box) each; all have one grey scale, differences have it about zero.
+
+    ``differences`` are the positions of difference pictures; None in ``images`` leaves a place empty.
+    """
+
+    title: str
+    images: Sequence[np.ndarray | None]
+    low: float
+    high: float
+    differences: Sequence[int] = ()
+
+    def limits(self, position: int) -> tuple[float, float]:
+        """Return the grey values drawn black and white at a position."""
+        half = (self.high - self.low) / 2
+        return (-half, half) if position in self.differences else (self.low, self.high)
+
+
+def grey_limits(image: np.ndarray, deviations: float = 3.0) -> tuple[float, float]:
+    """Return the grey values drawn black and white: mean minus and plus ``deviations`` standard deviations."""
+    mean, spread = float(image.mean()), float(image.std())
+    return mean - deviations * spread, mean + deviations * spread
+
+
+def montage(rows: Sequence[MontageRow], columns: Sequence[str]) -> bytes:
+    """Return a grid of pictures, one row a particle, as PNG."""
+    side = 1.75
+    figure = _figure(side * len(columns) + 0.35, side * len(rows) + 0.3)
+    grid = figure.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
+    for i, row in enumerate(rows):
+        for j, name in enumerate(columns):
+            axes, image = grid[i][j], row.images[j]
+            axes.set_xticks([])
+            axes.set_yticks([])
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+            if image is not None:
+                low, high = row.limits(j)
+                axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            if i == 0:
+                axes.set_title(name, fontsize=9, color=INK, pad=5)
+        grid[i][0].set_ylabel(row.title, fontsize=8.5, color=QUIET, labelpad=4)
+    return _png(figure)
+
+
+def shell_curves(
+    resolution_angstrom: np.ndarray,
+    curves: Mapping[str, np.ndarray],
+    label: str = "Fourier ring correlation",
+    bottom: float | None = None,
+    top: float | None = None,
+    line: float | None = None,
+) -> bytes:
+    """Return curves over the resolution of their shells as PNG, with a legend.
+
+    Parameters
+    ----------
+    resolution_angstrom: of every shell, (shells,); shell 0, infinite, is left out.
+    curves: name to values, (shells,).
+    bottom, top: limits of the vertical axis; from the data where None.
+    line: a level drawn thin across the figure.
+    """
+    figure = _figure(6.6, 3.7)
+    axes = figure.subplots()
+    frequency = 1 / resolution_angstrom[1:]
+    for (name, values), style in zip(curves.items(), _cycle(len(curves)), strict=True):
+        axes.plot(frequency, values[1:], label=name, **style)
+    if line is not None:
+        axes.axhline(line, color=QUIET, linewidth=0.8)
+    axes.set_xlim(0, float(frequency[-1]))
+    axes.set_ylim(bottom, top)
+    axes.set_ylabel(label, color=INK)
+    _resolution_axis(axes, float(frequency[-1]))
+    axes.grid(axis="y", color=LINE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(frameon=False, fontsize=9, loc="best")
+    return _png(figure)
+
+
+def _resolution_axis(axes: Axes, highest: float) -> None:
+    """Mark the horizontal axis, linear in frequency, with resolutions in angstrom."""
+    ticks = np.linspace(0, highest, 6)[1:]
+    axes.set_xticks(ticks, [f"{1 / f:.3g}" for f in ticks])
+    axes.set_xlabel("resolution (Å), linear in spatial frequency", color=INK)
+
+
+def _cycle(n: int) -> list[dict[str, Any]]:
+    return [dict(STYLES[i % len(STYLES)]) for i in range(n)]
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160, bbox_inches="tight", pad_inches=0.05, metadata={"Software": None})
+    return buffer.getvalue()
