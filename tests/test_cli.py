@@ -34,7 +34,7 @@ class Options:
 def run(options: Options) -> dict[str, Any]:
     print("noise that must not reach stdout")
     if options.box == 13:
-        raise InputError("x.star: no column\n  rlnImagePixelSize; add it")
+        raise InputError("x.star: no column rlnImagePixelSize; add it")
     if options.box == 14:
         raise KeyboardInterrupt
     return {"options": options, "nan": float("nan"), "metrics": {"ssim": {"mean": 0.123456}}}

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cryoprior import external, image, io, metrics, operators, prior, report, solvers
+    from cryoprior import image, io, metrics, operators, prior, report, solvers
     from cryoprior.errors import InputError
     from cryoprior.io import ParticleStack, read_measurements, read_particles
     from cryoprior.operators import OPERATORS, parse_operator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = ("external", "image", "io", "metrics", "operators", "prior", "report", "solvers")
+_MODULES = ("image", "io", "metrics", "operators", "prior", "report", "solvers")
 _NAMES = {
     "InputError": "errors",
     "OPERATORS": "operators",
@@ -40,7 +40,6 @@ __all__ = [
     "ParticleNoise",
     "ParticleStack",
     "__version__",
-    "external",
     "image",
     "io",
     "load_prior",

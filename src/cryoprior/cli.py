@@ -125,7 +125,7 @@ def _run(stage: ModuleType, values: Mapping[str, Any], as_json: bool) -> None:
         with contextlib.redirect_stdout(sys.stderr):  # stdout carries the summary alone
             summary = stage.run(stage.Options(**values))
     except InputError as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"error: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from None
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

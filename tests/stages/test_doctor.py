@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from cryoprior.stages import doctor
+
+
+def test_missing_parts_are_named_with_their_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None)
+    monkeypatch.setenv("CRYOPRIOR_CACHE", str(tmp_path))
+    found = doctor.run(doctor.Options())
+    assert "apt-get install relion" in found["programs"]["relion"]
+    assert "pip install 'cryoprior[cluster]'" in found["extras"]["cluster"]
+    assert "not found" in found["lpips_weights"]
+
+
+def test_what_is_here_is_shown() -> None:
+    found = doctor.run(doctor.Options())
+    assert found["packages"]["torch"] == torch.__version__
+    assert found["device"]["threads"] >= 1
+    assert found["memory_gib"] > 0
