@@ -1,0 +1,263 @@
+"""The contract of an operator: y = A x, its adjoint, and everything closed form that its singular system gives."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.operators.cache import SystemCache
+from cryoprior.operators.system import System
+
+Particles = Sequence[int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator(ABC):
+    """A measurement of images, defined by its fields alone; dtype and device follow the input.
+
+    Particle i of a stack is measured with mask set ``i mod sets``. ``particles`` in every method are the indices in
+    the whole stack of the members of the batch; it may be left out only where ``sets`` is 1. White noise of standard
+    deviation sigma on y is white noise of sigma / s on the coordinates z.
+
+    Parameters
+    ----------
+    box: pixels a side of the images.
+    seed: of the mask sets.
+    sets: how many mask sets are drawn.
+
+    Raises
+    ------
+    InputError: a field out of its range; images, measurements or particle indices that do not fit the operator.
+    """
+
+    box: int
+    seed: int = 0
+    sets: int = 1
+    linear: ClassVar[bool] = True
+    _cache: SystemCache = field(default_factory=SystemCache, init=False, repr=False, compare=False)
+    _values: dict[int, Float[Tensor, " r"]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("box", "sets"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{self.name}: {name}={getattr(self, name)}; expected at least 1")
+
+    @property
+    def name(self) -> str:
+        """Return the name under which the operator is registered."""
+        return type(self).__name__.lower()
+
+    @abstractmethod
+    def arrays(self, index: int) -> tuple[np.ndarray, ...]:
+        """Return the arrays that define mask set ``index``, in the order in which the digest reads them."""
+
+    @abstractmethod
+    def system(self, index: int) -> System:
+        """Return the singular system of mask set ``index``, float64 on the CPU, built anew."""
+
+    @property
+    @abstractmethod
+    def m(self) -> int:
+        """Return the length of y."""
+
+    @property
+    @abstractmethod
+    def r(self) -> int:
+        """Return the length of z, the largest rank a mask set can have."""
+
+    if TYPE_CHECKING:  # a field in some operators, a property in others: an abstract property would forbid the field
+
+        @property
+        def compression(self) -> float:
+            """Return the nominal compression, n / kept numbers as the fields state it."""
+
+    @property
+    @abstractmethod
+    def nominal(self) -> str:
+        """Return in words how the nominal compression comes about."""
+
+    def forward(self, x: Float[Tensor, "b box box"], particles: Particles = None) -> Float[Tensor, "b m"]:
+        """Return y = A x, (b, m)."""
+        return self._over_sets(lambda system, x: system.forward(x), self._images(x), particles)
+
+    def adjoint(self, y: Float[Tensor, "b m"], particles: Particles = None) -> Float[Tensor, "b box box"]:
+        """Return A^T y, (b, box, box)."""
+        return self._over_sets(lambda system, y: system.adjoint(y), self._rows(y, self.m, "measurements"), particles)
+
+    def pinv(self, y: Float[Tensor, "b m"], particles: Particles = None) -> Float[Tensor, "b box box"]:
+        """Return A+ y, the image of least norm among those that fit y best, (b, box, box)."""
+        return self.synthesise(self.coordinates(y, particles), particles)
+
+    def project(self, x: Float[Tensor, "b box box"], particles: Particles = None) -> Float[Tensor, "b box box"]:
+        """Return A+ A x, the part of x that A sees, (b, box, box)."""
+        return self._over_sets(self._project, self._images(x), particles)
+
+    def solve(
+        self, rhs: Float[Tensor, "b box box"], weight: float, particles: Particles = None
+    ) -> Float[Tensor, "b box box"]:
+        """Return (A^T A + weight I)^-1 rhs, (b, box, box), for a positive weight."""
+        if not weight > 0:
+            raise InputError(f"{self.name}: weight {weight} in solve; expected more than 0, or use pinv")
+
+        def solve_set(system: System, rhs: Tensor) -> Tensor:
+            z = system.analyse(rhs)
+            seen = system.synthesise(z / (system.values**2 + weight))
+            return seen if self._sees_all(system) else seen + (rhs - system.synthesise(z)) / weight
+
+        return self._over_sets(solve_set, self._images(rhs), particles)
+
+    def analyse(self, x: Float[Tensor, "b box box"], particles: Particles = None) -> Float[Tensor, "b r"]:
+        """Return z = V^T x, (b, r), zero where the singular value is zero."""
+        return self._over_sets(lambda system, x: system.analyse(x), self._images(x), particles)
+
+    def synthesise(self, z: Float[Tensor, "b r"], particles: Particles = None) -> Float[Tensor, "b box box"]:
+        """Return V z, (b, box, box)."""
+        return self._over_sets(lambda system, z: system.synthesise(z), self._rows(z, self.r, "coordinates"), particles)
+
+    def coordinates(self, y: Float[Tensor, "b m"], particles: Particles = None) -> Float[Tensor, "b r"]:
+        """Return z = S^+ U^T y, (b, r): V^T x plus noise of variance sigma^2 / s^2, and 0 where s is 0."""
+        return self._over_sets(
+            lambda system, y: system.coordinates(y), self._rows(y, self.m, "measurements"), particles
+        )
+
+    def uncoordinates(self, z: Float[Tensor, "b r"], particles: Particles = None) -> Float[Tensor, "b m"]:
+        """Return y = U S z, (b, m)."""
+        return self._over_sets(
+            lambda system, z: system.uncoordinates(z), self._rows(z, self.r, "coordinates"), particles
+        )
+
+    def singular_values(self, particles: Particles = None, *, like: Tensor | None = None) -> Float[Tensor, "b r"]:
+        """Return s by particle, (b, r), or (1, r) without particles, in the dtype and on the device of ``like``."""
+        like = torch.empty(0) if like is None else like
+        sets = self._sets(particles, 1 if particles is None else len(particles))
+        return torch.stack([self.values(index).to(like.device, like.dtype) for index in sets])
+
+    def fourier_diagonal(
+        self, particles: Particles = None, *, like: Tensor | None = None
+    ) -> Float[Tensor, "b box half"] | None:
+        """Return A^T A's eigenvalue by rfft2 frequency, (b, box, box//2+1), or None where the FFT is no eigenbasis."""
+        like = torch.empty(0) if like is None else like
+        sets = self._sets(particles, 1 if particles is None else len(particles))
+        planes = [plane for index in sets if (plane := self._system(index, like).fourier_diagonal()) is not None]
+        return torch.stack(planes) if planes else None
+
+    def values(self, index: int) -> Float[Tensor, " r"]:
+        """Return the singular values of mask set ``index`` in float64, (r,)."""
+        if index not in self._values:
+            self._system(index, torch.empty(0))
+        return self._values[index]
+
+    @property
+    def n(self) -> int:
+        """Return the number of pixels of an image."""
+        return self.box**2
+
+    @cached_property
+    def rank(self) -> float:
+        """Return the number of nonzero singular values, mean over the mask sets."""
+        return float(np.mean([int((self.values(index) > 0).sum()) for index in range(self.sets)]))
+
+    @cached_property
+    def singular_range(self) -> tuple[float, float]:
+        """Return the smallest nonzero and the largest singular value over all mask sets."""
+        kept = [s[s > 0] for s in map(self.values, range(self.sets))]
+        kept = [s for s in kept if len(s)]
+        if not kept:
+            raise InputError(f"{self.name}: every singular value is zero; take more masks or another seed")
+        return min(float(s.min()) for s in kept), max(float(s.max()) for s in kept)
+
+    @property
+    def condition(self) -> float:
+        """Return the largest over the smallest nonzero singular value."""
+        low, high = self.singular_range
+        return high / low
+
+    @property
+    def effective_compression(self) -> float:
+        """Return n / rank: pixels an image over independent numbers measured."""
+        return self.n / self.rank
+
+    @property
+    def stored(self) -> float:
+        """Return the real numbers of 32 bits that one particle takes on disk."""
+        return float(self.m)
+
+    @property
+    def set_bytes(self) -> int:
+        """Return the bytes that the singular system of one mask set takes in float32."""
+        return self._system(0, torch.empty(0, dtype=torch.float32)).nbytes
+
+    def digest(self) -> str:
+        """Return the sha256 of the arrays of all mask sets, 64 hexadecimal digits."""
+        total = hashlib.sha256(f"{self.name}|{self.sets}".encode())
+        for index in range(self.sets):
+            for array in self.arrays(index):
+                total.update(f"|{array.dtype.str}|{array.shape}|".encode())
+                total.update(np.ascontiguousarray(array).tobytes())
+        return total.hexdigest()
+
+    def _project(self, system: System, x: Tensor) -> Tensor:
+        return x if self._sees_all(system) else system.synthesise(system.analyse(x))
+
+    def _sees_all(self, system: System) -> bool:
+        # Where every pixel is determined, V V^T is the identity and its matrix products are saved.
+        return self.r == self.n and system.complete
+
+    def _system(self, index: int, like: Tensor) -> System:
+        def build() -> System:
+            system = self.system(index)
+            self._values[index] = system.values.clone()
+            return system.to(like)
+
+        return self._cache.get((index, like.dtype, like.device), build)
+
+    def _over_sets(self, apply: Callable[[System, Tensor], Tensor], x: Tensor, particles: Particles) -> Tensor:
+        sets = self._sets(particles, len(x))
+        groups = list(_positions(sets))
+        if len(groups) == 1:
+            return apply(self._system(groups[0][0], x), x)
+        parts = [apply(self._system(index, x), x[where]) for index, where in groups]
+        order = torch.tensor([position for _, where in groups for position in where], device=x.device)
+        return torch.cat(parts)[order.argsort()]
+
+    def _sets(self, particles: Particles, batch: int) -> list[int]:
+        if particles is None:
+            if self.sets > 1:
+                raise InputError(f"{self.name}: {self.sets} mask sets, no particle indices; pass particles=")
+            return [0] * batch
+        if len(particles) != batch:
+            raise InputError(
+                f"{self.name}: {len(particles)} particle indices for a batch of {batch}; pass one for each"
+            )
+        return [int(particle) % self.sets for particle in particles]
+
+    def _images(self, x: Tensor) -> Tensor:
+        if x.ndim != 3 or tuple(x.shape[1:]) != (self.box, self.box):
+            raise InputError(
+                f"{self.name}: images of shape {tuple(x.shape)}; expected (particles, {self.box}, {self.box}): "
+                "resize them, or build the operator for their box"
+            )
+        return x
+
+    def _rows(self, y: Tensor, length: int, what: str) -> Tensor:
+        if y.ndim != 2 or y.shape[1] != length:
+            raise InputError(
+                f"{self.name}: {what} of shape {tuple(y.shape)}; expected (particles, {length}): "
+                "use the operator that made them"
+            )
+        return y
+
+
+def _positions(sets: list[int]) -> Iterator[tuple[int, list[int]]]:
+    for index in sorted(set(sets)) or [0]:
+        yield index, [position for position, other in enumerate(sets) if other == index]

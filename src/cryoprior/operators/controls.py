@@ -1,0 +1,262 @@
+"""Controls of the same size as a compressed measurement: the whole image, binned, cropped in Fourier space, rounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.operators.base import Operator, Particles
+from cryoprior.operators.blocks import BlockSystem
+from cryoprior.operators.frequencies import FrequencySystem, decompose_filter
+from cryoprior.operators.masks import frequencies
+from cryoprior.operators.system import System
+
+
+@dataclass(frozen=True)
+class IdentitySystem(System):
+    """Every pixel is its own coordinate, row by row."""
+
+    box: int
+    ones: Float[Tensor, " n"]
+
+    @property
+    def values(self) -> Float[Tensor, " r"]:
+        """Return ones."""
+        return self.ones
+
+    def analyse(self, x: Float[Tensor, "b box box"]) -> Float[Tensor, "b r"]:
+        """Return the pixels row by row."""
+        return x.reshape(len(x), -1)
+
+    def synthesise(self, z: Float[Tensor, "b r"]) -> Float[Tensor, "b box box"]:
+        """Return the image of these pixels."""
+        return z.reshape(len(z), self.box, self.box)
+
+    def coordinates(self, y: Float[Tensor, "b m"]) -> Float[Tensor, "b r"]:
+        """Return y."""
+        return y
+
+    def uncoordinates(self, z: Float[Tensor, "b r"]) -> Float[Tensor, "b m"]:
+        """Return z."""
+        return z
+
+    def fourier_diagonal(self) -> Float[Tensor, "box half"]:
+        """Return ones."""
+        return self.ones.new_ones(self.box, self.box // 2 + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity(Operator):
+    """Every pixel is measured, row by row."""
+
+    @property
+    def m(self) -> int:
+        """Return the number of pixels."""
+        return self.n
+
+    @property
+    def r(self) -> int:
+        """Return the number of pixels."""
+        return self.n
+
+    @property
+    def compression(self) -> float:
+        """Return 1."""
+        return 1.0
+
+    @property
+    def nominal(self) -> str:
+        """Return in words that nothing is left out."""
+        return "every pixel"
+
+    def arrays(self, index: int) -> tuple[np.ndarray, ...]:
+        """Return the box, all that defines the operator."""
+        return (np.array([self.box], dtype=np.int64),)
+
+    def system(self, index: int) -> IdentitySystem:
+        """Return the pixels as coordinates."""
+        return IdentitySystem(self.box, torch.ones(self.n, dtype=torch.float64))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin(Operator):
+    """Means over blocks of ``factor`` x ``factor`` pixels, row by row: the image on a coarser grid, in its grey scale.
+
+    Parameters
+    ----------
+    factor: pixels a side of a block; it divides the box. The compression is its square.
+    """
+
+    factor: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.factor < 1 or self.box % self.factor:
+            factors = ", ".join(str(k) for k in range(2, self.box + 1) if self.box % k == 0)
+            raise InputError(f"bin: factor {self.factor} does not divide box {self.box}; expected one of {factors}")
+
+    @property
+    def m(self) -> int:
+        """Return the number of blocks."""
+        return (self.box // self.factor) ** 2
+
+    @property
+    def r(self) -> int:
+        """Return the number of blocks."""
+        return self.m
+
+    @property
+    def compression(self) -> float:
+        """Return the pixels of a block."""
+        return float(self.factor**2)
+
+    @property
+    def nominal(self) -> str:
+        """Return the block in words."""
+        return f"means of {self.factor}x{self.factor} pixels"
+
+    def arrays(self, index: int) -> tuple[np.ndarray, ...]:
+        """Return box and factor, all that defines the operator."""
+        return (np.array([self.box, self.factor], dtype=np.int64),)
+
+    def system(self, index: int) -> BlockSystem:
+        """Return one coordinate a block, s = 1 / factor."""
+        pixels = self.factor**2
+        ones = torch.ones(1, 1, pixels, dtype=torch.float64)
+        values = torch.full((1, 1), 1 / self.factor, dtype=torch.float64)
+        return BlockSystem(self.box, self.factor, ones / pixels, ones[..., :1], values, ones / self.factor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crop(Operator):
+    """The low Fourier frequencies of the image, those that an image of ``size`` pixels a side holds.
+
+    The box stays. Of an even size the frequencies at its own edge, of which a real image of that size knows only one of
+    two, are left out: (size - 1)^2 real numbers. Their order is that of :class:`FrequencySystem`.
+
+    Parameters
+    ----------
+    size: pixels a side of the smaller image, at most the box. The nominal compression is (box / size)^2.
+    """
+
+    size: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.size <= self.box:
+            raise InputError(f"crop: size {self.size} of box {self.box}; expected 1 to {self.box}")
+
+    @property
+    def m(self) -> int:
+        """Return the real numbers kept."""
+        return int(np.count_nonzero(self._filter()))
+
+    @property
+    def r(self) -> int:
+        """Return the real numbers kept."""
+        return self.m
+
+    @property
+    def compression(self) -> float:
+        """Return (box / size)^2."""
+        return (self.box / self.size) ** 2
+
+    @property
+    def nominal(self) -> str:
+        """Return the crop in words."""
+        return f"Fourier crop of {self.box} to {self.size} pixels a side"
+
+    def arrays(self, index: int) -> tuple[np.ndarray, ...]:
+        """Return box and size, all that defines the operator."""
+        return (np.array([self.box, self.size], dtype=np.int64),)
+
+    def system(self, index: int) -> FrequencySystem:
+        """Return the singular system of the window."""
+        return decompose_filter(self._filter(), self.m)
+
+    def _filter(self) -> Float[np.ndarray, "box box"]:
+        reach = self.box if self.size == self.box else (self.size - 1) // 2
+        ky, kx = frequencies(self.box)
+        kept = np.maximum(np.abs(ky), np.abs(kx)) <= reach
+        return np.asarray(kept, dtype=float).reshape(self.box, self.box)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize(Operator):
+    """Every pixel rounded to the nearest of 2^bits levels between ``low`` and ``high``; not linear.
+
+    ``forward`` rounds and clamps. The rest is that of the identity: ``pinv`` returns the rounded image itself, and the
+    rounding is to be seen as noise of standard deviation :attr:`rounding_sigma`.
+
+    Parameters
+    ----------
+    bits: a pixel, 1 to 16. The nominal compression is 32 / bits.
+    low, high: first and last level, in the grey scale of the images; the default holds particles whose background has
+        mean 0 and standard deviation 1, as RELION normalises them.
+    """
+
+    bits: int
+    low: float = -5.0
+    high: float = 5.0
+    linear: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.bits <= 16:
+            raise InputError(f"quantize: bits={self.bits}; expected 1 to 16")
+        if not self.low < self.high:
+            raise InputError(f"quantize: low={self.low}, high={self.high}; expected low below high")
+
+    @property
+    def m(self) -> int:
+        """Return the number of pixels."""
+        return self.n
+
+    @property
+    def r(self) -> int:
+        """Return the number of pixels."""
+        return self.n
+
+    @property
+    def compression(self) -> float:
+        """Return 32 / bits."""
+        return 32 / self.bits
+
+    @property
+    def nominal(self) -> str:
+        """Return the levels in words."""
+        return f"{self.bits} of 32 bits a pixel"
+
+    @property
+    def stored(self) -> float:
+        """Return the pixels in units of 32 bits."""
+        return self.n * self.bits / 32
+
+    @property
+    def step(self) -> float:
+        """Return the distance of two levels."""
+        return (self.high - self.low) / ((1 << self.bits) - 1)
+
+    @property
+    def rounding_sigma(self) -> float:
+        """Return the standard deviation of the rounding, step / sqrt(12), within the range."""
+        return float(self.step / np.sqrt(12))
+
+    def forward(self, x: Float[Tensor, "b box box"], particles: Particles = None) -> Float[Tensor, "b m"]:
+        """Return the rounded pixels, row by row, (b, m)."""
+        level = torch.round((super().forward(x, particles).clamp(self.low, self.high) - self.low) / self.step)
+        return self.low + self.step * level
+
+    def arrays(self, index: int) -> tuple[np.ndarray, ...]:
+        """Return box, first level, last level and bits, all that defines the operator."""
+        return (np.array([self.box, self.low, self.high, self.bits], dtype=np.float64),)
+
+    def system(self, index: int) -> IdentitySystem:
+        """Return the pixels as coordinates."""
+        return IdentitySystem(self.box, torch.ones(self.n, dtype=torch.float64))

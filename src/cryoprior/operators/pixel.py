@@ -1,0 +1,107 @@
+"""Sums over random binary masks within blocks of pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from cryoprior.errors import InputError
+from cryoprior.operators.base import Operator
+from cryoprior.operators.blocks import BlockSystem, decompose
+from cryoprior.operators.hadamard import decompose_hadamard, draw_hadamard
+from cryoprior.random import numpy_stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixel(Operator):
+    """Each block of K x K pixels is summed under b binary masks, drawn for each block.
+
+    y is block-major: block (row by row), then mask.
+
+    Parameters
+    ----------
+    block: K, pixels a side of a block; it divides the box.
+    masks: b, at most K^2. The nominal compression is K^2 / b.
+    rows: ``bernoulli``, every pixel in a mask with probability 1/2 (the paper; its blocks are often rank-deficient),
+        or ``hadamard``, rows of a 0/1 Hadamard matrix (ours; K a power of two, always of full rank).
+    keep_ones: keep the all-ones row, the block's sum, among the Hadamard rows; ``bernoulli`` has no such row.
+
+    Source: the paper, section 3, "pixel masks"; Hadamard rows are ours.
+    """
+
+    block: int
+    masks: int
+    rows: Literal["bernoulli", "hadamard"] = "hadamard"
+    keep_ones: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rows not in ("bernoulli", "hadamard"):
+            raise InputError(f"pixel: rows={self.rows!r}; expected one of bernoulli, hadamard")
+        if self.block < 1 or self.box % self.block:
+            raise InputError(_no_fit(self.box, self.block))
+        if self.rows == "hadamard" and self.block & (self.block - 1):
+            raise InputError(
+                f"pixel: block {self.block} with rows=hadamard; expected a power of two, or pass rows=bernoulli"
+            )
+        if not 1 <= self.masks <= self.block**2:
+            raise InputError(
+                f"pixel: masks={self.masks} in blocks of {self.block}x{self.block} pixels; "
+                f"expected 1 to {self.block**2}"
+            )
+
+    @property
+    def blocks(self) -> int:
+        """Return the number of blocks of an image."""
+        return (self.box // self.block) ** 2
+
+    @property
+    def m(self) -> int:
+        """Return b sums a block."""
+        return self.blocks * self.masks
+
+    @property
+    def r(self) -> int:
+        """Return b coordinates a block."""
+        return self.m
+
+    @property
+    def compression(self) -> float:
+        """Return K^2 / b."""
+        return self.block**2 / self.masks
+
+    @property
+    def nominal(self) -> str:
+        """Return K^2 / b in words."""
+        return f"K²/b = {self.block**2}/{self.masks}"
+
+    def masks_of(self, index: int) -> UInt8[np.ndarray, "blocks k pixels"]:
+        """Return the 0/1 masks of one set, (blocks, b, K^2)."""
+        rng, pixels = numpy_stream(self.seed, "operators/pixel", index), self.block**2
+        if self.rows == "hadamard":
+            return draw_hadamard(rng, self.blocks, self.masks, pixels, keep_ones=self.keep_ones)
+        shape = (self.blocks, self.masks, pixels)
+        count = int(np.prod(shape))
+        return np.unpackbits(np.frombuffer(rng.bytes(-(-count // 8)), dtype=np.uint8), count=count).reshape(shape)
+
+    def arrays(self, index: int) -> tuple[np.ndarray, ...]:
+        """Return the masks, eight to the byte."""
+        return (np.packbits(self.masks_of(index), axis=-1),)
+
+    def system(self, index: int) -> BlockSystem:
+        """Return one SVD a block; for Hadamard rows with the all-ones row in closed form."""
+        rows = torch.from_numpy(self.masks_of(index))
+        closed = self.rows == "hadamard" and self.keep_ones
+        return (decompose_hadamard if closed else decompose)(rows, self.box, self.block)
+
+
+def _no_fit(box: int, block: int) -> str:
+    blocks = ", ".join(str(k) for k in range(2, box + 1) if box % k == 0)
+    boxes = [box // block * block, -(-box // block) * block] if block > 0 else []
+    sizes = " or ".join(str(size) for size in boxes if size)
+    remedy = f", or resize to a box of {sizes}" if sizes else ""
+    return f"pixel: block {block} does not divide box {box}; expected a block among {blocks}{remedy}"
