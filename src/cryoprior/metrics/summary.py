@@ -61,7 +61,7 @@ def summarise(evaluation: Evaluation, box: int, lpips_note: str = "") -> dict[st
         name: {key: by_image[name][key]["mean"] if key in by_image[name] else None for key in FLOOR_SCORES}
         for name in FLOORS
     }
-    gains = {key: gain(evaluation, key) for key in (*FLOOR_SCORES, "clean_correlation", "clean_frc")}
+    gains = {key: gain(evaluation, key) for key in (*FLOOR_SCORES, "frc", "clean_correlation", "clean_frc")}
     summary: dict[str, Any] = {
         "n": len(evaluation.scores["reconstruction"]["ssim"]),
         "metrics": metrics,
@@ -84,7 +84,9 @@ def particle_columns(evaluation: Evaluation) -> dict[str, Float[np.ndarray, " n"
     }
 
 
-def shell_columns(evaluation: Evaluation, box: int, pixel_size_angstrom: float) -> dict[str, Float[np.ndarray, " s"]]:
+def shell_columns(
+    evaluation: Evaluation, box: int, pixel_size_angstrom: float
+) -> dict[str, Float[np.ndarray, " shells"]]:
     """Return one row a shell 0 .. box // 2: resolution, coefficients, pooled FRC and power ratios."""
     columns: dict[str, Tensor] = {
         "resolution_angstrom": shell_resolution_angstrom(box, pixel_size_angstrom),
@@ -93,11 +95,13 @@ def shell_columns(evaluation: Evaluation, box: int, pixel_size_angstrom: float) 
     for (image, against), powers in evaluation.shells.items():
         columns[f"frc.{image}.{against}"] = powers.frc[0]
         columns[f"power.{image}.{against}"] = powers.power_ratio[0]
-    shells = {"shell": np.arange(box // 2 + 1)}
+    shells = {"shell": np.arange(box // 2 + 1, dtype=np.float64)}
     return shells | {name: values.cpu().numpy() for name, values in columns.items()}
 
 
-def curves(columns: dict[str, Float[np.ndarray, " s"]], kind: str, against: str) -> dict[str, Float[np.ndarray, " s"]]:
+def curves(
+    columns: dict[str, Float[np.ndarray, " shells"]], kind: str, against: str
+) -> dict[str, Float[np.ndarray, " s"]]:
     """Return the ``frc`` or ``power`` columns against the ``original`` or the ``clean`` image, by name in words."""
     found = {_LABELS[image]: columns.get(f"{kind}.{image}.{against}") for image in CLEAN_IMAGES}
     return {name: values for name, values in found.items() if values is not None}

