@@ -30,7 +30,8 @@ def write_particles(path: Path, images: np.ndarray, pixel_size: float = PIXEL_SI
 
 def write_reconstruction(folder: Path, images: np.ndarray, measurements: Path, **summary: object) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
-    with ReconstructionWriter(folder, *read_measurements(measurements).particles) as writer:
+    table, optics = read_measurements(measurements).particles
+    with ReconstructionWriter(folder, table.iloc[: len(images)], optics) as writer:
         writer.write(images.astype(np.float32))
     recorded = {"measurements": str(measurements), "solver": "test", "estimate": "mean", **summary}
     (folder / "summary.json").write_text(json.dumps(recorded))
@@ -129,6 +130,13 @@ def test_limit_and_box_follow_the_measurement(files, tmp_path: Path) -> None:
     assert summary["metrics"]["ssim"]["mean"] == pytest.approx(summary["floors"]["least_squares"]["ssim"], abs=1e-4)
 
 
+def test_a_reconstruction_of_the_first_particles_is_compared_with_the_first(files) -> None:
+    write_reconstruction(files["recon"], particles()[0][:4], files["y"], n=4)
+    summary = evaluate.run(options(files, clean=files["clean"]))
+    assert summary["n"] == 4
+    assert summary["metrics"]["ssim"]["mean"] == pytest.approx(1)
+
+
 def test_trained_on_particles_are_reported_loudly(files, caplog: pytest.LogCaptureFixture) -> None:
     write_reconstruction(files["recon"], particles()[0], files["y"], trained_on_overlap=5)
     summary = evaluate.run(options(files))
@@ -174,6 +182,10 @@ def test_what_does_not_belong_together_is_refused(files, tmp_path: Path) -> None
 
 
 def test_an_incomplete_reconstruction_is_refused(files, tmp_path: Path) -> None:
+    whole = particles()[0]
+    write_reconstruction(files["recon"], whole[:4], files["y"])
+    refuse(files, "6 particles; .* has 4; pass the measurements that were reconstructed")
+    write_reconstruction(files["recon"], whole, files["y"])
     refuse(
         files,
         "no particles.star; expected a folder that cryoprior reconstruct wrote",

@@ -87,9 +87,11 @@ def open_comparison(
     operator = parse_operator(measured.operator_spec, box=measured.box)
     measured.check_operator(operator.digest())
     rebuilt = read_particles(folder / "particles.star")
+    n = _limit(rebuilt, recorded, measured)
     stacks = [read_particles(p, pixel_size=pixel_size) for p in (reference, clean) if p is not None]
     selected = _selected(stacks, measured)
-    resized = [_resized(stack.subset(places), measured) for stack, places in zip(stacks, selected, strict=True)]
+    rows = [stack.subset(places) for stack, places in zip(stacks, selected, strict=True)]
+    resized = [_resized(stack.subset(slice(n)) if len(stack) == measured.n else stack, measured) for stack in rows]
     _check_agreement(rebuilt, resized, measured)
     return Comparison(rebuilt, resized[0], resized[1] if clean else None, measured, operator, recorded)
 
@@ -141,6 +143,17 @@ def _recorded_measurements(folder: Path, recorded: Mapping[str, Any]) -> Path:
     raise InputError(f"{path}: these measurements, recorded in {folder}, are not there; pass --measurements y.zarr")
 
 
+def _limit(rebuilt: ParticleStack, recorded: Mapping[str, Any], measured: Measurements) -> int:
+    """Return how many rows were reconstructed: all that were measured, or the first ones, if that was recorded."""
+    n = len(rebuilt)
+    if n == measured.n or (n < measured.n and recorded.get("n") == n):
+        return n
+    raise InputError(
+        f"{measured.path}: {measured.n} particles; {rebuilt.path} has {n}; "
+        "pass the measurements that were reconstructed"
+    )
+
+
 def _selected(stacks: list[ParticleStack], measured: Measurements) -> list[np.ndarray | slice]:
     """Return the rows of each stack that were measured: those that the measurements name, if it is the whole stack."""
     index, whole = measured.particle_index, len(stacks[0])
@@ -169,13 +182,12 @@ def _check_agreement(rebuilt: ParticleStack, others: list[ParticleStack], measur
             f"{rebuilt.path}: box {rebuilt.box}; {measured.path} has box {measured.box}; "
             "pass the measurements that were reconstructed"
         )
-    for name, n in [(measured.path, measured.n), *((stack.path, len(stack)) for stack in others)]:
-        if n != len(rebuilt):
+    for stack in others:
+        if len(stack) != len(rebuilt):
             raise InputError(
-                f"{name}: {n} particles; {rebuilt.path} has {len(rebuilt)}; "
+                f"{stack.path}: {len(stack)} particles; {rebuilt.path} has {len(rebuilt)}; "
                 "the rows must be the same particles in the same order"
             )
-    for stack in others:
         if not np.allclose(stack.pixel_size, rebuilt.pixel_size, rtol=5e-3):
             raise InputError(
                 f"{stack.path}: pixel size {stack.pixel_size[0]:.4f} A at box {stack.box}; {rebuilt.path} has "
