@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
 from cryoprior.io.columns import (
@@ -20,6 +19,7 @@ from cryoprior.io.columns import (
     Metadata,
     group_optics,
 )
+from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.images import find_file
 from cryoprior.io.mrc import MrcHeader, read_header
 from cryoprior.io.pickles import read_pickle
@@ -89,8 +89,3 @@ def _add_poses(table: pd.DataFrame, poses: Path, path: Path, box: int, pixel_siz
         table[name] = angles[:, place]
     for place, name in enumerate(ORIGINS):
         table[name] = 0.0 if shifts is None else np.asarray(shifts, np.float64)[:, place] * box * pixel_size
-
-
-def euler_of_matrix(matrices: np.ndarray) -> np.ndarray:
-    """Return rlnAngleRot, Tilt, Psi in degrees, (n, 3), of rotations R = Rz(rot) Ry(tilt) Rz(psi), (n, 3, 3)."""
-    return np.asarray(Rotation.from_matrix(np.asarray(matrices, np.float64)).as_euler("ZYZ", degrees=True))

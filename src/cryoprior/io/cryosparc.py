@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
 from cryoprior.io.columns import (
@@ -22,6 +21,7 @@ from cryoprior.io.columns import (
     Metadata,
     group_optics,
 )
+from cryoprior.io.euler import euler_of_vector
 
 _PLAIN = {
     "rlnDefocusU": ("ctf/df1_A", 1.0),
@@ -89,7 +89,7 @@ def _load(path: Path) -> np.ndarray:
 
 def _add_alignment(table: pd.DataFrame, rows: np.ndarray, names: tuple[str, ...]) -> None:
     if "alignments3D/pose" in names:
-        angles = Rotation.from_rotvec(rows["alignments3D/pose"].astype(np.float64)).as_euler("ZYZ", degrees=True)
+        angles = euler_of_vector(rows["alignments3D/pose"])
         for place, column in enumerate(ANGLES):
             table[column] = angles[:, place]
     if "alignments3D/shift" in names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float16, Float32, Int32
+from jaxtyping import Float, Float16, Float32, Int32
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class HalfEncoder:
         return float(np.sqrt(self._squares / self._count)) if self._count else 0.0
 
     def encode(
-        self, y: Float32[np.ndarray, "b m"], particles: np.ndarray
+        self, y: Float[np.ndarray, "b m"], particles: np.ndarray
     ) -> tuple[Float16[np.ndarray, "b m"], Float32[np.ndarray, " b"], Float32[np.ndarray, "b groups"]]:
         """Return the numbers (b, m) in units of a scale (b,) about the levels of their blocks (b, groups)."""
         baseline = self._decoder.baseline

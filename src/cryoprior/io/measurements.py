@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import zarr
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 
 from cryoprior.errors import InputError
 from cryoprior.io.columns import OPTICS_GROUP, PIXEL_SIZE, optics_rows
@@ -109,7 +109,7 @@ class MeasurementsWriter:
             raise
         return self
 
-    def write(self, y: Float32[np.ndarray, "b m"]) -> None:
+    def write(self, y: Float[np.ndarray, "b m"]) -> None:
         """Append the measurements of the next particles, (b, m)."""
         stop = self.written + len(y)
         if y.shape[1:] != (self.header.m,) or stop > self.n:

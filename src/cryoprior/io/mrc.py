@@ -10,7 +10,7 @@ from typing import Any
 
 import mrcfile
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float, Float32, Shaped
 
 from cryoprior.errors import InputError
 
@@ -40,8 +40,8 @@ class MrcHeader:
 def read_header(path: Path) -> MrcHeader:
     """Return the header of an MRC file, whose size has been checked against the images it promises.
 
-    The map stamp and the machine stamp may be absent, as many programs leave them out: the byte order follows from
-    the mode. A file with more bytes than the header promises is read.
+    The map stamp and the machine stamp may be absent, as many programs leave them out: the byte order is the
+    one in which the width is the smaller number. A file with more bytes than the header promises is read.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def read_header(path: Path) -> MrcHeader:
     size = path.stat().st_size
     if len(raw) < HEADER_BYTES:
         raise InputError(f"{path}: truncated: {size} bytes, an MRC header alone has {HEADER_BYTES}; copy it again")
-    order = "<" if 0 <= int(np.frombuffer(raw, "<i4", 1, 12)[0]) < 128 else ">"
+    order = min("<>", key=lambda order: int(np.frombuffer(raw, f"{order}u4", 1)[0]))
     nx, ny, nz, mode = (int(v) for v in np.frombuffer(raw, f"{order}i4", 4))
     extended = int(np.frombuffer(raw, f"{order}i4", 1, 92)[0])
     if mode not in MODES:
@@ -109,7 +109,7 @@ class StackWriter:
         self._mrc.voxel_size = self.pixel_size
         return self
 
-    def write(self, images: Float32[np.ndarray, "b box box"]) -> None:
+    def write(self, images: Float[np.ndarray, "b box box"]) -> None:
         """Append images, (b, box, box)."""
         stop = self.written + len(images)
         if images.shape[1:] != (self.box, self.box) or stop > self.n:
@@ -117,7 +117,7 @@ class StackWriter:
             raise ValueError(f"{self.path}: {found}; the stack was opened for {self.n} of box {self.box}")
         self._mrc.data[self.written : stop] = images
         self.written = stop
-        values = np.asarray(images, np.float64)
+        values = np.asarray(self._mrc.data[self.written - len(images) : stop], np.float64)
         self._sum, self._squares = self._sum + values.sum(), self._squares + np.square(values).sum()
         self._low, self._high = min(self._low, values.min()), max(self._high, values.max())
 
@@ -141,7 +141,7 @@ class StackWriter:
         header.rms = np.sqrt(max(self._squares / count - mean**2, 0.0))
 
 
-def write_stack(path: Path | str, images: Float32[np.ndarray, "n box box"], pixel_size: float) -> None:
+def write_stack(path: Path | str, images: Float[np.ndarray, "n box box"], pixel_size: float) -> None:
     """Write all images, (n, box, box), to a float32 .mrcs stack with its pixel size in angstrom."""
     with StackWriter(path, len(images), images.shape[-1], pixel_size) as writer:
         writer.write(images)
@@ -153,7 +153,7 @@ def read_map(path: Path | str) -> tuple[Float32[np.ndarray, "z y x"], float]:
     return np.array(map_images(header), dtype=np.float32), header.voxel_size
 
 
-def write_map(path: Path | str, volume: Float32[np.ndarray, "z y x"], voxel_size: float) -> None:
+def write_map(path: Path | str, volume: Float[np.ndarray, "z y x"], voxel_size: float) -> None:
     """Write a volume, (z, y, x), with its voxel size in angstrom, under a partial name until it is whole."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")

@@ -13,7 +13,7 @@ from cryoprior.errors import InputError
 METHODS = ("fourier", "bicubic")
 
 
-def resize(images: Float32[np.ndarray, "b box box"], box: int, method: str) -> Float32[np.ndarray, "b new new"]:
+def resize(images: Float[np.ndarray, "b box box"], box: int, method: str) -> Float32[np.ndarray, "b new new"]:
     """Return the images resampled to ``box`` pixels a side over the same field of view, float32.
 
     ``fourier`` crops (or pads) the transform, so that the mean and the grey values of whatever both grids can hold
@@ -26,9 +26,9 @@ def resize(images: Float32[np.ndarray, "b box box"], box: int, method: str) -> F
     if box < 2:
         raise InputError(f"resize to a box of {box}: expected at least 2 pixels")
     if box == old:
-        return images
+        return np.asarray(images, np.float32)
     if method == "fourier":
-        matrix = fourier_matrix(old, box).astype(np.float32)
+        matrix = fourier_matrix(old, box).astype(images.dtype)
         return np.asarray(matrix @ images @ matrix.T, np.float32)
     from skimage.transform import resize as skimage_resize
 

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from cryoprior.errors import InputError
 from cryoprior.io.columns import IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
@@ -130,7 +130,7 @@ class ReconstructionWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self
 
-    def write(self, images: Float32[np.ndarray, "b box box"]) -> None:
+    def write(self, images: Float[np.ndarray, "b box box"]) -> None:
         """Append images, (b, box, box), which may run over the end of a shard."""
         if self._count + len(images) > len(self.table):
             raise ValueError(f"{self._count + len(images)} images for {len(self.table)} particles")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from cryoprior.errors import InputError
 from cryoprior.io.columns import ANGLES, IMAGE_NAME
@@ -18,7 +18,7 @@ BATCH = 64
 SHOWN = 5
 
 
-def check_images(images: Float32[np.ndarray, "b box box"], stack: ParticleStack, places: range) -> None:
+def check_images(images: Float[np.ndarray, "b box box"], stack: ParticleStack, places: range) -> None:
     """Raise InputError for the first image that holds NaN or infinity, or one grey value throughout."""
     for place, fault in _faults(images, places):
         raise InputError(
