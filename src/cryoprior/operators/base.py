@@ -105,7 +105,7 @@ class Operator(ABC):
     def solve(
         self, rhs: Float[Tensor, "b box box"], weight: float, particles: Particles = None
     ) -> Float[Tensor, "b box box"]:
-        """Return (A^T A + weight I)^-1 rhs, (b, box, box), for a positive weight."""
+        """Return (A^T A + weight I)^-1 rhs, (b, box, box); the weight is above 0 and divides the rounding of rhs."""
         if not weight > 0:
             raise InputError(f"{self.name}: weight {weight} in solve; expected more than 0, or use pinv")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cryoprior.operators.system import System
 
-#: Bytes of singular systems that one operator keeps: 1 GiB, that is 64 mask sets of K = 32, b = 192 in float32.
+#: Bytes of singular systems that one operator keeps: 1 GiB, 60 Bernoulli mask sets of K = 32, b = 192 in float32.
 CACHE_BYTES = 2**30
 
 

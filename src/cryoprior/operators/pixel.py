@@ -11,9 +11,13 @@ from jaxtyping import UInt8
 
 from cryoprior.errors import InputError
 from cryoprior.operators.base import Operator
-from cryoprior.operators.blocks import BlockSystem, decompose
-from cryoprior.operators.hadamard import decompose_hadamard, draw_hadamard
+from cryoprior.operators.blocks import decompose
+from cryoprior.operators.hadamard import HadamardRows, decompose_hadamard, draw_hadamard
+from cryoprior.operators.system import System
 from cryoprior.random import numpy_stream
+
+#: Blocks of fewer pixels a side are faster by their small dense matrices than by the fast Hadamard transform.
+FAST_FROM = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +85,9 @@ class Pixel(Operator):
 
     def masks_of(self, index: int) -> UInt8[np.ndarray, "blocks k pixels"]:
         """Return the 0/1 masks of one set, (blocks, b, K^2)."""
-        rng, pixels = numpy_stream(self.seed, "operators/pixel", index), self.block**2
         if self.rows == "hadamard":
-            return draw_hadamard(rng, self.blocks, self.masks, pixels, keep_ones=self.keep_ones)
-        shape = (self.blocks, self.masks, pixels)
+            return self._hadamard(index).masks()
+        rng, shape = self._stream(index), (self.blocks, self.masks, self.block**2)
         count = int(np.prod(shape))
         return np.unpackbits(np.frombuffer(rng.bytes(-(-count // 8)), dtype=np.uint8), count=count).reshape(shape)
 
@@ -92,11 +95,18 @@ class Pixel(Operator):
         """Return the masks, eight to the byte."""
         return (np.packbits(self.masks_of(index), axis=-1),)
 
-    def system(self, index: int) -> BlockSystem:
-        """Return one SVD a block; for Hadamard rows with the all-ones row in closed form."""
-        rows = torch.from_numpy(self.masks_of(index))
-        closed = self.rows == "hadamard" and self.keep_ones
-        return (decompose_hadamard if closed else decompose)(rows, self.box, self.block)
+    def system(self, index: int) -> System:
+        """Return one SVD a block; the closed form for large blocks of Hadamard rows with the all-ones row."""
+        if self.rows == "hadamard" and self.keep_ones and self.block >= FAST_FROM:
+            return decompose_hadamard(self._hadamard(index), self.box, self.block)
+        return decompose(torch.from_numpy(self.masks_of(index)), self.box, self.block)
+
+    def _hadamard(self, index: int) -> HadamardRows:
+        rng = self._stream(index)
+        return draw_hadamard(rng, self.blocks, self.masks, self.block**2, keep_ones=self.keep_ones)
+
+    def _stream(self, index: int) -> np.random.Generator:
+        return numpy_stream(self.seed, "operators/pixel", index)
 
 
 def _no_fit(box: int, block: int) -> str:

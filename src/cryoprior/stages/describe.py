@@ -1,0 +1,90 @@
+"""``cryoprior describe``: what an operator, or the measurements in a folder, hold: compression, rank, conditioning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryoprior.provenance import claim_output, write_provenance, write_summary
+from cryoprior.stages.options import argument, check_options, option
+
+if TYPE_CHECKING:
+    from cryoprior.operators import Operator
+
+DEFAULT_BOX = 128
+
+
+@dataclass(frozen=True)
+class Options:
+    target: str = argument("Measurements (y.zarr), or an operator: name:field=value,...")
+    box: int | None = option(
+        f"Pixels a side of the images, where neither the file nor the text says; {DEFAULT_BOX} if left out.",
+        None,
+        minimum=1,
+    )
+    seed: int = option("Seed of the masks, where the text names none.", 0)
+    output: Path | None = option("Write summary.json into this folder too.", None, flags=("-o", "--output"))
+    overwrite: bool = option("Replace an output in use.", False)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def run(options: Options) -> dict[str, Any]:
+    path = Path(options.target)
+    is_file = path.exists() or path.suffix == ".zarr"
+    summary = _describe_measurements(path, options) if is_file else _describe_text(options)
+    if options.output is not None:
+        with claim_output(options.output, overwrite=options.overwrite) as folder:
+            write_provenance(folder, "describe", options, [path] if is_file else [])
+            write_summary(folder, summary)
+    return summary
+
+
+def _describe_text(options: Options) -> dict[str, Any]:
+    from cryoprior.operators import parse_operator
+
+    fields = [part.partition("=")[0].strip() for part in options.target.partition(":")[2].split(",")]
+    box = DEFAULT_BOX if options.box is None and "box" not in fields else options.box
+    return _describe(parse_operator(options.target, box=box, seed=options.seed))
+
+
+def _describe_measurements(path: Path, options: Options) -> dict[str, Any]:
+    from cryoprior.io import read_measurements
+    from cryoprior.operators import parse_operator
+
+    measured = read_measurements(path)
+    operator = parse_operator(measured.operator_spec, box=options.box)
+    measured.check_operator(operator.digest())
+    return {
+        "measurements": str(path),
+        "n": measured.n,
+        "sigma": measured.sigma,
+        "dtype": measured.dtype,
+        "source": measured.source,
+        **_describe(operator),
+    }
+
+
+def _describe(operator: Operator) -> dict[str, Any]:
+    from cryoprior.operators import format_operator
+
+    low, high = operator.singular_range
+    return {
+        "operator": format_operator(operator),
+        "box": operator.box,
+        "linear": operator.linear,
+        "nominal": operator.nominal,
+        "compression": operator.compression,
+        "effective_compression": operator.effective_compression,
+        "rank": operator.rank,
+        "m": operator.m,
+        "stored": operator.stored,
+        "condition": operator.condition,
+        "singular_value_min": low,
+        "singular_value_max": high,
+        "mask_sets": operator.sets,
+        "bytes_per_set": operator.set_bytes,
+        "digest": operator.digest(),
+    }
