@@ -102,12 +102,13 @@ class EvaluationPage:
             return []
         columns = ["original", "least squares", "reconstruction", "difference"]
         with_clean = self.examples[0].clean is not None
-        png = montage([_row(e, with_clean) for e in self.examples], [*columns, "clean"] if with_clean else columns)
+        columns += ["clean"] if with_clean else []
+        png = montage([_row(e, with_clean) for e in self.examples], columns)
         caption = (
             "One grey scale a row: black to white is the original's mean − 3 to mean + 3 standard deviations in every "
             "picture. Difference: reconstruction − original, the same width about zero."
         )
-        return [Picture(png, "Originals, least squares, reconstructions and differences", caption, 900)]
+        return [Picture(png, "Originals, least squares, reconstructions and differences", caption, 180 * len(columns))]
 
     def _scores(self) -> Table:
         order = ("reconstruction", "least_squares", "spectrum_noise", "constant")
@@ -159,7 +160,7 @@ def _row(example: Example, with_clean: bool) -> MontageRow:
 
 
 def _score(score: Score | None, form: str) -> str:
-    return "not available" if score is None else f"{score['mean']:{form}} ± {score['std']:{form}}"
+    return "not available" if score is None else f"{score['mean']:z{form}} ± {score['std']:{form}}"
 
 
 def _lowest(curves: Mapping[str, Float[np.ndarray, " shells"]]) -> float:
