@@ -58,13 +58,15 @@ def test_noise_is_white_and_belongs_to_the_particle(options: measure.Options, op
 def test_float16_round_trip(tmp_path: Path, operator: str) -> None:
     path, images, _ = write_particles(tmp_path, box=64)
     images += 1000
+    if "pixel" in operator:  # the level of a block is no matter for its rounding
+        images += np.kron([[3000, -500], [0, 900]], np.ones((32, 32))).astype(np.float32)
     write_stack(tmp_path / "a.mrcs", images, 1.5)
     kwargs = {"particles": path, "operator": operator}
     for dtype in ("float32", "float16"):
         measure.run(measure.Options(output=tmp_path / dtype, dtype=dtype, **kwargs))
     exact, half = (read_measurements(tmp_path / dtype) for dtype in ("float32", "float16"))
     y = exact.y(slice(None))
-    about = np.std(images) * np.sqrt(512 if "pixel" in operator else 1)
+    about = np.sqrt(512 if "pixel" in operator else 1)
     error = half.y(slice(None)) - y
     assert half.rounding < 2e-3 * about
     assert error.std() == pytest.approx(half.rounding, rel=0.05)
