@@ -1,0 +1,57 @@
+"""The one thing that solvers know of a prior: a denoiser and the power spectrum of its images."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """A prior p(x0) over images in its own grey scale (mean 0, standard deviation 1)."""
+
+    def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return E[x0 | x0 + tau e = x] for standard normal e, each particle with its own tau (grey-scale units)."""
+        ...
+
+    def spectrum(self, box: int) -> Float[Tensor, "box half"]:
+        """Return P_k = E|X_k|^2, X the orthonormal rfft2 of x0 minus the mean image; half = box // 2 + 1."""
+        ...
+
+
+class MeteredDenoiser:
+    """The same denoiser with its calls and seconds counted, optionally in mixed precision.
+
+    Parameters
+    ----------
+    denoiser: the prior to count.
+    autocast: the type that matrix products are rounded to (``torch.bfloat16``), or None for the input's own type;
+        what comes back has the input's type in either case.
+    """
+
+    def __init__(self, denoiser: Denoiser, autocast: torch.dtype | None = None) -> None:
+        self.denoiser, self.autocast = denoiser, autocast
+        self.calls, self.seconds = 0, 0.0
+
+    def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return what the denoiser returns, and count it."""
+        start = self._now(x)
+        with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            denoised = self.denoiser(x, tau).to(x.dtype)
+        self.seconds += self._now(x) - start
+        self.calls += 1
+        return denoised
+
+    def spectrum(self, box: int) -> Float[Tensor, "box half"]:
+        """Return the denoiser's own spectrum."""
+        return self.denoiser.spectrum(box)
+
+    @staticmethod
+    def _now(x: Tensor) -> float:
+        if x.is_cuda:
+            torch.cuda.synchronize(x.device)
+        return time.perf_counter()

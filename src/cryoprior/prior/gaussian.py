@@ -1,0 +1,58 @@
+"""The prior of a power spectrum: images whose Fourier coefficients are independent Gaussians."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+
+
+class GaussianPrior:
+    """x0 ~ N(0, F^-1 P F): the oracle of the tests and a real baseline, every conditional in closed form.
+
+    Parameters
+    ----------
+    spectrum: P_k = E|X_k|^2 on the orthonormal rfft2 grid, (box, box // 2 + 1), not negative.
+
+    Raises
+    ------
+    InputError: a spectrum of another shape, or one with negative or non-finite values.
+    """
+
+    def __init__(self, spectrum: Float[Tensor, "box half"]) -> None:
+        box = spectrum.shape[0]
+        if spectrum.ndim != 2 or spectrum.shape[1] != box // 2 + 1:
+            raise InputError(
+                f"spectrum: shape {tuple(spectrum.shape)}; expected (box, box // 2 + 1); pass the power of an rfft2"
+            )
+        if not bool(torch.isfinite(spectrum).all()) or bool((spectrum < 0).any()):
+            raise InputError("spectrum: negative or non-finite values; expected powers; check the images it came from")
+        self.power = spectrum
+
+    def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return the Wiener estimate E[x0 | x0 + tau e = x]: gain P / (P + tau^2) by frequency."""
+        power = self.spectrum(x.shape[-1]).to(x)
+        return apply_transfer(x, power / (power + tau.to(x)[:, None, None] ** 2))
+
+    def spectrum(self, box: int) -> Float[Tensor, "box half"]:
+        """Return P; InputError for a box that it was not made for."""
+        if box != self.power.shape[0]:
+            raise InputError(
+                f"gaussian prior: box {box}; it was made for {self.power.shape[0]}; "
+                "make it from images of that box, or resize the particles"
+            )
+        return self.power
+
+    def draw(self, white: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
+        """Return one image of the prior for each image of standard normal noise."""
+        return apply_transfer(white, self.spectrum(white.shape[-1]).to(white).sqrt())
+
+
+def apply_transfer(
+    x: Float[Tensor, "b box box"], transfer: Float[Tensor, "#b box half"] | Float[Tensor, "box half"]
+) -> Float[Tensor, "b box box"]:
+    """Return the images with their Fourier coefficients multiplied by a real transfer function of the rfft2 grid."""
+    filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(x, norm="ortho") * transfer, s=x.shape[-2:], norm="ortho")
+    return filtered

@@ -1,0 +1,64 @@
+"""What every solver promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.operators import Operator
+from cryoprior.prior.denoiser import Denoiser
+from cryoprior.random import ParticleNoise
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Images in the prior's grey scale, what they cost, and how sure they are.
+
+    x: the estimate, (b, box, box).
+    evaluations: network evaluations for each particle.
+    deviation: posterior standard deviation by pixel, (b, box, box), where the solver estimates one.
+    """
+
+    x: Float[Tensor, "b box box"]
+    evaluations: int
+    deviation: Float[Tensor, "b box box"] | None = None
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """A frozen dataclass of options that turns measurements into images.
+
+    needs_prior: whether ``solve`` asks the prior for anything; None may be passed where it does not.
+    estimate, a field or a constant: what x is: ``mean`` or ``sample`` of the posterior, or ``least-squares``.
+    """
+
+    needs_prior: ClassVar[bool]
+
+    @property
+    def estimate(self) -> str:
+        """Return what the images are."""
+        ...
+
+    def solve(
+        self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser | None, sigma: float, noise: ParticleNoise
+    ) -> Solution:
+        """Return the images that y = A x + N(0, sigma^2) leaves likely.
+
+        y and x are in the prior's grey scale, sigma too; ``noise.particles`` are the particles' numbers in the whole
+        stack, which choose their masks. A particle's result never depends on its batch mates.
+        InputError: an operator that the solver cannot handle.
+        """
+        ...
+
+
+def require_linear(operator: Operator, solver: str) -> None:
+    """Raise InputError for an operator that is not a matrix."""
+    if not getattr(operator, "linear", True):
+        raise InputError(
+            f"solver {solver!r}: the operator {type(operator).__name__.lower()!r} is not linear; "
+            "expected a matrix; use --solver least-squares for this control"
+        )

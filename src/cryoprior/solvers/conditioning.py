@@ -1,0 +1,142 @@
+"""What a measurement says about an image whose law is a stationary Gaussian around a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from cryoprior.operators import Operator
+from cryoprior.prior.gaussian import apply_transfer
+from cryoprior.random import ParticleNoise
+from cryoprior.solvers.base import require_linear
+from cryoprior.solvers.conjugate_gradients import conjugate_gradients
+
+FLAT = 4.0  # largest over smallest value of C below which a preconditioner with two more products does not pay
+
+
+class Measurement:
+    """y = A x + N(0, sigma^2 I), ready to condition x ~ N(guess, F^-1 C F) on it.
+
+    Operators diagonal in the FFT have a closed form; for the others the equations are solved in the operator's
+    singular system, z = V^T x + N(0, sigma^2 / s^2), where V^T C V is well conditioned because C is nearly flat,
+    however badly A is conditioned.
+
+    solver: who asks, for the InputError that an operator without a matrix gets.
+    """
+
+    def __init__(
+        self, operator: Operator, y: Float[Tensor, "b m"], sigma: float, particles: Sequence[int], solver: str
+    ) -> None:
+        require_linear(operator, solver)
+        self.operator, self.y, self.sigma, self.particles = operator, y, sigma, particles
+        self.diagonal = operator.fourier_diagonal(particles, like=y)
+        if self.diagonal is not None:
+            self.seen = self.diagonal > 0
+            self.back_projection = _fourier(operator.adjoint(y, particles))
+        if self.diagonal is None or sigma == 0:
+            self.z = operator.coordinates(y, particles)
+        if self.diagonal is None:
+            s = operator.singular_values(particles, like=y)
+            self.deviation = torch.where(s > 0, sigma / s.clamp_min(torch.finfo(s.dtype).tiny), 0)
+
+    def condition(
+        self,
+        guess: Float[Tensor, "b box box"],
+        covariance: Float[Tensor, "box half"],
+        noise: ParticleNoise | None = None,
+        *,
+        tolerance: float = 1e-4,
+        limit: int = 200,
+    ) -> Float[Tensor, "b box box"]:
+        """Return E[x | y] for x ~ N(guess, C); with ``noise``, a draw from the law of x given y.
+
+        guess + C A^T (A C A^T + sigma^2 I)^-1 (y - A guess). A draw is the same expression after the guess was
+        perturbed by N(0, C) and y by N(0, sigma^2 I). Source: Papandreou and Yuille 2010 (perturb and solve).
+
+        covariance: C by rfft2 frequency, positive.
+        tolerance, limit: of conjugate gradients, for operators that need them.
+        """
+        if self.diagonal is not None:
+            return self._filtered(guess, covariance, noise)
+        if noise is not None:
+            guess = guess + apply_transfer(noise.normal_like(guess), covariance.sqrt())
+        misfit = self.z - self.operator.analyse(guess, self.particles)
+        if noise is not None and self.sigma > 0:
+            misfit = misfit + self.deviation * noise.normal_like(misfit)
+        return guess + self._solved(misfit, covariance, tolerance, limit)
+
+    def fit(self, x: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
+        """Return the nearest image that reproduces y where sigma = 0, else x: rounding and tolerances end here."""
+        if self.sigma > 0:
+            return x
+        misfit = self.z - self.operator.analyse(x, self.particles)
+        return x + self.operator.synthesise(misfit, self.particles)
+
+    def _filtered(
+        self, guess: Float[Tensor, "b box box"], covariance: Float[Tensor, "box half"], noise: ParticleNoise | None
+    ) -> Float[Tensor, "b box box"]:
+        assert self.diagonal is not None
+        spectrum, data = _fourier(guess), self.back_projection
+        if noise is not None:
+            spectrum = spectrum + covariance.sqrt() * _fourier(noise.normal_like(guess))
+            if self.sigma > 0:
+                data = data + _fourier(self.operator.adjoint(self.sigma * noise.normal_like(self.y), self.particles))
+        gain = covariance / torch.where(self.seen, covariance * self.diagonal + self.sigma**2, 1)
+        spectrum = spectrum + torch.where(self.seen, gain, 0) * (data - self.diagonal * spectrum)
+        conditioned: Tensor = torch.fft.irfft2(spectrum, s=guess.shape[-2:], norm="ortho")
+        return conditioned
+
+    def _solved(
+        self, misfit: Float[Tensor, "b r"], covariance: Float[Tensor, "box half"], tolerance: float, limit: int
+    ) -> Float[Tensor, "b box box"]:
+        """Return C V (V^T C V + sigma^2 S^-2)^-1 misfit."""
+        variance = self.deviation**2
+
+        def spread(w: Float[Tensor, "b r"]) -> Float[Tensor, "b box box"]:
+            return apply_transfer(self.operator.synthesise(w, self.particles), covariance)
+
+        def system(w: Float[Tensor, "b r"]) -> Float[Tensor, "b r"]:
+            return self.operator.analyse(spread(w), self.particles) + variance * w
+
+        precondition = self._preconditioner(covariance, variance)
+        return spread(conjugate_gradients(system, misfit, precondition, tolerance=tolerance, limit=limit))
+
+    def _preconditioner(
+        self, covariance: Float[Tensor, "box half"], variance: Float[Tensor, "b r"]
+    ) -> Callable[[Float[Tensor, "b r"]], Float[Tensor, "b r"]]:
+        """Return an approximation of (V^T C V + variance)^-1.
+
+        Where C is flat its mean does. Elsewhere V^T C^-1 V, which is the inverse if V is square and cuts iterations
+        to a third if not, acts on the coordinates that are known well; the mean serves the noisy ones.
+        """
+        diagonal = _pixel_variance(covariance) + variance
+        if float(covariance.max()) < FLAT * float(covariance.min()):
+            return lambda w: w / diagonal
+        known = 1 - variance / diagonal
+        noise_floor = variance.median(dim=1).values[:, None, None]
+        inverse = 1 / (covariance + noise_floor)
+
+        def precondition(w: Float[Tensor, "b r"]) -> Float[Tensor, "b r"]:
+            x = apply_transfer(self.operator.synthesise(known * w, self.particles), inverse)
+            return known * self.operator.analyse(x, self.particles) + (1 - known) / diagonal * w
+
+        return precondition
+
+
+def floored(power: Float[Tensor, "box half"]) -> Float[Tensor, "box half"]:
+    """Return the spectrum with empty frequencies raised to a millionth of the mean, so that no law is degenerate."""
+    return power.clamp_min(1e-6 * float(power.mean()))
+
+
+def _fourier(x: Float[Tensor, "b box box"]) -> Complex[Tensor, "b box half"]:
+    spectrum: Tensor = torch.fft.rfft2(x, norm="ortho")
+    return spectrum
+
+
+def _pixel_variance(covariance: Float[Tensor, "box half"]) -> Float[Tensor, ""]:
+    """Return the mean of C over the full plane, in which inner columns of the rfft2 grid appear twice."""
+    box = covariance.shape[0]
+    return (covariance.sum() + covariance[:, 1 : (box + 1) // 2].sum()) / box**2

@@ -1,0 +1,117 @@
+"""The affine map from a prior's grey scale to the input's, estimated from measurements alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.operators import Operator
+from cryoprior.prior.gaussian import apply_transfer
+from cryoprior.random import ParticleNoise
+
+CLEAR = 3.0  # standard errors
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """x = scale x' + offset for x' in the prior's grey scale; a negative scale turns the contrast sign."""
+
+    offset: float
+    scale: float
+
+    def to_prior(self, y: Float[Tensor, "b m"], operator: Operator, particles: Sequence[int]) -> Float[Tensor, "b m"]:
+        """Return (y - offset A 1) / scale: the measurement of x'."""
+        return (y - self.offset * _measured_ones(operator, y, particles)) / self.scale
+
+    def from_prior(self, x: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
+        """Return scale x' + offset."""
+        return self.scale * x + self.offset
+
+
+def fit_intensity(
+    y: Float[Tensor, "b m"],
+    operator: Operator,
+    power: Float[Tensor, "box half"],
+    sigma: float,
+    particles: Sequence[int],
+) -> Intensity:
+    """Return the map, its scale positive, under which measured images have the prior's mean and power.
+
+    The offset is the least-squares fit of A 1 to y. The scale compares the power of the coordinates z = V^T x, less
+    that of their noise, with what images of the prior's spectrum would show; noisy coordinates weigh little. Both are
+    pooled over the batch, which should be a fixed sample of the stack: the map belongs to the data set.
+
+    Raises
+    ------
+    InputError: measurements with no power above sigma.
+    """
+    ones = _measured_ones(operator, y, particles)
+    seen = float((ones * ones).sum())
+    offset = float((y * ones).sum()) / seen if seen > 0 else 0.0
+    z = operator.coordinates(y - offset * ones, particles)
+    s = operator.singular_values(particles, like=y)
+    variance = torch.where(s > 0, (sigma / s.clamp_min(torch.finfo(s.dtype).tiny)) ** 2, 0)
+    measured = (s > 0).expand_as(z)
+    typical = float(z[measured].square().median())
+    weight = measured / (1 + variance / max(typical, torch.finfo(z.dtype).tiny)) ** 2
+    white = ParticleNoise(0, "intensity", particles).normal_like(y.new_empty(len(y), operator.box, operator.box))
+    expected = operator.analyse(apply_transfer(white, power.to(y).sqrt()), particles)
+    signal = float((weight * (z**2 - variance)).sum(dtype=torch.float64))
+    reference = float((weight * expected**2).sum(dtype=torch.float64))
+    if not signal > 0 or not reference > 0:
+        raise InputError(
+            f"measurements: no power above the noise, sigma {sigma}; expected images that vary; "
+            "check --sigma of the measurement and the particles"
+        )
+    return Intensity(offset, (signal / reference) ** 0.5)
+
+
+def contrast_clearness(x: Float[Tensor, "b box box"]) -> float:
+    """Return how many standard errors the centre is brighter than its surroundings; negative for dark particles.
+
+    The centre is the disc of radius box / 4, the surroundings the ring between 3/8 and 1/2 of the box; the standard
+    error is that of the mean over the particles, so at least two are needed (0 is returned for fewer).
+    """
+    box = x.shape[-1]
+    axis = torch.arange(box, device=x.device) - box // 2
+    radius = torch.hypot(*torch.meshgrid(axis.to(x), axis.to(x), indexing="ij")) / box
+    centre, ring = radius < 0.25, (radius >= 0.375) & (radius < 0.5)
+    difference = x[:, centre].mean(dim=1) - x[:, ring].mean(dim=1)
+    if len(difference) < 2:
+        return 0.0
+    error = float(difference.std()) / len(difference) ** 0.5
+    return float(difference.mean()) / error if error > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """``bright`` or ``dark`` particles, how clearly the images say so (standard errors), and who decided."""
+
+    particles: str
+    clearness: float
+    decided_by: str
+
+    @property
+    def clear(self) -> bool:
+        """Return whether the user decided, or the images did beyond doubt."""
+        return self.decided_by == "option" or abs(self.clearness) >= CLEAR
+
+    def __str__(self) -> str:
+        found = f"centre {self.clearness:+.1f} standard errors brighter than its surroundings"
+        return f"{self.particles} particles ({'as asked; ' if self.decided_by == 'option' else ''}{found})"
+
+
+def decide_contrast(wanted: str, clearness: float) -> Contrast:
+    """Return the contrast asked for, or for ``auto`` the one that the images show; bright where they show none."""
+    if wanted != "auto":
+        return Contrast(wanted, clearness, "option")
+    return Contrast("dark" if clearness <= -CLEAR else "bright", clearness, "images")
+
+
+def _measured_ones(operator: Operator, y: Float[Tensor, "b m"], particles: Sequence[int]) -> Float[Tensor, "b m"]:
+    return operator.forward(y.new_ones(len(y), operator.box, operator.box), particles)

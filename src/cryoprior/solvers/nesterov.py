@@ -1,0 +1,117 @@
+"""The paper's sampler: guided reverse diffusion with a Nesterov momentum on the data gradient."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.operators import Operator
+from cryoprior.prior.denoiser import Denoiser
+from cryoprior.prior.schedule import exploding_level, respaced_alpha_bars
+from cryoprior.random import ParticleNoise
+from cryoprior.solvers.base import Solution, require_linear
+
+
+@dataclass(frozen=True)
+class Nesterov:
+    """Algorithm 1 of the paper with its misprints corrected: 1 / sqrt(abar_t) in Eq. 6, two roots in Eq. 7.
+
+    The algorithm runs in the paper's intensity scale, in which its zeta and its schedule are meant.
+
+    steps: levels of the linear DDPM schedule that are visited, at most 1000; one network evaluation each.
+    zeta_min, zeta_max, kappa_min, kappa_max: step length and momentum, linear over the steps.
+    gradient: ``unit`` divides g by its own norm, particle by particle (with it the printed zeta are sane); ``plain``
+        is as printed; ``lipschitz`` divides by 2 ||A||^2.
+    growth: ``progress`` lets zeta and kappa grow as sampling goes on, as the text says; ``time`` with t, as printed.
+    unit: how many of the prior's units (standard deviations) make 1 in the paper's scale of [-1, 1].
+    clamp: bound on x0_hat and x_t in the prior's units, or none.
+
+    Known bias: the data gradient is added to every step with no regard to the noise level, so the result fits y only
+    as far as zeta and cond(A) let it, and what is unmeasured does not follow the posterior, Gaussian priors included.
+
+    Source: Generative Priors for Cryo-EM Image Reconstruction, Algorithm 1 and Eqs. 6 to 8.
+    """
+
+    steps: int = 1000
+    zeta_min: float = 1e-10
+    zeta_max: float = 1.0
+    kappa_min: float = 0.1
+    kappa_max: float = 0.9
+    gradient: Literal["unit", "plain", "lipschitz"] = "unit"
+    growth: Literal["progress", "time"] = "progress"
+    unit: float = 4.0
+    clamp: float | None = 4.0
+    estimate: ClassVar[str] = "sample"
+    needs_prior: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= 1000:
+            raise InputError(f"nesterov: steps={self.steps}; expected 1 to 1000, the levels of the DDPM schedule")
+        if self.unit <= 0 or (self.clamp is not None and self.clamp <= 0):
+            raise InputError(f"nesterov: unit={self.unit}, clamp={self.clamp}; expected positive (clamp may be none)")
+
+    def solve(
+        self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
+    ) -> Solution:
+        """Return one approximate posterior draw for each particle; sigma is not used, as in the paper."""
+        require_linear(operator, "nesterov")
+        y = y / self.unit
+        shape = (len(y), operator.box, operator.box)
+        abar = respaced_alpha_bars(self.steps)
+        abar_before = torch.cat([abar.new_ones(1), abar[:-1]])
+        zetas, kappas = self._ramp(self.zeta_min, self.zeta_max), self._ramp(self.kappa_min, self.kappa_max)
+        weight = self._gradient_weight(operator, y, noise)
+
+        x = noise.normal_like(y.new_empty(shape))
+        m = torch.zeros_like(x)
+        for t in range(self.steps - 1, -1, -1):
+            abar_t, abar_prev = float(abar[t]), float(abar_before[t])
+            alpha_t = abar_t / abar_prev
+            beta_t = 1 - alpha_t
+            x0_hat = self._clamped(self._denoised(prior, x, abar[t]))  # Eq. 6
+            x = alpha_t**0.5 * (1 - abar_prev) / (1 - abar_t) * x + abar_prev**0.5 * beta_t / (1 - abar_t) * x0_hat
+            if t > 0:
+                x = x + ((1 - abar_prev) / (1 - abar_t) * beta_t) ** 0.5 * noise.normal_like(x)  # Eq. 7
+            zeta, kappa = zetas[t], kappas[t]
+            p = x0_hat - kappa * m
+            g = 2 * operator.adjoint(operator.forward(p, noise.particles) - y, noise.particles)
+            m = kappa * m + zeta * self._scaled(g, weight)
+            x = self._clamped(x - m)  # Eq. 8
+        return Solution(x * self.unit, evaluations=self.steps)
+
+    def _denoised(
+        self, prior: Denoiser, x: Float[Tensor, "b box box"], abar: Float[Tensor, ""]
+    ) -> Float[Tensor, "b box box"]:
+        """Return E[x0 | x_t] for a variance-preserving x_t, in the paper's scale."""
+        tau = x.new_full((len(x),), self.unit * float(exploding_level(abar)))
+        return prior(x * (self.unit / math.sqrt(abar)), tau) / self.unit
+
+    def _ramp(self, low: float, high: float) -> list[float]:
+        """Return a value for each t; sampling begins at the last t."""
+        values = torch.linspace(low, high, self.steps, dtype=torch.float64)
+        return [float(v) for v in (values if self.growth == "time" else values.flip(0))]
+
+    def _gradient_weight(
+        self, operator: Operator, y: Float[Tensor, "b m"], noise: ParticleNoise
+    ) -> Float[Tensor, "b 1 1"] | None:
+        if self.gradient != "lipschitz":
+            return None
+        norm = operator.singular_values(noise.particles, like=y).amax(dim=-1)
+        return 1 / (2 * norm**2)[:, None, None]
+
+    def _scaled(self, g: Float[Tensor, "b box box"], weight: Float[Tensor, "#b 1 1"] | None) -> Tensor:
+        if self.gradient == "plain":
+            return g
+        if weight is not None:
+            return g * weight
+        unit: Tensor = g / g.flatten(1).norm(dim=1).clamp_min(torch.finfo(g.dtype).tiny)[:, None, None]
+        return unit
+
+    def _clamped(self, x: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
+        return x if self.clamp is None else x.clamp(-self.clamp / self.unit, self.clamp / self.unit)

@@ -1,0 +1,101 @@
+"""What holds for every registered solver."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from cryoprior.errors import InputError
+from cryoprior.operators import parse_operator
+from cryoprior.prior.gaussian import GaussianPrior
+from cryoprior.random import ParticleNoise
+from cryoprior.solvers import SOLVERS, Exact, Nesterov, parse_solver
+from cryoprior.solvers.conjugate_gradients import conjugate_gradients
+from cryoprior.spec import format_spec
+
+BOX = 16
+
+
+def quick(name: str) -> Any:
+    solver = SOLVERS[name]()
+    return replace(solver, steps=4) if hasattr(solver, "steps") else solver
+
+
+def solve(solver: Any, operator: Any, particles: list[int], sigma: float = 0.1) -> torch.Tensor:
+    prior = GaussianPrior(torch.linspace(3, 0.1, BOX // 2 + 1, dtype=torch.float64).expand(BOX, -1))
+    y = torch.stack([torch.randn(operator.m, generator=torch.Generator().manual_seed(p)) for p in particles]).double()
+    return solver.solve(y, operator, prior, sigma, ParticleNoise(7, "reconstruct", particles)).x
+
+
+@pytest.mark.parametrize("text", ["pixel:block=4,masks=6,rows=hadamard,sets=3", "fourier:compression=3,sets=3"])
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_particle_does_not_depend_on_its_batch(name: str, text: str) -> None:
+    operator, solver = parse_operator(text, box=BOX, seed=0), quick(name)
+    together = solve(solver, operator, [4, 0, 8, 5, 1])
+    backwards = solve(solver, operator, [1, 5, 8, 0, 4]).flip(0)
+    alone = torch.cat([solve(solver, operator, [p]) for p in [4, 0, 8, 5, 1]])
+    assert together.shape == (5, BOX, BOX)
+    torch.testing.assert_close(together, backwards, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_text_names_the_solver(name: str) -> None:
+    assert parse_solver(format_spec(SOLVERS[name](), SOLVERS)) == SOLVERS[name]()
+
+
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "least-squares"])
+def test_a_control_without_matrix_is_refused(name: str) -> None:
+    operator = parse_operator("quantize:bits=4", box=BOX)
+    with pytest.raises(InputError, match=r"is not linear.*least-squares"):
+        solve(quick(name), operator, [0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("exakt", "no solver is called 'exakt'"),
+        ("exact:step=3", "no field 'step'"),
+        ("exact:estimate=median", "expected one of mean, sample"),
+        ("exact:steps=0", "expected at least 1"),
+        ("exact:steps=1,chains=2", "at least one step a chain"),
+        ("exact:tau_min=3", "in this order"),
+        ("exact:descent=1", "expected within 0 and 1"),
+        ("nesterov:steps=1001", "expected 1 to 1000"),
+        ("nesterov:unit=0", "expected positive"),
+    ],
+)
+def test_bad_options_are_named(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_solver(text)
+
+
+def test_options_have_the_effect_they_name() -> None:
+    operator = parse_operator("fourier:compression=2", box=BOX)
+    assert solve(replace(Nesterov(clamp=1.0), steps=3), operator, [0]).abs().max() <= 1.0
+    growth = [solve(Nesterov(steps=9, growth=g), operator, [0]) for g in ("progress", "time")]
+    assert not torch.allclose(*growth)
+    held = Exact(steps=6, chains=1, descent=0.0, mean_tau=2.0)
+    assert not torch.allclose(solve(held, operator, [0]), solve(replace(held, descent=0.5), operator, [0]), rtol=1e-12)
+
+
+def test_conjugate_gradients_stop_particle_by_particle() -> None:
+    stream = torch.Generator().manual_seed(0)
+    matrix = torch.randn(30, 30, dtype=torch.float64, generator=stream)
+    matrix = matrix @ matrix.T + torch.diag(torch.linspace(1, 50, 30, dtype=torch.float64))
+    rhs = torch.randn(3, 30, dtype=torch.float64, generator=stream) * torch.tensor([[1.0], [1e3], [0.0]])
+    diagonal = matrix.diagonal()[None]
+    calls = []
+
+    def apply(w: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return w @ matrix
+
+    w = conjugate_gradients(apply, rhs, lambda r: r / diagonal, tolerance=1e-10, limit=200)
+    torch.testing.assert_close(w @ matrix, rhs, rtol=1e-7, atol=1e-7)
+    assert len(calls) < 100
+    alone = conjugate_gradients(apply, rhs[1:2], lambda r: r / diagonal, tolerance=1e-10, limit=200)
+    torch.testing.assert_close(w[1:2], alone)
