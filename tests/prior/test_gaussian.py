@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from cryoprior.errors import InputError
+from cryoprior.image.spectrum import apply_filter
 from cryoprior.prior.denoiser import MeteredDenoiser
-from cryoprior.prior.gaussian import GaussianPrior, apply_transfer
+from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.schedule import alpha_bars, exploding_level, linear_betas, noise_levels, respaced_alpha_bars
 
 
@@ -18,7 +19,7 @@ def spectrum(box: int) -> torch.Tensor:
 def covariance_matrix(power: torch.Tensor) -> torch.Tensor:
     box = power.shape[0]
     basis = torch.eye(box**2, dtype=power.dtype).reshape(-1, box, box)
-    return apply_transfer(basis, power).reshape(box**2, box**2)
+    return apply_filter(basis, power).reshape(box**2, box**2)
 
 
 @pytest.mark.parametrize("box", [7, 8])

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from cryoprior.image.spectrum import apply_filter
 from cryoprior.operators import Operator, parse_operator
-from cryoprior.prior.gaussian import GaussianPrior, apply_transfer
+from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.random import ParticleNoise
 
 
@@ -42,7 +43,7 @@ def make_oracle(text: str, box: int = 16, sigma: float = 0.0) -> Oracle:
     prior = GaussianPrior(make_spectrum(box))
     basis = torch.eye(n, dtype=torch.float64).reshape(n, box, box)
     a = operator.forward(basis, [0] * n).T
-    p = apply_transfer(basis, prior.power).reshape(n, n)
+    p = apply_filter(basis, prior.power).reshape(n, n)
     stream = torch.Generator().manual_seed(5)
     x = prior.draw(torch.randn(1, box, box, dtype=torch.float64, generator=stream))
     y = operator.forward(x, [0]) + sigma * torch.randn(1, operator.m, dtype=torch.float64, generator=stream)

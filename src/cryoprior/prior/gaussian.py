@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
+from cryoprior.image.spectrum import apply_filter
 
 
 class GaussianPrior:
@@ -34,7 +35,7 @@ class GaussianPrior:
     def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
         """Return the Wiener estimate E[x0 | x0 + tau e = x]: gain P / (P + tau^2) by frequency."""
         power = self.spectrum(x.shape[-1]).to(x)
-        return apply_transfer(x, power / (power + tau.to(x)[:, None, None] ** 2))
+        return apply_filter(x, power / (power + tau.to(x)[:, None, None] ** 2))
 
     def spectrum(self, box: int) -> Float[Tensor, "box half"]:
         """Return P; InputError for a box that it was not made for."""
@@ -47,12 +48,4 @@ class GaussianPrior:
 
     def draw(self, white: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
         """Return one image of the prior for each image of standard normal noise."""
-        return apply_transfer(white, self.spectrum(white.shape[-1]).to(white).sqrt())
-
-
-def apply_transfer(
-    x: Float[Tensor, "b box box"], transfer: Float[Tensor, "#b box half"] | Float[Tensor, "box half"]
-) -> Float[Tensor, "b box box"]:
-    """Return the images with their Fourier coefficients multiplied by a real transfer function of the rfft2 grid."""
-    filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(x, norm="ortho") * transfer, s=x.shape[-2:], norm="ortho")
-    return filtered
+        return apply_filter(white, self.spectrum(white.shape[-1]).to(white).sqrt())

@@ -33,6 +33,11 @@ def alpha_bars(betas: Float[Tensor, "steps"]) -> Float[Tensor, "steps"]:
     return torch.cumprod(1 - betas, dim=0)
 
 
+def ddpm_alpha_bar() -> Float[Tensor, "steps"]:
+    """Return abar_1..abar_1000 of the linear schedule that DDPM checkpoints are trained with."""
+    return alpha_bars(linear_betas())
+
+
 def respaced_alpha_bars(steps: int, trained: int = 1000) -> Float[Tensor, "steps"]:
     """Return abar at ``steps`` levels of the linear schedule of ``trained`` levels, its last level included.
 

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from cryoprior.image.spectrum import apply_filter, pair_weight
 from cryoprior.operators import Operator
-from cryoprior.prior.gaussian import apply_transfer
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import require_linear
 from cryoprior.solvers.conjugate_gradients import conjugate_gradients
@@ -62,7 +62,7 @@ class Measurement:
         if self.diagonal is not None:
             return self._filtered(guess, covariance, noise)
         if noise is not None:
-            guess = guess + apply_transfer(noise.normal_like(guess), covariance.sqrt())
+            guess = guess + apply_filter(noise.normal_like(guess), covariance.sqrt())
         misfit = self.z - self.operator.analyse(guess, self.particles)
         if noise is not None and self.sigma > 0:
             misfit = misfit + self.deviation * noise.normal_like(misfit)
@@ -96,7 +96,7 @@ class Measurement:
         variance = self.deviation**2
 
         def spread(w: Float[Tensor, "b r"]) -> Float[Tensor, "b box box"]:
-            return apply_transfer(self.operator.synthesise(w, self.particles), covariance)
+            return apply_filter(self.operator.synthesise(w, self.particles), covariance)
 
         def system(w: Float[Tensor, "b r"]) -> Float[Tensor, "b r"]:
             return self.operator.analyse(spread(w), self.particles) + variance * w
@@ -120,7 +120,7 @@ class Measurement:
         inverse = 1 / (covariance + noise_floor)
 
         def precondition(w: Float[Tensor, "b r"]) -> Float[Tensor, "b r"]:
-            x = apply_transfer(self.operator.synthesise(known * w, self.particles), inverse)
+            x = apply_filter(self.operator.synthesise(known * w, self.particles), inverse)
             return known * self.operator.analyse(x, self.particles) + (1 - known) / diagonal * w
 
         return precondition
@@ -137,6 +137,6 @@ def _fourier(x: Float[Tensor, "b box box"]) -> Complex[Tensor, "b box half"]:
 
 
 def _pixel_variance(covariance: Float[Tensor, "box half"]) -> Float[Tensor, ""]:
-    """Return the mean of C over the full plane, in which inner columns of the rfft2 grid appear twice."""
+    """Return the variance of a pixel: the mean of C over the full plane."""
     box = covariance.shape[0]
-    return (covariance.sum() + covariance[:, 1 : (box + 1) // 2].sum()) / box**2
+    return (covariance * pair_weight(box, covariance.device).to(covariance)).sum() / box**2

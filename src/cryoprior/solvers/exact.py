@@ -39,8 +39,8 @@ class Exact:
     tau_max, tau_min, rho: noise levels of a draw, in grey-scale units; see prior/schedule.py.
     mean_tau: level at which the mean is averaged; a high one averages faster and leans more on C.
     descent: part of a mean's evaluations spent on the way from tau_max down to mean_tau.
-    chains: chains of a mean; they share its steps, and every second one mirrors the noise of the one before, which
-        cancels all that is linear in the noise.
+    chains: chains of a mean; they share its steps evenly (25 for two chains are 24), and every second one mirrors
+        the noise of the one before, which cancels all that is linear in the noise.
     tolerance: relative residual of conjugate gradients, for operators without a closed form.
 
     Source: ours. The conditioned mean at one level is that of Song et al. 2023 (PiGDM, Eq. 7) with C for r_t^2 I.
@@ -94,13 +94,13 @@ class Exact:
         """Return the average of E[x0 | x_t, y] over all chains, and its evaluations."""
         total, held = torch.zeros_like(chain.nothing), 0
         for i in range(self.chains):
-            steps = self.steps // self.chains + (i < self.steps % self.chains)
+            steps = self.steps // self.chains
             falling = int(self.descent * steps)
             levels = noise_levels(falling + 1, self.tau_max, self.mean_tau, self.rho)
             stream = _Mirrored(noise.fork(f"chain{i // 2}"), -1 if i % 2 else 1)
             total = total + chain.hold([float(tau) for tau in levels], steps - falling, stream)
             held += steps - falling
-        return chain.measurement.fit(total / held), self.steps
+        return chain.measurement.fit(total / held), self.chains * (self.steps // self.chains)
 
 
 class _Chain:

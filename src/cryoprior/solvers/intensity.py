@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
+from cryoprior.image.spectrum import apply_filter
 from cryoprior.operators import Operator
-from cryoprior.prior.gaussian import apply_transfer
 from cryoprior.random import ParticleNoise
 
 CLEAR = 3.0  # standard errors
@@ -60,7 +60,7 @@ def fit_intensity(
     typical = float(z[measured].square().median())
     weight = measured / (1 + variance / max(typical, torch.finfo(z.dtype).tiny)) ** 2
     white = ParticleNoise(0, "intensity", particles).normal_like(y.new_empty(len(y), operator.box, operator.box))
-    expected = operator.analyse(apply_transfer(white, power.to(y).sqrt()), particles)
+    expected = operator.analyse(apply_filter(white, power.to(y).sqrt()), particles)
     signal = float((weight * (z**2 - variance)).sum(dtype=torch.float64))
     reference = float((weight * expected**2).sum(dtype=torch.float64))
     if not signal > 0 or not reference > 0:

@@ -1,0 +1,136 @@
+"""Draws of ``exact`` against a posterior known in closed form: is its law right where nothing was measured?
+
+The prior is Gaussian, so mean and covariance of p(x | y) follow by dense linear algebra. Several images are measured;
+of each posterior 4,000 draws are taken without clamps. In the null space of A the table gives, pooled over images:
+
+- mean: ||average of draws - posterior mean|| over its expected size if the draws were perfect, sqrt(trace / draws);
+  at most 1.05 is wanted. The same for perfect draws (Cholesky) is printed beside it: that is what chance does.
+- variance: power of the draws about the posterior mean over the trace of the posterior covariance.
+
+    python benchmarks/gaussian_oracle.py [--draws 4000] [--images 8] [--box 16]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from cryoprior.image.spectrum import apply_filter
+from cryoprior.operators import Operator, parse_operator
+from cryoprior.prior.gaussian import GaussianPrior
+from cryoprior.random import ParticleNoise
+from cryoprior.solvers import Exact
+
+OPERATORS = ("pixel:block=4,masks=4,rows=bernoulli", "fourier:pattern=uniform,compression=4,symmetry=hermitian")
+SIGMAS = (0.0, 0.3)
+STEPS = (1, 25, 100)
+RESULT = Path(__file__).parent / "results" / "gaussian_oracle.md"
+
+
+def spectrum(box: int) -> torch.Tensor:
+    """Return the power of a noisy particle: a broad signal peak on a floor of noise, variance 1 by pixel."""
+    ky = torch.fft.fftfreq(box, dtype=torch.float64)[:, None]
+    kx = torch.fft.rfftfreq(box, dtype=torch.float64)[None]
+    power = 0.3 + 8 * torch.exp(-40 * (ky**2 + kx**2))
+    return power * box**2 / (power.sum() + power[:, 1 : (box + 1) // 2].sum())
+
+
+class Posterior:
+    """Mean map and covariance of p(x | y), dense."""
+
+    def __init__(self, operator: Operator, prior: GaussianPrior, sigma: float) -> None:
+        n = operator.n
+        basis = torch.eye(n, dtype=torch.float64).reshape(n, operator.box, operator.box)
+        a = operator.forward(basis, [0] * n).T
+        p = apply_filter(basis, prior.power).reshape(n, n)
+        u, s, vh = torch.linalg.svd(a, full_matrices=False)
+        kept = s > 1e-7 * s.max()
+        v = vh[kept].T
+        gain = p @ v @ torch.linalg.inv(v.T @ p @ v + torch.diag(sigma**2 / s[kept] ** 2))
+        self.mean_map = gain @ (u[:, kept] / s[kept]).T
+        self.null = torch.eye(n, dtype=torch.float64) - v @ v.T
+        self.covariance = self.null @ (p - gain @ v.T @ p) @ self.null
+        values, vectors = torch.linalg.eigh(self.covariance)
+        self.root = vectors * values.clamp_min(0).sqrt()
+
+
+def errors(draws: torch.Tensor, mean: torch.Tensor) -> tuple[float, float]:
+    """Return the squared error of the average of the draws, and their power about the mean."""
+    about = draws - mean
+    return float(about.mean(dim=0).square().sum()), float(about.square().sum(dim=1).mean())
+
+
+def judge(text: str, sigma: float, options: argparse.Namespace) -> list[str]:
+    """Return the table rows of one operator and noise."""
+    operator, prior = parse_operator(text, box=options.box, seed=0), GaussianPrior(spectrum(options.box))
+    posterior = Posterior(operator, prior, sigma)
+    trace, b = float(posterior.covariance.trace()), options.draws
+    rows = []
+    for steps in STEPS:
+        solver, start = Exact(estimate="sample", steps=steps), time.perf_counter()
+        total, ideal, mean_error = torch.zeros(2), torch.zeros(2), 0.0
+        for image in range(options.images):
+            stream = ParticleNoise(0, f"image{image}", [0])
+            x = prior.draw(stream.normal_like(torch.empty(1, options.box, options.box, dtype=torch.float64)))
+            y = operator.forward(x, [0])
+            y = y + sigma * stream.normal_like(y)
+            expected = (y @ posterior.mean_map.T) @ posterior.null
+            noise = ParticleNoise(1, f"draws{image}", range(b))
+            draws = solver.solve(y.expand(b, -1), operator, prior, sigma, noise).x.flatten(1) @ posterior.null
+            perfect = expected + noise.normal_like(draws) @ posterior.root.T
+            total, ideal = (
+                total + torch.tensor(errors(draws, expected)),
+                ideal + torch.tensor(errors(perfect, expected)),
+            )
+            if steps >= 2:
+                mean = Exact(steps=steps).solve(y, operator, prior, sigma, ParticleNoise(2, "mean", [image])).x
+                mean_error += float((mean.flatten(1) @ posterior.null - expected).square().sum())
+        size = options.images * torch.tensor([trace / b, trace])
+        (mean_ratio, variance), (mean_ideal, variance_ideal) = (total / size).tolist(), (ideal / size).tolist()
+        of_mean = f"{(mean_error / (options.images * trace)) ** 0.5:.1e}" if steps >= 2 else "-"
+        rows.append(
+            f"| {text} | {sigma} | {steps} | {mean_ratio**0.5:.3f} ({mean_ideal**0.5:.3f}) | "
+            f"{variance:.3f} ({variance_ideal:.3f}) | {of_mean} | {time.perf_counter() - start:.0f} |"
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=4000)
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--box", type=int, default=16)
+    options = parser.parse_args()
+    rows = [row for text in OPERATORS for sigma in SIGMAS for row in judge(text, sigma, options)]
+    command = f"python benchmarks/gaussian_oracle.py --draws {options.draws} --images {options.images}"
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(
+        "# Gaussian oracle: the law of `exact` in the null space of A\n\n"
+        f"{options.draws} draws of each of {options.images} posteriors, box {options.box}, float64, no clamps. "
+        "In brackets: perfect draws.\n"
+        "mean: error of the average of the draws over its sampling error. variance: power about the posterior mean "
+        "over its trace.\nerror of `--estimate mean`: root mean square over the posterior deviation.\n\n"
+        "| operator | sigma | evaluations | mean | variance | error of `--estimate mean` | s |\n"
+        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {torch.get_num_threads()} thread(s), torch {torch.__version__}, "
+        f"`{command} --box {options.box}`\n"
+    )
+
+
+def processor() -> str:
+    """Return the processor's name and count."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+if __name__ == "__main__":
+    main()
