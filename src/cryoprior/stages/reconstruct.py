@@ -1,0 +1,284 @@
+"""``cryoprior reconstruct``: images from their measurements, shard by shard, resumable."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.io import Measurements, read_measurements
+from cryoprior.operators import Operator, parse_operator
+from cryoprior.prior import Prior, load_prior
+from cryoprior.provenance import write_provenance, write_summary
+from cryoprior.solvers import SOLVERS, Solver, parse_solver
+from cryoprior.solvers.intensity import Contrast, Intensity, contrast_clearness, decide_contrast, fit_intensity
+from cryoprior.solvers.restore import Restorer
+from cryoprior.spec import format_spec
+from cryoprior.stages.options import argument, check_options, option
+from cryoprior.stages.progress import track
+from cryoprior.stages.resumable import ShardedOutput
+
+INTENSITY_PARTICLES = 256
+SAMPLES_FOR_DEVIATION = 8
+
+log = logging.getLogger("cryoprior")
+
+
+@dataclass(frozen=True)
+class Options:
+    measurements: Path = argument("Measurements (.zarr), as cryoprior measure writes them.")
+    output: Path = option("Folder for particles.star and the stacks.", flags=("-o", "--output"))
+    prior: str = option("The embedded prior (default), or the folder of one.", "default")
+    solver: str = option("Solver as text: exact:steps=25, least-squares, ... (cryoprior list names them).", "exact")
+    estimate: str | None = option("Posterior mean, or one posterior sample.", None, choices=("mean", "sample"))
+    steps: int | None = option("Network evaluations of the mean, or of each sample.", None, minimum=1)
+    samples: int | None = option("Samples for the deviation, which is written above 1.", None, minimum=1)
+    deviation: bool = option(f"Write the deviation, of --samples or {SAMPLES_FOR_DEVIATION} samples.", False)
+    contrast: str = option("Sign of the particles; auto looks at them.", "auto", choices=("auto", "bright", "dark"))
+    shard_size: int = option("Particles a stack.", 1000, minimum=1)
+    shard: str | None = option("I/N: do every Nth shard from the Ith, counted from 0; the last process merges.", None)
+    executor: str = option("Where shards run.", "local", choices=("local",))
+    batch: int = option("Particles at a time; results do not depend on it.", 16, minimum=1)
+    device: str = option("Where to compute: auto, cpu, cuda or cuda:1.", "auto")
+    dtype: str = option("Precision of the network.", "float32", choices=("float32", "bfloat16"))
+    limit: int | None = option("Reconstruct the first particles only.", None, minimum=1)
+    threads: int | None = option("Processor threads; all by default.", None, minimum=1)
+    seed: int = option("Seed of the random draws; each particle has its own stream.", 0)
+    overwrite: bool = option("Replace an earlier reconstruction.", False)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        parse_shard(self.shard)
+        if self.shard is not None and self.overwrite:
+            raise InputError("--overwrite with --shard: processes would delete each other's work; delete the folder")
+
+
+def run(options: Options) -> dict[str, Any]:
+    job = Job.open(options)
+    output = job.output()
+    output.claim(overwrite=options.overwrite)
+    first, step = parse_shard(options.shard)
+    pending = output.pending(first, step)
+    batches = sum(-(-len(rows) // options.batch) for rows in pending)
+    for _ in track(job.reconstruct(pending, output), "reconstruct", total=batches):
+        pass
+    if not output.merge(*job.measurements.particles):
+        log.info("%s: other shards are still to be done; their last process merges", options.output)
+        return {"finished": False, "shards": len(output.shards())}
+    inputs = [options.measurements, *([Path(options.prior)] if Path(options.prior).is_dir() else [])]
+    write_provenance(options.output, "reconstruct", options, inputs, options.seed)
+    summary = job.summary(output.records())
+    write_summary(options.output, summary)
+    return summary
+
+
+@dataclass(frozen=True)
+class Job:
+    """Measurements with the operator, the solver and the prior that fit them."""
+
+    options: Options
+    measurements: Measurements
+    operator: Operator
+    solver: Solver
+    prior: Prior | None
+    device: torch.device
+
+    @classmethod
+    def open(cls, options: Options) -> Job:
+        """Return the job; InputError where its parts do not fit together."""
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        measurements = read_measurements(options.measurements)
+        operator = parse_operator(measurements.operator_spec, box=measurements.box)
+        measurements.check_operator(operator.digest())
+        solver, device = choose_solver(options), choose_device(options.device)
+        prior = load_prior(options.prior, device) if solver.needs_prior else None
+        if prior is not None and prior.boxes and measurements.box not in prior.boxes:
+            boxes = ", ".join(map(str, prior.boxes))
+            raise InputError(
+                f"{options.measurements}: images of box {measurements.box}; prior {options.prior!r} knows {boxes}; "
+                "measure with --box at one of these, or pass another --prior"
+            )
+        return cls(options, measurements, operator, solver, prior, device)
+
+    @property
+    def n(self) -> int:
+        """Return how many particles are reconstructed."""
+        return min(self.measurements.n, self.options.limit or self.measurements.n)
+
+    def output(self) -> ShardedOutput:
+        """Return the output folder, with what makes another run the same as this one."""
+        options, measurements = self.options, self.measurements
+        identity = {
+            "measurements": options.measurements.resolve(),
+            "particles_digest": measurements.particles_digest,
+            "operator_digest": measurements.digest,
+            "sigma": measurements.sigma,
+            "noise_seed": measurements.seed,
+            "solver": format_spec(self.solver, SOLVERS),
+            "prior": options.prior if self.prior is not None else None,
+            "contrast": options.contrast,
+            "dtype": options.dtype,
+            "seed": options.seed,
+        }
+        return ShardedOutput(options.output, identity, self.n, options.shard_size)
+
+    def reconstruct(self, pending: list[range], output: ShardedOutput) -> Iterator[int]:
+        """Write the shards; yield the number of particles after each batch."""
+        if not pending:
+            return
+        intensity, contrast = self.intensity()
+        autocast = torch.bfloat16 if self.options.dtype == "bfloat16" else None
+        denoiser = self.prior.denoiser if self.prior is not None else None
+        restorer = Restorer(
+            self.solver, self.operator, denoiser, intensity, self.measurements.sigma, self.options.seed, autocast
+        )
+        facts = {"intensity": intensity, "contrast": contrast}
+        for rows in pending:
+            start, network, evaluations, residual = time.perf_counter(), 0.0, 0, 0.0
+            pixel_size = float(self.measurements.pixel_size[rows.start])
+            with output.writers(rows, self.measurements.box, pixel_size, deviation=self._has_deviation()) as writers:
+                for places in _batches(rows, self.options.batch):
+                    restored = restorer.restore(*self._batch(places))
+                    self._check_finite(restored.solution.x, places)
+                    for writer, images in zip(writers, _images(restored.solution), strict=True):
+                        writer.write(images.cpu().float().numpy())
+                    network, evaluations = network + restored.seconds_network, restored.solution.evaluations
+                    residual += float(restored.residual.sum())
+                    yield len(places)
+                seconds = time.perf_counter() - start
+                cost = {"evaluations": evaluations, "seconds": seconds, "seconds_network": network}
+                output.write_record(rows, {**cost, **facts, "residual": residual})
+
+    def intensity(self) -> tuple[Intensity | None, Contrast | None]:
+        """Return the map to the prior's grey scale and the contrast, from a fixed sample of the whole stack."""
+        if self.prior is None:
+            return None, None
+        n = self.measurements.n
+        y, particles = self._batch(np.unique(np.linspace(0, n - 1, min(n, INTENSITY_PARTICLES)).round().astype(int)))
+        with torch.inference_mode():
+            contrast = decide_contrast(self.options.contrast, contrast_clearness(self.operator.pinv(y, particles)))
+            power = self.prior.denoiser.spectrum(self.measurements.box).to(y)
+            found = fit_intensity(y, self.operator, power, self.measurements.sigma, particles)
+        intensity = Intensity(found.offset, -found.scale if contrast.particles == "dark" else found.scale)
+        log.info("intensity: x = %.6g x' + %.6g; %s", intensity.scale, intensity.offset, contrast)
+        if not contrast.clear:
+            log.warning("contrast: %s; pass --contrast bright or dark if you know it", contrast)
+        return intensity, contrast
+
+    def summary(self, records: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return what is worth knowing of the finished run."""
+        total = {key: sum(r[key] for r in records) for key in ("seconds", "seconds_network", "residual")}
+        return {
+            "n": self.n,
+            "solver": format_spec(self.solver, SOLVERS),
+            "estimate": self.solver.estimate,
+            "evaluations": records[0]["evaluations"],
+            "seconds": total["seconds"],
+            "seconds_network": total["seconds_network"],
+            "residual": total["residual"] / self.n,
+            "box": self.measurements.box,
+            "operator": self.measurements.operator_spec,
+            "compression": self.operator.compression,
+            "effective_compression": self.operator.effective_compression,
+            "sigma": self.measurements.sigma,
+            "intensity": records[0]["intensity"],
+            "contrast": records[0]["contrast"],
+            "measurements": str(self.options.measurements.resolve()),
+            "prior": self.options.prior if self.prior is not None else None,
+            "trained_on_overlap": self._overlap(),
+            "device": str(self.device),
+            "dtype": self.options.dtype,
+            "finished": True,
+        }
+
+    def _overlap(self) -> int:
+        """Return how many of these particles trained the prior, and say so loudly."""
+        if self.prior is None:
+            return 0
+        trained = self.prior.config.trained_on.get(self.measurements.particles_digest, [])
+        overlap = int(np.isin(self.measurements.particle_index[: self.n], trained).sum())
+        if overlap:
+            log.warning(
+                "%d of %d particles TRAINED this prior: judge nothing by them; use held-out ones", overlap, self.n
+            )
+        return overlap
+
+    def _batch(self, places: range | np.ndarray) -> tuple[Tensor, list[int]]:
+        rows = np.asarray(places)
+        y = self.measurements.y(rows)
+        bad = ~np.isfinite(y).all(axis=1)
+        if bad.any():
+            raise InputError(
+                f"{self.options.measurements}: row {int(rows[bad][0])} holds values that are not finite; "
+                "expected numbers; leave this particle out and measure again"
+            )
+        return torch.from_numpy(y).to(self.device), [int(p) for p in self.measurements.particle_index[rows]]
+
+    def _check_finite(self, x: Tensor, places: range) -> None:
+        if not bool(torch.isfinite(x).all()):
+            raise InputError(
+                f"{self.options.measurements}: images of rows {places.start} to {places.stop - 1} are not finite with "
+                f"{format_spec(self.solver, SOLVERS)}; expected numbers; choose smaller steps or another solver"
+            )
+
+    def _has_deviation(self) -> bool:
+        return getattr(self.solver, "samples", 1) > 1
+
+
+def choose_solver(options: Options) -> Solver:
+    """Return the solver of ``--solver`` with the options that override its fields; InputError if it has no such."""
+    solver = parse_solver(options.solver)
+    fields = {f.name for f in dataclasses.fields(solver)}  # type: ignore[arg-type]
+    values = {name: getattr(options, name) for name in ("estimate", "steps", "samples")}
+    if options.deviation and max(values["samples"] or 0, getattr(solver, "samples", 1)) < 2:
+        values["samples"] = SAMPLES_FOR_DEVIATION
+    if values["estimate"] == solver.estimate:
+        values["estimate"] = None
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in given:
+        if name not in fields:
+            raise InputError(
+                f"--{name}: solver {options.solver!r} has none; its fields are {', '.join(sorted(fields)) or 'none'}; "
+                "leave the option out, or choose another --solver"
+            )
+    return dataclasses.replace(solver, **given)  # type: ignore[type-var]
+
+
+def choose_device(text: str) -> torch.device:
+    """Return the device; ``auto`` takes the first accelerator if there is one."""
+    if text == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(text)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {text!r}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
+    return device
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """Return (I, N) of ``I/N``, (0, 1) for None; InputError unless 0 <= I < N."""
+    if text is None:
+        return 0, 1
+    first, _, step = text.partition("/")
+    if not (first.isdecimal() and step.isdecimal() and int(first) < int(step)):
+        raise InputError(f"--shard {text!r}: expected I/N with I from 0 to N - 1, for example 0/4")
+    return int(first), int(step)
+
+
+def _batches(rows: range, size: int) -> list[range]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _images(solution: Any) -> list[Tensor]:
+    return [solution.x] if solution.deviation is None else [solution.x, solution.deviation]

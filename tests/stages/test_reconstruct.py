@@ -1,0 +1,279 @@
+"""reconstruct: its images, its files, resuming and sharing the work, and every input that it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import zarr
+
+from cryoprior.errors import InputError
+from cryoprior.io import read_measurements, read_particles, write_stack, write_star
+from cryoprior.operators import parse_operator
+from cryoprior.prior.checkpoint import Prior, PriorConfig
+from cryoprior.prior.gaussian import GaussianPrior
+from cryoprior.prior.signal import Spectra
+from cryoprior.random import ParticleNoise
+from cryoprior.solvers.restore import Restorer
+from cryoprior.stages import measure, reconstruct
+
+N, BOX, SCALE, OFFSET = 23, 16, 5.0, 30.0
+
+
+def prior() -> GaussianPrior:
+    power = torch.linspace(4, 0.3, BOX // 2 + 1).expand(BOX, -1).clone()
+    full = torch.cat([power, power[:, 1 : BOX // 2]], dim=1)
+    return GaussianPrior(power / full.mean())
+
+
+def images(sign: float = 1.0) -> np.ndarray:
+    x = prior().draw(ParticleNoise(0, "images", range(N)).normal_like(torch.empty(N, BOX, BOX)))
+    axis = torch.arange(BOX) - BOX // 2
+    disc = (torch.hypot(*torch.meshgrid(axis.float(), axis.float(), indexing="ij")) < BOX / 4).float()
+    x = x + 0.8 * (disc - disc.mean())
+    return (sign * SCALE * x + OFFSET).numpy()
+
+
+def write_particles(path: Path, x: np.ndarray) -> Path:
+    write_stack(path.with_suffix(".mrcs"), x, 4.0)
+    names = [f"{i + 1:06d}@{path.stem}.mrcs" for i in range(len(x))]
+    table = pd.DataFrame({"rlnImageName": names, "rlnOpticsGroup": 1, "rlnAngleRot": np.arange(len(x)) + 0.5})
+    write_star(
+        path, table, pd.DataFrame({"rlnOpticsGroup": [1], "rlnImagePixelSize": [4.0], "rlnImageSize": [x.shape[-1]]})
+    )
+    return path
+
+
+def measured(folder: Path, x: np.ndarray, operator: str = "pixel:block=4,masks=8,sets=3", **more: Any) -> Path:
+    particles, y = write_particles(folder / "particles.star", x), folder / "y.zarr"
+    measure.run(measure.Options(particles=particles, output=y, operator=operator, overwrite=True, **more))
+    return y
+
+
+def known(**config: Any) -> Prior:
+    flat = Spectra((1.0,), (0.0,))
+    given: dict[str, Any] = {"spectra": {BOX: flat}, "intensity": {}, "pixel_size_angstrom": (4.0, 4.0), **config}
+    return Prior(prior(), PriorConfig(objective="test", channels=(1,), layers=1, **given), Path("prior"))
+
+
+@pytest.fixture(autouse=True)
+def _gaussian_prior(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconstruct, "load_prior", lambda name, device: known())
+
+
+@pytest.fixture
+def y(tmp_path: Path) -> Path:
+    return measured(tmp_path, images())
+
+
+def run(y: Path, name: str = "recon", **more: Any) -> tuple[dict[str, Any], np.ndarray]:
+    folder = y.parent / name
+    summary = reconstruct.run(reconstruct.Options(measurements=y, output=folder, **more))
+    return summary, read_particles(folder / "particles.star").read(slice(None))
+
+
+def test_least_squares_is_the_pseudo_inverse_and_rows_are_untouched(y: Path) -> None:
+    summary, x = run(y, solver="least-squares", shard_size=10)
+    measurements = read_measurements(y)
+    operator = parse_operator(measurements.operator_spec)
+    expected = operator.pinv(torch.from_numpy(measurements.y(slice(None))), list(range(N)))
+    np.testing.assert_allclose(x, expected.numpy(), rtol=1e-5, atol=1e-4)
+    table = read_particles(y.parent / "recon" / "particles.star").table
+    np.testing.assert_array_equal(table["rlnAngleRot"], np.arange(N) + 0.5)
+    assert len(list((y.parent / "recon" / "shards").glob("*.mrcs"))) == 3
+    assert summary["n"] == N
+    assert summary["evaluations"] == 0
+    assert summary["prior"] is None
+    assert summary["seconds"] >= summary["seconds_network"] == 0
+
+
+def test_exact_fits_the_data_in_the_grey_scale_of_the_input(y: Path) -> None:
+    summary, x = run(y, steps=6)
+    written = json.loads((y.parent / "recon" / "summary.json").read_text())
+    assert written["measurements"] == str(y.resolve())
+    assert summary["estimate"] == "mean"
+    assert summary["evaluations"] == 6
+    assert summary["residual"] < 1e-4
+    assert written["intensity"]["offset"] == pytest.approx(OFFSET, abs=0.6)
+    assert written["intensity"]["scale"] == pytest.approx(SCALE, rel=0.1)
+    assert written["contrast"]["particles"] == "bright"
+    assert written["contrast"]["clearness"] > 3
+    _, least_squares = run(y, "least-squares", solver="least-squares")
+    error = [np.square(found - images()).mean() for found in (x, least_squares)]
+    assert error[0] < 0.9 * error[1]
+    assert (y.parent / "recon" / "provenance.json").is_file()
+
+
+def test_a_sample_has_more_power_than_the_mean(y: Path) -> None:
+    _, mean = run(y, steps=4)
+    summary, sample = run(y, "sample", steps=4, estimate="sample")
+    assert summary["estimate"] == "sample"
+    assert sample.std() > mean.std()
+
+
+@pytest.mark.parametrize("solver", ["exact:steps=4", "gaussian", "least-squares"])
+def test_results_do_not_depend_on_batch_or_shards(y: Path, solver: str) -> None:
+    _, one = run(y, solver=solver)
+    _, other = run(y, "other", solver=solver, batch=3, shard_size=5)
+    np.testing.assert_allclose(one, other, rtol=0, atol=2e-2 * SCALE if "exact" in solver else 1e-3)
+    _, first = run(y, "first", solver=solver, limit=4)
+    np.testing.assert_allclose(one[:4], first, rtol=0, atol=2e-2 * SCALE if "exact" in solver else 1e-3)
+
+
+def test_processes_share_the_shards_and_the_last_one_merges(y: Path) -> None:
+    options = reconstruct.Options(measurements=y, output=y.parent / "shared", shard_size=5, solver="gaussian")
+    partial = reconstruct.run(dataclasses.replace(options, shard="0/2"))
+    assert partial == {"finished": False, "shards": 5}
+    assert not (y.parent / "shared" / "particles.star").exists()
+    assert reconstruct.run(dataclasses.replace(options, shard="1/2"))["finished"]
+    found = read_particles(y.parent / "shared" / "particles.star").read(slice(None))
+    np.testing.assert_array_equal(found, run(y, "alone", solver="gaussian", shard_size=5)[1])
+
+
+def test_an_interrupted_run_goes_on_at_the_finished_shards(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"solver": "gaussian", "shard_size": 5, "batch": 5}
+    whole = Restorer.restore
+    calls: list[int] = []
+
+    def fragile(self: Restorer, rows: torch.Tensor, particles: list[int]) -> Any:
+        calls.append(particles[0])
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(self, rows, particles)
+
+    monkeypatch.setattr(Restorer, "restore", fragile)
+    with pytest.raises(KeyboardInterrupt):
+        run(y, **options)
+    assert len(list((y.parent / "recon" / "shards").glob("*.mrcs"))) == 2
+    summary, x = run(y, **options)
+    assert calls == [0, 5, 10, 10, 15, 20]
+    assert summary["n"] == N
+    np.testing.assert_array_equal(x, run(y, "whole", **options)[1])
+
+
+def test_dark_particles_are_turned_for_the_prior_and_back(tmp_path: Path) -> None:
+    y = measured(tmp_path, images(-1.0))
+    _, x = run(y, solver="gaussian")
+    written = json.loads((tmp_path / "recon" / "summary.json").read_text())
+    assert written["contrast"]["particles"] == "dark"
+    assert written["contrast"]["clearness"] < -3
+    assert written["intensity"]["scale"] < 0
+    assert np.corrcoef(x.ravel(), images(-1.0).ravel())[0, 1] > 0.7
+    asked, _ = run(y, "asked", solver="gaussian", contrast="bright")
+    assert asked["intensity"]["scale"] > 0
+    assert asked["contrast"]["decided_by"] == "option"
+
+
+def test_unclear_contrast_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    y = measured(tmp_path, images()[:1])
+    with caplog.at_level("WARNING", logger="cryoprior"):
+        run(y, solver="gaussian")
+    assert "pass --contrast bright or dark" in caplog.text
+
+
+def test_noise_of_the_measurement_is_known_to_the_solver(tmp_path: Path) -> None:
+    y = measured(tmp_path, images(), operator="identity", sigma=10.0)
+    _, x = run(y, solver="exact:steps=4")
+    _, least_squares = run(y, "least-squares", solver="least-squares")
+    error = [np.square(found - images()).mean() for found in (x, least_squares)]
+    assert error[0] < 0.5 * error[1]
+
+
+def test_a_deviation_is_written_beside_the_images(y: Path) -> None:
+    summary, _ = run(y, solver="exact:steps=2,samples=4", deviation=True, shard_size=9)
+    deviation = read_particles(y.parent / "recon" / "deviation" / "particles.star").read(slice(None))
+    assert deviation.shape == (N, BOX, BOX)
+    assert 0 < deviation.mean() < SCALE
+    assert summary["evaluations"] == 4 * 2 + 2
+    assert "samples=8" in run(y, "eight", solver="exact:steps=2", deviation=True)[0]["solver"]
+
+
+def test_particles_that_trained_the_prior_are_reported(
+    y: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained = known(trained_on={read_measurements(y).particles_digest: [0, 5, 7, 99]})
+    monkeypatch.setattr(reconstruct, "load_prior", lambda name, device: trained)
+    with caplog.at_level("WARNING", logger="cryoprior"):
+        summary, _ = run(y, solver="gaussian")
+    assert summary["trained_on_overlap"] == 3
+    assert "3 of 23 particles TRAINED this prior" in caplog.text
+
+
+def test_an_output_in_use_is_refused(y: Path) -> None:
+    run(y, solver="gaussian")
+    with pytest.raises(InputError, match=r"in use by this run, which is finished; pass another -o, or --overwrite"):
+        run(y, solver="gaussian")
+    with pytest.raises(InputError, match=r"in use by a run with other seed, solver"):
+        run(y, solver="exact", seed=1)
+    run(y, solver="least-squares", overwrite=True)
+    other = y.parent / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="in use by something else"):
+        run(y, "other", solver="gaussian", overwrite=True)
+    assert (other / "thesis.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"executor": "dask:tcp"}, "--executor 'dask:tcp': expected one of local"),
+        ({"shard": "2/2"}, "--shard '2/2': expected I/N"),
+        ({"shard": "0/2", "overwrite": True}, "--overwrite with --shard"),
+        ({"solver": "least-squares", "steps": 3}, "--steps: solver 'least-squares' has none"),
+        ({"solver": "gaussian", "estimate": "sample"}, "--estimate: solver 'gaussian' has none"),
+        ({"solver": "nesterov", "deviation": True}, "--samples: solver 'nesterov' has none"),
+        ({"solver": "magic"}, "no solver is called 'magic'"),
+        ({"device": "abacus"}, "--device 'abacus'"),
+        ({"batch": 0}, "--batch 0: expected at least 1"),
+    ],
+)
+def test_bad_options_are_named(y: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run(y, **options)
+    assert not (y.parent / "recon").exists()
+
+
+def test_an_option_that_says_what_the_solver_does_is_accepted(y: Path) -> None:
+    assert run(y, solver="gaussian", estimate="mean")[0]["estimate"] == "mean"
+
+
+def test_another_box_than_the_priors_is_refused(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spectra = Spectra((1.0,), (0.0,))
+    other = known(spectra={64: spectra, 128: spectra})
+    monkeypatch.setattr(reconstruct, "load_prior", lambda name, device: other)
+    with pytest.raises(InputError, match=r"box 16; prior 'default' knows 64, 128"):
+        run(y)
+
+
+def test_measurements_of_another_operator_are_refused(y: Path) -> None:
+    zarr.open_group(y, mode="r+").attrs["digest"] = "0" * 64
+    with pytest.raises(InputError, match="the operator has changed"):
+        run(y, solver="least-squares")
+
+
+def test_values_that_are_no_numbers_are_refused(y: Path) -> None:
+    zarr.open_group(y, mode="r+")["y"][4, 2] = np.nan
+    with pytest.raises(InputError, match="row 4 holds values that are not finite"):
+        run(y, solver="least-squares")
+    assert not (y.parent / "recon" / "particles.star").exists()
+
+
+def test_constant_images_are_refused(tmp_path: Path) -> None:
+    y = measured(tmp_path, images())
+    zarr.open_group(y, mode="r+")["y"][:] = 0
+    with pytest.raises(InputError, match="no power above the noise"):
+        run(y, solver="gaussian")
+
+
+def test_nothing_is_left_to_do_for_more_processes_than_shards(y: Path) -> None:
+    summary = reconstruct.run(
+        reconstruct.Options(measurements=y, output=y.parent / "many", solver="gaussian", shard="3/4")
+    )
+    assert summary == {"finished": False, "shards": 1}
