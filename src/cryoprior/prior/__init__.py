@@ -1,0 +1,21 @@
+"""Priors: denoisers that know what particle images look like, how they are trained and how they are stored."""
+
+from __future__ import annotations
+
+from cryoprior.prior.checkpoint import Prior, PriorConfig, load_prior, read_config, save_prior
+from cryoprior.prior.denoiser import Denoiser, MeteredDenoiser
+from cryoprior.prior.gaussian import GaussianPrior
+from cryoprior.prior.presets import PRESETS, Preset
+
+__all__ = [
+    "PRESETS",
+    "Denoiser",
+    "GaussianPrior",
+    "MeteredDenoiser",
+    "Preset",
+    "Prior",
+    "PriorConfig",
+    "load_prior",
+    "read_config",
+    "save_prior",
+]

@@ -1,0 +1,144 @@
+"""Priors on disk: a folder with ``model.safetensors`` and ``config.json``; nothing in it can execute."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cryoprior.errors import InputError
+from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
+from cryoprior.prior.denoiser import Denoiser
+from cryoprior.prior.network import NetworkConfig, SignalNetwork
+from cryoprior.prior.signal import SignalDenoiser, Spectra
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """What a prior is, beside its weights.
+
+    ``spectra`` holds, for every box it was trained for, the radial power of signal and noise in the prior's grey scale
+    (mean 0, standard deviation 1). ``intensity`` is the affine map of each training set, x_prior = (x - offset) /
+    scale, by digest. ``trained_on`` holds digests of the particle files and the rows that were trained on.
+    """
+
+    objective: str
+    channels: tuple[int, ...]
+    layers: int
+    spectra: dict[int, Spectra]
+    intensity: dict[str, tuple[float, float]]
+    pixel_size_angstrom: tuple[float, float]
+    trained_on: dict[str, list[int]] = field(default_factory=dict)
+    steps: int = 0
+    validation_loss: float | None = None
+    description: str = ""
+    ddpm_scale: float = 1.0
+    """Grey values of the DDPM's [-1, 1] scale in one unit of the prior's own; only for ``ddpm``."""
+    ddpm_offset: float = 0.0
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A prior that was loaded: its denoiser and its description; callable as the denoiser."""
+
+    denoiser: Denoiser
+    config: PriorConfig
+    path: Path
+
+    @property
+    def boxes(self) -> tuple[int, ...]:
+        """Return the boxes it was trained for."""
+        return tuple(sorted(self.config.spectra))
+
+    def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return E[x0 | x0 + tau e = x]."""
+        return self.denoiser(x, tau)
+
+    def spectrum(self, box: int) -> Float[Tensor, "box half"]:
+        """Return the power spectrum of its images."""
+        return self.denoiser.spectrum(box)
+
+
+def build_network(config: PriorConfig) -> nn.Module:
+    """Return the untrained network that the configuration describes."""
+    if config.objective == "ddpm":
+        return ddpm_unet(config.channels, config.layers, max(config.spectra))
+    return SignalNetwork(NetworkConfig(channels=config.channels, layers=config.layers))
+
+
+def save_prior(
+    folder: Path, network: nn.Module, config: PriorConfig, *, half: bool = False, stem: str = "model"
+) -> None:
+    """Write the weights and the configuration into the folder, each under a partial name until it is whole."""
+    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    if half:
+        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    partial = folder / f".{stem}.partial"
+    save_file(state, str(partial))
+    partial.replace(folder / f"{stem}.safetensors")
+    partial.write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+    partial.replace(folder / "config.json")
+
+
+def load_prior(name: str | Path = "default", device: str | torch.device = "cpu") -> Prior:
+    """Return the embedded prior (``default``) or the one in a folder.
+
+    Raises
+    ------
+    InputError: no such folder, a missing or damaged file, weights that do not fit the configuration.
+    """
+    folder = Path(str(files("cryoprior") / "assets" / "default")) if str(name) == "default" else Path(name)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such prior; expected 'default' or a folder that `cryoprior train` wrote")
+    config = read_config(folder)
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise InputError(
+            f"{folder}: no model.safetensors; the training may not have finished: `cryoprior train --resume`"
+        )
+    try:
+        state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(str(weights)).items()}
+        network = build_network(config)
+        network.load_state_dict(state)
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{weights}: the weights do not fit config.json ({reason}); copy the prior again") from None
+    network = network.to(device).eval().requires_grad_(False)
+    return Prior(make_denoiser(network, config), config, folder)
+
+
+def make_denoiser(network: nn.Module, config: PriorConfig) -> Denoiser:
+    """Return the denoiser that a network stands for."""
+    if isinstance(network, SignalNetwork):
+        return SignalDenoiser(network.to(memory_format=torch.channels_last), config.spectra)  # type: ignore[call-overload]
+    return DdpmDenoiser(network, config.spectra, scale=config.ddpm_scale, offset=config.ddpm_offset)
+
+
+def read_config(folder: Path) -> PriorConfig:
+    """Return the configuration of a prior folder; InputError where it is missing or not ours."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{folder}: no config.json; expected a prior that `cryoprior train` wrote")
+    try:
+        raw: dict[str, Any] = json.loads(path.read_text())
+        spectra = {int(box): Spectra(tuple(s["signal"]), tuple(s["noise"])) for box, s in raw.pop("spectra").items()}
+        intensity = {k: (float(a), float(b)) for k, (a, b) in raw.pop("intensity").items()}
+        channels, pixel = tuple(raw.pop("channels")), tuple(raw.pop("pixel_size_angstrom"))
+        config = PriorConfig(spectra=spectra, intensity=intensity, channels=channels, pixel_size_angstrom=pixel, **raw)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not the configuration of a prior ({error}); copy the prior again") from None
+    if config.format != FORMAT:
+        raise InputError(f"{path}: format {config.format}; this version reads {FORMAT}; use the version that wrote it")
+    return config

@@ -1,0 +1,139 @@
+"""Training images: stacks in one grey scale, with the spectra of their signal and noise, read lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.image.spectrum import power_spectrum, radial_average, shell_index
+from cryoprior.io import ParticleStack
+from cryoprior.prior.signal import Spectra
+from cryoprior.random import numpy_stream
+
+SAMPLE = 512
+"""Images of a stack from which grey scale and spectra are measured."""
+
+
+@dataclass(frozen=True)
+class TrainingStack:
+    """One data set: particles, their clean images where they are known, and its split.
+
+    x_prior = (x - offset) / scale has mean 0 and standard deviation 1 over the particles.
+    """
+
+    particles: ParticleStack
+    clean: ParticleStack | None
+    offset: float
+    scale: float
+    spectra: Spectra
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+
+    def targets(self, rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        """Return the clean images in the prior's grey scale, or the particles where nothing clean is known."""
+        stack = self.particles if self.clean is None else self.clean
+        return (torch.from_numpy(stack.read(rows)) - self.offset) / self.scale
+
+
+def training_stack(
+    particles: ParticleStack, clean: ParticleStack | None, validation: float, seed: int, *, minimum: int = 1
+) -> TrainingStack:
+    """Return a data set with its grey scale, spectra and seeded split measured.
+
+    Parameters
+    ----------
+    particles, clean: the same rows; clean may be None.
+    validation: fraction of the particles that is held out.
+
+    Raises
+    ------
+    InputError: clean and noisy stacks that do not match, constant or non-finite images, too few particles to split.
+    """
+    if clean is not None and (clean.n, clean.box) != (particles.n, particles.box):
+        raise InputError(
+            f"{clean.path}: {clean.n} images of {clean.box} pixels beside {particles.n} of {particles.box} in "
+            f"{particles.path}; expected the clean image of every particle, row by row"
+        )
+    held_out = max(minimum, round(validation * particles.n))
+    if particles.n - held_out < 1:
+        raise InputError(
+            f"{particles.path}: {particles.n} particles; expected at least {held_out + 1} to train and validate"
+        )
+    order = numpy_stream(seed, "split").permutation(particles.n)
+    sample = np.sort(order[: min(SAMPLE, particles.n)])
+    images = torch.from_numpy(particles.read(sample)).double()
+    offset, scale = float(images.mean()), float(images.std())
+    if not np.isfinite(scale) or scale == 0:
+        raise InputError(
+            f"{particles.path}: grey values have deviation {scale}; expected images; `cryoprior validate` it"
+        )
+    images = (images - offset) / scale
+    if clean is None:
+        total = radial_average(power_spectrum(images))
+        spectra = Spectra(tuple(total.tolist()), (0.0,) * len(total))
+    else:
+        signal = (torch.from_numpy(clean.read(sample)).double() - offset) / scale
+        spectra = Spectra(
+            tuple(radial_average(power_spectrum(signal)).tolist()),
+            tuple(radial_average(power_spectrum(images - signal)).tolist()),
+        )
+    return TrainingStack(particles, clean, offset, scale, spectra, np.sort(order[held_out:]), np.sort(order[:held_out]))
+
+
+class TrainingImages:
+    """All data sets of one box, as one list of images in a seeded order for every epoch."""
+
+    def __init__(self, stacks: Sequence[TrainingStack], seed: int) -> None:
+        self.stacks, self.seed = list(stacks), seed
+        self.box = stacks[0].particles.box
+        self.rows = np.concatenate(
+            [np.stack([np.full(len(s.train_rows), i), s.train_rows], axis=1) for i, s in enumerate(stacks)]
+        )
+        shells = shell_index(self.box)
+        self.noise = torch.tensor([s.spectra.noise for s in stacks], dtype=torch.float32)[:, shells]
+        self.spectra = _mean_spectra(stacks)
+        self.signal = torch.tensor(self.spectra.signal, dtype=torch.float32)[shells]
+        self._epoch, self._order = -1, np.empty(0, int)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, start: int, size: int) -> Float[Tensor, "b box box"]:
+        """Return the images at places start .. start + size of the endless list of shuffled epochs."""
+        places = np.array([self._place(i) for i in range(start, start + size)])
+        return self._read(self.rows[places])
+
+    def validation(self, limit: int) -> tuple[Float[Tensor, "b box box"], Float[Tensor, "b box half"]]:
+        """Return up to ``limit`` held-out images, evenly from all data sets, and the noise power of each."""
+        share = max(1, limit // len(self.stacks))
+        rows = [(i, row) for i, s in enumerate(self.stacks) for row in s.validation_rows[:share]]
+        table = np.array(rows)
+        return self._read(table), self.noise[torch.from_numpy(table[:, 0])]
+
+    def _place(self, index: int) -> int:
+        epoch, place = divmod(index, len(self.rows))
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, numpy_stream(self.seed, "epoch", epoch).permutation(len(self.rows))
+        return int(self._order[place])
+
+    def _read(self, table: np.ndarray) -> Float[Tensor, "b box box"]:
+        images = torch.empty(len(table), self.box, self.box)
+        for stack in np.unique(table[:, 0]):
+            here = np.flatnonzero(table[:, 0] == stack)
+            images[here] = self.stacks[stack].targets(table[here, 1])
+        return images
+
+
+def _mean_spectra(stacks: Sequence[TrainingStack]) -> Spectra:
+    weights = np.array([s.particles.n for s in stacks], dtype=np.float64)
+    weights /= weights.sum()
+    signal = np.average([s.spectra.signal for s in stacks], axis=0, weights=weights)
+    noise = np.average([s.spectra.noise for s in stacks], axis=0, weights=weights)
+    floor = 1e-6 * float(signal.max())
+    return Spectra(tuple(np.maximum(signal, floor).tolist()), tuple(noise.tolist()))

@@ -1,0 +1,86 @@
+"""What a network learns: the signal under noise of a known spectrum (ours), or the noise of a DDPM (the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DModel
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cryoprior.image.spectrum import apply_filter
+from cryoprior.prior.network import error_scale
+from cryoprior.prior.schedule import alpha_bars, linear_betas
+
+TAU_LOG_MEAN, TAU_LOG_DEVIATION = 0.0, 1.3
+"""Noise levels are log-normal, in units of the images' deviation. Source: Karras 2022, table 1, shifted by trial."""
+
+
+def dihedral(images: Float[Tensor, "b box box"], generator: torch.Generator) -> Float[Tensor, "b box box"]:
+    """Return the images, each turned by a random number of quarter turns and mirrored half the time.
+
+    The mirror of a projection is the projection from the opposite side, so both are images of the same particle.
+    """
+    turned = []
+    for image, turn in zip(images, torch.randint(8, (len(images),), generator=generator).tolist(), strict=True):
+        rotated = torch.rot90(image, turn % 4)
+        turned.append(rotated.T if turn >= 4 else rotated)
+    return torch.stack(turned)
+
+
+@dataclass(frozen=True)
+class SignalObjective:
+    """E|S(s + n; T) - s|^2 in units of the Wiener error, T = N + tau^2 with N the noise of a random data set.
+
+    The target is the conditional expectation given the clean image, so the noise is integrated out of it; without
+    clean images s is the particle itself and N = 0, the ordinary denoising loss.
+    """
+
+    signal: Float[Tensor, "box half"]
+    noise: Float[Tensor, "k box half"]
+
+    def loss(
+        self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
+    ) -> Float[Tensor, "b"]:
+        """Return the loss of every image; noise, its level and its spectrum are drawn from the generator."""
+        b = len(images)
+        kind = torch.randint(len(self.noise), (b,), generator=generator)
+        level = torch.randn(b, generator=generator) * TAU_LOG_DEVIATION + TAU_LOG_MEAN
+        white = torch.randn(images.shape, generator=generator).to(images)
+        total = self.noise[kind].to(images) + level.exp().to(images)[:, None, None] ** 2
+        return self.loss_at(network, images, total, white)
+
+    def loss_at(
+        self, network: nn.Module, images: Tensor, total: Float[Tensor, "b box half"], white: Tensor
+    ) -> Float[Tensor, "b"]:
+        """Return the loss of every image under the given noise power and white noise."""
+        signal = self.signal.to(images)
+        estimate = network(images + apply_filter(white, total.sqrt()), signal, total)
+        scale = error_scale(signal, total)
+        loss: Tensor = (estimate - images).square().mean((-2, -1)) / scale**2
+        return loss
+
+
+@dataclass(frozen=True)
+class DdpmObjective:
+    """|e - network(sqrt(abar_t) z + sqrt(1 - abar_t) e, t)|^2, z the image on the scale [-1, 1].
+
+    Source: Ho 2020, equation 14; the paper's appendix A.2.
+    """
+
+    scale: float
+    offset: float
+
+    def loss(
+        self, network: UNet2DModel, images: Float[Tensor, "b box box"], generator: torch.Generator
+    ) -> Float[Tensor, "b"]:
+        """Return the loss of every image; time steps and noise are drawn from the generator."""
+        alpha_bar = alpha_bars(linear_betas())
+        time = torch.randint(len(alpha_bar), (len(images),), generator=generator)
+        noise = torch.randn(images.shape, generator=generator).to(images)
+        keep = alpha_bar[time].to(images)[:, None, None]
+        noisy = keep.sqrt() * (self.scale * images + self.offset) + (1 - keep).sqrt() * noise
+        predicted = network(noisy[:, None], time.to(images.device)).sample[:, 0]
+        loss: Tensor = (predicted - noise).square().mean((-2, -1))
+        return loss

@@ -1,0 +1,75 @@
+"""The denoiser of our own priors: a learned estimate of the signal, and noise that is known by its spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.image.spectrum import apply_filter, shell_index
+from cryoprior.prior.network import SignalNetwork
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Radial power of signal and noise by shell (Fourier pixels, corners included), for one box."""
+
+    signal: tuple[float, ...]
+    noise: tuple[float, ...]
+
+    def grids(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
+        """Return signal and noise power on the rfft2 grid."""
+        shells = shell_index(box, like.device)
+        signal = torch.tensor(self.signal, dtype=like.dtype, device=like.device)
+        noise = torch.tensor(self.noise, dtype=like.dtype, device=like.device)
+        return signal[shells], noise[shells]
+
+
+class SignalDenoiser:
+    """E[x0 | x0 + tau e] for x0 = s + n: learned signal s, stationary Gaussian noise n of known power N.
+
+    With the signal estimate S = E[s | x_t] under noise of power N + tau^2,
+
+        E[x0 | x_t] = S + N / (N + tau^2) (x_t - S),
+
+    so that what is noise is left to its spectrum and the network only ever estimates signal. N = 0 gives the ordinary
+    denoiser of priors that were trained without clean images: there the whole image is the signal.
+
+    Parameters
+    ----------
+    network: the signal estimate.
+    spectra: power of signal and noise by box.
+    """
+
+    def __init__(self, network: SignalNetwork, spectra: Mapping[int, Spectra]) -> None:
+        self.network, self.spectra = network.eval(), dict(spectra)
+
+    def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return E[x0 | x0 + tau e = x]."""
+        signal, noise = self._spectra(x.shape[-1]).grids(x.shape[-1], x)
+        total = noise + tau.to(x)[:, None, None] ** 2
+        with torch.no_grad():
+            estimate = self.network(x.float(), signal.float(), total.float()).to(x)
+        return estimate + apply_filter(x - estimate, noise / total)
+
+    def spectrum(self, box: int) -> Float[Tensor, "box half"]:
+        """Return P, signal and noise together."""
+        parameter = next(self.network.parameters())
+        signal, noise = self._spectra(box).grids(box, parameter)
+        return signal + noise
+
+    def with_spectra(self, box: int, spectra: Spectra) -> SignalDenoiser:
+        """Return the same prior with other spectra for a box: those of the data at hand."""
+        return SignalDenoiser(self.network, {**self.spectra, box: spectra})
+
+    def _spectra(self, box: int) -> Spectra:
+        if box not in self.spectra:
+            known = ", ".join(str(b) for b in sorted(self.spectra))
+            raise InputError(
+                f"prior: box {box}; it was trained for {known}; measure with --box of one of these, or train a prior"
+            )
+        return self.spectra[box]

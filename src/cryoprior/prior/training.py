@@ -1,0 +1,238 @@
+"""The training loop: any number of boxes and processes, resumable to the step, its state in safetensors and JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cryoprior.errors import InputError
+from cryoprior.image.spectrum import apply_filter
+from cryoprior.prior.data import TrainingImages
+from cryoprior.prior.objectives import DdpmObjective, SignalObjective, dihedral
+from cryoprior.prior.presets import Preset
+from cryoprior.random import stream_key
+
+logger = logging.getLogger("cryoprior")
+
+VALIDATION_TAUS = (0.0, 1.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of the training log."""
+
+    step: int
+    images: int
+    seconds: float
+    train_loss: float
+    validation_loss: float
+    correlation: dict[str, float]
+    """Correlation of the denoised with the target images, by box and noise level, for the ``signal`` objective."""
+
+
+class Training:
+    """A network, its optimiser and its average, and the step they have reached.
+
+    Parameters
+    ----------
+    network: trained in place.
+    groups: training images, one group for each box; steps take the boxes in turn.
+    preset: optimiser, schedule and averaging.
+    objectives: one for each group.
+    steps: total number of optimiser steps.
+    seed: of batches, noise and validation.
+    accelerator: devices, processes, precision and accumulation.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        groups: Sequence[TrainingImages],
+        objectives: Sequence[SignalObjective | DdpmObjective],
+        preset: Preset,
+        steps: int,
+        seed: int,
+        accelerator: Accelerator,
+    ) -> None:
+        self.groups, self.objectives, self.preset = list(groups), list(objectives), preset
+        self.steps, self.seed, self.accelerator = steps, seed, accelerator
+        self.step, self.images, self.seconds = 0, 0, 0.0
+        optimizer = torch.optim.AdamW(
+            network.parameters(), preset.learning_rate, betas=preset.betas, eps=1e-8, weight_decay=preset.weight_decay
+        )
+        self.ema = EMAModel(
+            network.parameters(),
+            decay=preset.ema_decay,
+            use_ema_warmup=True,
+            inv_gamma=1.0,
+            power=preset.ema_power,
+        )
+        self.network, self.optimizer = accelerator.prepare(network, optimizer)
+        self.ema.to(accelerator.device)
+
+    @property
+    def bare_network(self) -> nn.Module:
+        """Return the network without the wrapper of several processes."""
+        return self.accelerator.unwrap_model(self.network)  # type: ignore[no-any-return]
+
+    def run(self, every: int, report: Callable[[Progress], None]) -> Iterator[int]:
+        """Yield every step as it is finished; ``report`` is called with the log every ``every`` steps and at the end."""
+        losses: list[float] = []
+        while self.step < self.steps:
+            start = time.perf_counter()
+            losses.append(self._optimiser_step())
+            self.step += 1
+            self.seconds += time.perf_counter() - start
+            if self.step % every == 0 or self.step == self.steps:
+                report(self.validate(float(np.mean(losses))))
+                losses = []
+            yield self.step
+
+    def _optimiser_step(self) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.preset.learning_rate * self._schedule(self.step)
+        self.network.train()
+        total = 0.0
+        for micro in range(self.preset.accumulation):
+            group_index, images, generator = self._batch(micro)
+            last = micro == self.preset.accumulation - 1
+            with self.accelerator.autocast(), _synchronised(self.accelerator, self.network, last):
+                loss = self.objectives[group_index].loss(self.network, images, generator).mean()
+                self.accelerator.backward(loss / self.preset.accumulation)
+            total += float(loss.detach()) / self.preset.accumulation
+        self.accelerator.clip_grad_norm_(self.network.parameters(), self.preset.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.ema.step(self.bare_network.parameters())
+        if not math.isfinite(total):
+            raise InputError(
+                f"training: loss {total} at step {self.step}; lower --learning-rate, or check the particles"
+            )
+        return total
+
+    def _schedule(self, step: int) -> float:
+        """Return the factor on the learning rate: linear warm-up, then half a cosine to zero."""
+        if step < self.preset.warmup:
+            return (step + 1) / self.preset.warmup
+        progress = (step - self.preset.warmup) / max(1, self.steps - self.preset.warmup)
+        return 0.5 * (1 + math.cos(math.pi * progress))
+
+    def _batch(self, micro: int) -> tuple[int, Tensor, torch.Generator]:
+        """Return the group, images and random stream of this step on this process; larger boxes take fewer images."""
+        count, rank, world = len(self.groups), self.accelerator.process_index, self.accelerator.num_processes
+        index = self.step % count
+        group = self.groups[index]
+        smallest = min(g.box for g in self.groups)
+        size = max(1, round(self.preset.batch * (smallest / group.box) ** 2))
+        place = ((self.step // count) * self.preset.accumulation + micro) * world + rank
+        key = stream_key(self.seed, "train", place * count + index)
+        generator = torch.Generator().manual_seed(key)
+        images = dihedral(group.batch(place * size, size), generator)
+        self.images += size * world
+        return index, images.to(self.accelerator.device), generator
+
+    @torch.no_grad()
+    def validate(self, train_loss: float) -> Progress:
+        """Return the losses, and the correlation with the target on held-out images, of the averaged network."""
+        network = self.bare_network
+        self.ema.store(network.parameters())
+        self.ema.copy_to(network.parameters())
+        network.eval()
+        losses, correlation = [], {}
+        for group, objective in zip(self.groups, self.objectives, strict=True):
+            smallest = min(g.box for g in self.groups)
+            limit = max(len(group.stacks), round(self.preset.validation_images * (smallest / group.box) ** 2))
+            images, noise = group.validation(limit)
+            generator = torch.Generator().manual_seed(stream_key(self.seed, "validation", group.box))
+            device = self.accelerator.device
+            losses += [
+                float(objective.loss(network, part.to(device), generator).mean())
+                for part in images.split(self.preset.batch)
+            ]
+            if isinstance(objective, SignalObjective):
+                white = torch.randn(images.shape, generator=generator)
+                for tau in VALIDATION_TAUS[1:] if not bool(noise.any()) else VALIDATION_TAUS:
+                    key = f"{group.box}px tau={tau:g}"
+                    correlation[key] = self._correlation(network, images, noise + tau**2, white, objective.signal)
+        self.ema.restore(network.parameters())
+        return Progress(self.step, self.images, self.seconds, train_loss, float(np.mean(losses)), correlation)
+
+    def _correlation(self, network: nn.Module, images: Tensor, total: Tensor, white: Tensor, signal: Tensor) -> float:
+        values = []
+        parts = (t.split(self.preset.batch) for t in (images, total, white))
+        for image, power, noise in zip(*parts, strict=True):
+            device = self.accelerator.device
+            x = (image + apply_filter(noise, power.sqrt())).to(device)
+            estimate = network(x, signal.to(device), power.to(device)).cpu()
+            values += [float(np.corrcoef(a.flatten(), b.flatten())[0, 1]) for a, b in zip(estimate, image, strict=True)]
+        return float(np.mean(values))
+
+    def averaged(self) -> nn.Module:
+        """Copy the averaged weights into the network and return it; training does not go on from there."""
+        self.ema.copy_to(self.bare_network.parameters())
+        return self.bare_network
+
+    def save(self, folder: Path) -> None:
+        """Write the whole state into the folder: ``checkpoint.safetensors`` and ``checkpoint.json``."""
+        if not self.accelerator.is_main_process:
+            return
+        state = {f"network.{k}": v for k, v in self.bare_network.state_dict().items()}
+        state |= {f"ema.{i}": v for i, v in enumerate(self.ema.shadow_params)}
+        for i, slot in enumerate(self.optimizer.state_dict()["state"].values()):
+            state |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in slot.items()}
+        partial = folder / ".checkpoint.partial"
+        save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, str(partial), {"step": str(self.step)})
+        partial.replace(folder / "checkpoint.safetensors")
+        record = {"step": self.step, "images": self.images, "seconds": self.seconds, "steps": self.steps}
+        partial.write_text(json.dumps(record | {"ema_step": self.ema.optimization_step, "seed": self.seed}) + "\n")
+        partial.replace(folder / "checkpoint.json")
+
+    def load(self, folder: Path) -> None:
+        """Go on from the state that :meth:`save` wrote; InputError where it is missing or belongs to another run."""
+        path = folder / "checkpoint.json"
+        if not path.is_file():
+            raise InputError(f"{folder}: no checkpoint.json; nothing to resume; drop --resume")
+        record = json.loads(path.read_text())
+        if (record["seed"], record["steps"]) != (self.seed, self.steps):
+            raise InputError(
+                f"{path}: a run with seed {record['seed']} and {record['steps']} steps; resumed with seed {self.seed} "
+                f"and {self.steps}; pass the options it began with"
+            )
+        state = load_file(str(folder / "checkpoint.safetensors"))
+        self.bare_network.load_state_dict(_under(state, "network."))
+        self.ema.shadow_params = [
+            state[f"ema.{i}"].to(self.accelerator.device) for i in range(len(self.ema.shadow_params))
+        ]
+        self.ema.optimization_step = record["ema_step"]
+        saved = self.optimizer.state_dict()
+        count = len(saved["param_groups"][0]["params"])
+        saved["state"] = {i: _under(state, f"optimizer.{i}.") for i in range(count)} if self._has_moments(state) else {}
+        self.optimizer.load_state_dict(saved)
+        self.step, self.images, self.seconds = record["step"], record["images"], record["seconds"]
+
+    @staticmethod
+    def _has_moments(state: dict[str, Tensor]) -> bool:
+        return any(key.startswith("optimizer.") for key in state)
+
+
+def _under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _synchronised(accelerator: Accelerator, network: nn.Module, last: bool) -> AbstractContextManager[Any]:
+    """Return a context in which gradients are exchanged only for the last part of an accumulated batch."""
+    return nullcontext() if last else accelerator.no_sync(network)

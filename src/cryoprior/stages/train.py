@@ -1,0 +1,278 @@
+"""``cryoprior train``: a prior learned from particles, with its split, its curve and its pictures beside it."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from cryoprior.errors import InputError
+from cryoprior.io import ParticleStack, read_particles
+from cryoprior.prior.checkpoint import PriorConfig, build_network, load_prior, make_denoiser, save_prior
+from cryoprior.prior.data import TrainingImages, TrainingStack, training_stack
+from cryoprior.prior.objectives import DdpmObjective, SignalObjective
+from cryoprior.prior.presets import PRESETS, Preset
+from cryoprior.prior.training import Progress, Training
+from cryoprior.provenance import write_provenance, write_summary
+from cryoprior.stages.options import argument, check_options, option
+from cryoprior.stages.progress import track
+from cryoprior.stages.training_pictures import draw_pictures
+
+logger = logging.getLogger("cryoprior")
+
+FIXED_VALIDATION = 16
+"""The paper's fixed validation subset."""
+CURVE = ("step", "images", "seconds", "train_loss", "validation_loss", "correlation")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to train on, and how."""
+
+    particles: tuple[Path, ...] = argument("particle stacks (.star, .cs, .mrcs), one for each data set", many=True)
+    output: Path = option("folder of the prior", flags=("-o", "--output"))
+    preset: str = option("network, objective and optimiser", "small", choices=PRESETS)
+    clean: tuple[Path, ...] = option("clean images of each stack in turn, where known (repeat)", (), repeat=True)
+    box: int | None = option("Fourier-crop all stacks to this box (default: as they are)", None, minimum=8)
+    init: Path | None = option("go on from the weights of this prior", None)
+    steps: int | None = option("optimiser steps (default: the preset's)", None, minimum=1)
+    epochs: int | None = option("epochs instead of steps", None, minimum=1)
+    batch: int | None = option("images a step and process (default: the preset's)", None, minimum=1)
+    learning_rate: float | None = option("peak learning rate (default: the preset's)", None, minimum=0)
+    width: float = option("factor on the channels of the network", 1.0, minimum=0.05, maximum=4)
+    precision: str | None = option("no or bf16 (default: the preset's)", None, choices=("no", "bf16", "fp16"))
+    validation: float = option("fraction held out", 0.05, minimum=0.0, maximum=0.9)
+    every: int = option("steps between validations and checkpoints", 250, minimum=1)
+    description: str = option("a sentence about the training set, kept with the prior", "")
+    half: bool = option("write the weights as float16", False)
+    resume: bool = option("go on with the run in the output folder", False)
+    pixel_size: float | None = option("angstrom a pixel, where the files do not say", None, minimum=0.01)
+    threads: int | None = option("CPU threads (default: all)", None, minimum=1)
+    cpu: bool = option("stay on the CPU even where there is a GPU", False)
+    seed: int = option("seed of split, batches and noise", 0, minimum=0)
+    overwrite: bool = option("replace the output folder", False)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.clean and len(self.clean) != len(self.particles):
+            raise InputError(
+                f"--clean: {len(self.clean)} for {len(self.particles)} stacks; give one for each, in order"
+            )
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Return the summary of a training run that wrote a prior: weights, configuration, split, curve and pictures."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    preset = _preset(options)
+    accelerator = Accelerator(mixed_precision=preset.precision, cpu=options.cpu)
+    _claim(options, accelerator)
+    stacks = _stacks(options)
+    groups = [
+        TrainingImages([s for s in stacks if s.particles.box == box], options.seed)
+        for box in sorted({s.particles.box for s in stacks})
+    ]
+    config = _config(options, preset, stacks, groups)
+    _check_boxes(config, groups, preset)
+    network = _network(options, config)
+    steps = _steps(options, preset, groups, accelerator.num_processes)
+    objectives = [_objective(config, group) for group in groups]
+    training = Training(network, groups, objectives, preset, steps, options.seed, accelerator)
+    if options.resume:
+        training.load(options.output)
+    elif accelerator.is_main_process:
+        _write_split(options.output, stacks)
+    log: list[Progress] = []
+    with (options.output / "curve.csv").open("a", newline="") as file:
+        writer = csv.writer(file)
+        if accelerator.is_main_process and file.tell() == 0:
+            writer.writerow(CURVE)
+
+        def report(progress: Progress) -> None:
+            log.append(progress)
+            training.save(options.output)
+            if accelerator.is_main_process:
+                _write_line(writer, progress)
+                file.flush()
+
+        for _ in track(training.run(options.every, report), "training", steps - training.step):
+            pass
+    accelerator.wait_for_everyone()
+    return _finish(options, config, training, groups, log, accelerator)
+
+
+def _claim(options: Options, accelerator: Accelerator) -> None:
+    """Refuse an output folder in use, unless this run resumes or replaces it; a checkpoint is written as it goes."""
+    folder = options.output
+    used = folder.exists() and any(folder.iterdir())
+    if used and not options.resume and not options.overwrite and accelerator.is_main_process:
+        raise InputError(f"{folder}: the output is in use; pass another -o, --resume or --overwrite")
+    if accelerator.is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not options.resume:
+            for name in ("model.safetensors", "checkpoint.safetensors", "checkpoint.json", "curve.csv"):
+                (folder / name).unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
+
+
+def _preset(options: Options) -> Preset:
+    preset = PRESETS[options.preset]
+    changes = {"batch": options.batch, "learning_rate": options.learning_rate, "precision": options.precision}
+    channels = tuple(max(8, round(c * options.width / 8) * 8) for c in preset.channels)
+    return dataclasses.replace(preset, channels=channels, **{k: v for k, v in changes.items() if v is not None})
+
+
+def _stacks(options: Options) -> list[TrainingStack]:
+    stacks = []
+    for i, path in enumerate(options.particles):
+        pair: list[ParticleStack | None] = [read_particles(path, pixel_size=options.pixel_size), None]
+        if options.clean:
+            pair[1] = read_particles(options.clean[i], pixel_size=options.pixel_size)
+        if options.box:
+            pair = [s.resized(options.box) if s is not None and s.box != options.box else s for s in pair]
+        particles = pair[0]
+        assert particles is not None
+        minimum = min(FIXED_VALIDATION, max(1, particles.n // 5))
+        stacks.append(training_stack(particles, pair[1], options.validation, options.seed, minimum=minimum))
+    return stacks
+
+
+def _config(
+    options: Options, preset: Preset, stacks: Sequence[TrainingStack], groups: Sequence[TrainingImages]
+) -> PriorConfig:
+    pixel_sizes = np.concatenate([s.particles.pixel_size for s in stacks])
+    low, high = _intensity_range(groups) if preset.objective == "ddpm" else (-1.0, 1.0)
+    return PriorConfig(
+        objective=preset.objective,
+        channels=preset.channels,
+        layers=preset.layers,
+        spectra={g.box: g.spectra for g in groups},
+        intensity={s.particles.digest(): (s.offset, s.scale) for s in stacks},
+        pixel_size_angstrom=(float(pixel_sizes.min()), float(pixel_sizes.max())),
+        trained_on={s.particles.digest(): s.particles.index[s.train_rows].tolist() for s in stacks},
+        description=options.description,
+        ddpm_scale=2 / (high - low),
+        ddpm_offset=-(high + low) / (high - low),
+    )
+
+
+def _intensity_range(groups: Sequence[TrainingImages]) -> tuple[float, float]:
+    """Return the range of grey values that is mapped to [-1, 1], one affine map for the data set."""
+    images = torch.cat([g.batch(0, min(256, len(g))).flatten() for g in groups])
+    return float(images.min()), float(images.max())
+
+
+def _check_boxes(config: PriorConfig, groups: Sequence[TrainingImages], preset: Preset) -> None:
+    multiple = preset.network().multiple if preset.objective == "signal" else 2 ** (len(preset.channels) - 1)
+    for group in groups:
+        if group.box % multiple:
+            raise InputError(
+                f"{group.stacks[0].particles.path}: box {group.box} is no multiple of {multiple}, which this network "
+                f"needs; pass --box {max(multiple, group.box // multiple * multiple)}"
+            )
+    if preset.objective == "ddpm" and len(groups) > 1:
+        raise InputError(f"boxes {', '.join(str(g.box) for g in groups)}: this preset trains one box; pass --box")
+
+
+def _network(options: Options, config: PriorConfig) -> nn.Module:
+    torch.manual_seed(options.seed)
+    network = build_network(config)
+    if options.init is not None:
+        start = load_prior(options.init)
+        source = getattr(start.denoiser, "network", None)
+        if (start.config.objective, start.config.channels, start.config.layers) != (
+            config.objective,
+            config.channels,
+            config.layers,
+        ):
+            raise InputError(
+                f"{options.init}: a {start.config.objective} network with channels {start.config.channels}; this run "
+                f"trains {config.objective} with {config.channels}; pass the preset and --width that it was trained with"
+            )
+        assert isinstance(source, nn.Module)
+        network.load_state_dict(source.state_dict())
+    return network
+
+
+def _objective(config: PriorConfig, group: TrainingImages) -> SignalObjective | DdpmObjective:
+    if config.objective == "ddpm":
+        return DdpmObjective(config.ddpm_scale, config.ddpm_offset)
+    return SignalObjective(group.signal, group.noise)
+
+
+def _steps(options: Options, preset: Preset, groups: Sequence[TrainingImages], world: int) -> int:
+    if options.steps:
+        return options.steps
+    epochs = options.epochs or preset.epochs
+    if epochs is None:
+        assert preset.steps is not None
+        return preset.steps
+    images = sum(len(g) for g in groups)
+    return max(1, round(epochs * images / (preset.batch * preset.accumulation * world)))
+
+
+def _write_split(folder: Path, stacks: Sequence[TrainingStack]) -> None:
+    """Write which rows trained and which were held out, and the fixed 16 of the paper's validation subset."""
+    split = [
+        {
+            "particles": str(s.particles.path),
+            "digest": s.particles.digest(),
+            "train": s.particles.index[s.train_rows].tolist(),
+            "validation": s.particles.index[s.validation_rows].tolist(),
+            "validation_fixed": s.particles.index[s.validation_rows[:FIXED_VALIDATION]].tolist(),
+        }
+        for s in stacks
+    ]
+    partial = folder / ".split.partial"
+    partial.write_text(json.dumps(split) + "\n")
+    partial.replace(folder / "split.json")
+
+
+def _write_line(writer: Any, progress: Progress) -> None:
+    row = [progress.step, progress.images, f"{progress.seconds:.1f}", f"{progress.train_loss:.5f}"]
+    writer.writerow([*row, f"{progress.validation_loss:.5f}", json.dumps(progress.correlation)])
+    logger.info("step %d: validation loss %.4f %s", progress.step, progress.validation_loss, progress.correlation)
+
+
+def _finish(
+    options: Options,
+    config: PriorConfig,
+    training: Training,
+    groups: Sequence[TrainingImages],
+    log: Sequence[Progress],
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    loss = log[-1].validation_loss if log else None
+    config = dataclasses.replace(config, steps=training.step, validation_loss=loss)
+    network = training.averaged()
+    parameters = sum(p.numel() for p in network.parameters())
+    summary = {
+        "steps": training.step,
+        "images": training.images,
+        "seconds": training.seconds,
+        "validation_loss": loss,
+        "correlation": log[-1].correlation if log else {},
+        "parameters": parameters,
+        "boxes": [g.box for g in groups],
+        "train": sum(len(s.train_rows) for g in groups for s in g.stacks),
+        "validation": sum(len(s.validation_rows) for g in groups for s in g.stacks),
+        "output": str(options.output),
+    }
+    if accelerator.is_main_process:
+        save_prior(options.output, network, config, half=options.half)
+        denoiser = make_denoiser(network.cpu(), config)
+        draw_pictures(options.output, denoiser, groups, options.seed)
+        write_provenance(options.output, "train", options, [*options.particles, *options.clean], options.seed)
+        write_summary(options.output, summary)
+    accelerator.wait_for_everyone()
+    return summary

@@ -1,0 +1,65 @@
+"""Pictures of a trained prior: images that it draws, and held-out particles that it denoises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cryoprior.image.spectrum import apply_filter
+from cryoprior.prior.data import TrainingImages
+from cryoprior.prior.denoiser import Denoiser
+from cryoprior.prior.schedule import noise_levels
+from cryoprior.random import stream_key
+
+COLUMNS = 6
+STEPS = 25
+
+
+def draw_pictures(folder: Path, denoiser: Denoiser, groups: Sequence[TrainingImages], seed: int) -> None:
+    """Write ``samples-BOX.png`` and ``denoised-BOX.png`` into the folder, for every box."""
+    for group in groups:
+        generator = torch.Generator().manual_seed(stream_key(seed, "pictures", group.box))
+        samples = prior_samples(denoiser, group.box, COLUMNS, generator)
+        _montage([("sample", samples)], folder / f"samples-{group.box}.png")
+        clean, noise = group.validation(COLUMNS * len(group.stacks))
+        pick = torch.linspace(0, len(clean) - 1, COLUMNS).long()
+        clean, noise = clean[pick], noise[pick]
+        particles = clean + apply_filter(torch.randn(clean.shape, generator=generator), noise.sqrt())
+        noisy = particles + torch.randn(clean.shape, generator=generator)
+        denoised = denoiser(noisy, torch.ones(COLUMNS))
+        rows = [("held out", particles), ("with noise, tau = 1", noisy), ("denoised", denoised)]
+        _montage(rows + ([("clean", clean)] if bool(noise.any()) else []), folder / f"denoised-{group.box}.png")
+
+
+def prior_samples(
+    denoiser: Denoiser, box: int, count: int, generator: torch.Generator, steps: int = STEPS
+) -> Float[Tensor, "count box box"]:
+    """Return images drawn from the prior by Heun's method. Source: Karras 2022, algorithm 1 without churn."""
+    levels = torch.cat([noise_levels(steps, 80.0, 0.05, 7.0, torch.float32), torch.zeros(1)])
+    x = torch.randn(count, box, box, generator=generator) * levels[0]
+    for now, after in zip(levels[:-1], levels[1:], strict=True):
+        slope = (x - denoiser(x, now.expand(count))) / now
+        ahead = x + (after - now) * slope
+        if after > 0:
+            slope = (slope + (ahead - denoiser(ahead, after.expand(count))) / after) / 2
+        x = x + (after - now) * slope
+    return x
+
+
+def _montage(rows: Sequence[tuple[str, Tensor]], path: Path) -> None:
+    columns = len(rows[0][1])
+    figure = Figure(figsize=(1.8 * columns, 1.9 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, images) in zip(axes, rows, strict=True):
+        spread = float(images.std()) * 3
+        middle = float(images.mean())
+        for axis, image in zip(line, images, strict=True):
+            axis.imshow(image.numpy(), cmap="gray", vmin=middle - spread, vmax=middle + spread)
+            axis.set_axis_off()
+        line[0].set_title(name, loc="left", fontsize=9)
+    figure.savefig(path, dpi=110)
