@@ -18,7 +18,7 @@ from cryoprior.errors import InputError
 from cryoprior.io import Measurements, read_measurements
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.prior import Prior, load_prior
-from cryoprior.provenance import write_provenance, write_summary
+from cryoprior.provenance import file_digest, write_provenance, write_summary
 from cryoprior.solvers import SOLVERS, Solver, parse_solver
 from cryoprior.solvers.intensity import Contrast, Intensity, contrast_clearness, decide_contrast, fit_intensity
 from cryoprior.solvers.restore import Restorer
@@ -125,7 +125,7 @@ class Job:
             "sigma": measurements.sigma,
             "noise_seed": measurements.seed,
             "solver": format_spec(self.solver, SOLVERS),
-            "prior": options.prior if self.prior is not None else None,
+            "prior": self._prior_digest(),
             "contrast": options.contrast,
             "dtype": options.dtype,
             "seed": options.seed,
@@ -200,6 +200,12 @@ class Job:
             "dtype": self.options.dtype,
             "finished": True,
         }
+
+    def _prior_digest(self) -> str | None:
+        if self.prior is None:
+            return None
+        weights = self.prior.path / "model.safetensors"
+        return file_digest(weights) if weights.is_file() else str(self.prior.path)
 
     def _overlap(self) -> int:
         """Return how many of these particles trained the prior, and say so loudly."""
