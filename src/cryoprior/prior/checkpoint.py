@@ -74,7 +74,8 @@ class Prior:
 def build_network(config: PriorConfig) -> nn.Module:
     """Return the untrained network that the configuration describes."""
     if config.objective == "ddpm":
-        return ddpm_unet(config.channels, config.layers, max(config.spectra))
+        network: nn.Module = ddpm_unet(config.channels, config.layers, max(config.spectra))
+        return network
     return SignalNetwork(NetworkConfig(channels=config.channels, layers=config.layers))
 
 

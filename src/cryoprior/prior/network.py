@@ -14,7 +14,7 @@ from cryoprior.image.spectrum import apply_filter, pair_weight
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The shape of the U-Net: it works on ``patch`` x ``patch`` pixels at a time, on boxes that ``multiple`` divides."""
+    """The shape of the U-Net: it works on ``patch`` x ``patch`` pixels at once, on boxes that ``multiple`` divides."""
 
     channels: tuple[int, ...] = (32, 64, 128, 192)
     layers: int = 1

@@ -90,7 +90,7 @@ class Training:
         return self.accelerator.unwrap_model(self.network)  # type: ignore[no-any-return]
 
     def run(self, every: int, report: Callable[[Progress], None]) -> Iterator[int]:
-        """Yield every step as it is finished; ``report`` is called with the log every ``every`` steps and at the end."""
+        """Yield every finished step; ``report`` is called with the log every ``every`` steps and at the end."""
         losses: list[float] = []
         while self.step < self.steps:
             start = time.perf_counter()
@@ -161,7 +161,7 @@ class Training:
             device = self.accelerator.device
             losses += [
                 float(objective.loss(network, part.to(device), generator).mean())
-                for part in images.split(self.preset.batch)
+                for part in torch.split(images, self.preset.batch)
             ]
             if isinstance(objective, SignalObjective):
                 white = torch.randn(images.shape, generator=generator)
@@ -173,7 +173,7 @@ class Training:
 
     def _correlation(self, network: nn.Module, images: Tensor, total: Tensor, white: Tensor, signal: Tensor) -> float:
         values = []
-        parts = (t.split(self.preset.batch) for t in (images, total, white))
+        parts = (torch.split(t, self.preset.batch) for t in (images, total, white))
         for image, power, noise in zip(*parts, strict=True):
             device = self.accelerator.device
             x = (image + apply_filter(noise, power.sqrt())).to(device)

@@ -127,9 +127,10 @@ def _claim(options: Options, accelerator: Accelerator) -> None:
 
 def _preset(options: Options) -> Preset:
     preset = PRESETS[options.preset]
-    changes = {"batch": options.batch, "learning_rate": options.learning_rate, "precision": options.precision}
+    given = {"batch": options.batch, "learning_rate": options.learning_rate, "precision": options.precision}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     channels = tuple(max(8, round(c * options.width / 8) * 8) for c in preset.channels)
-    return dataclasses.replace(preset, channels=channels, **{k: v for k, v in changes.items() if v is not None})
+    return dataclasses.replace(preset, channels=channels, **changes)
 
 
 def _stacks(options: Options) -> list[TrainingStack]:
@@ -197,7 +198,7 @@ def _network(options: Options, config: PriorConfig) -> nn.Module:
         ):
             raise InputError(
                 f"{options.init}: a {start.config.objective} network with channels {start.config.channels}; this run "
-                f"trains {config.objective} with {config.channels}; pass the preset and --width that it was trained with"
+                f"trains {config.objective} with {config.channels}; pass the preset and --width it was trained with"
             )
         assert isinstance(source, nn.Module)
         network.load_state_dict(source.state_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -42,7 +43,7 @@ def prior_samples(
     """Return images drawn from the prior by Heun's method. Source: Karras 2022, algorithm 1 without churn."""
     levels = torch.cat([noise_levels(steps, 80.0, 0.05, 7.0, torch.float32), torch.zeros(1)])
     x = torch.randn(count, box, box, generator=generator) * levels[0]
-    for now, after in zip(levels[:-1], levels[1:], strict=True):
+    for now, after in pairwise(levels):
         slope = (x - denoiser(x, now.expand(count))) / now
         ahead = x + (after - now) * slope
         if after > 0:
