@@ -46,3 +46,26 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", local_only)
+
+
+@pytest.fixture(scope="session")
+def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a prior for boxes of 32 and 64 that nothing has trained: it is the Wiener filter."""
+    import numpy as np
+    import torch
+
+    from cryoprior.image.spectrum import shell_index
+    from cryoprior.prior.checkpoint import PriorConfig, build_network, save_prior
+    from cryoprior.prior.signal import Spectra
+
+    def spectra(box: int) -> Spectra:
+        shell = np.arange(int(shell_index(box).max()) + 1) / (box / 2)
+        return Spectra(
+            tuple((0.6 / (1 + (8 * shell) ** 2)).tolist()), tuple((1.2 - 0.4 * np.minimum(shell, 1)).tolist())
+        )
+
+    folder = tmp_path_factory.mktemp("tiny-prior")
+    config = PriorConfig("signal", (8, 32), 1, {32: spectra(32), 64: spectra(64)}, {}, (5.0, 5.0))
+    torch.manual_seed(0)
+    save_prior(folder, build_network(config), config)
+    return folder

@@ -20,6 +20,8 @@ STYLES = (
     {"color": "#d4691e", "linestyle": "--", "linewidth": 1.9},
     {"color": "#2a8a5f", "linestyle": "-.", "linewidth": 1.9},
     {"color": "#8b4a9c", "linestyle": ":", "linewidth": 2.2},
+    {"color": "#5a6470", "linestyle": "-", "linewidth": 1.2},
+    {"color": "#a1121f", "linestyle": (0, (6, 2, 1, 2, 1, 2)), "linewidth": 1.7},
 )
 
 
@@ -48,8 +50,8 @@ def grey_limits(image: np.ndarray, deviations: float = 3.0) -> tuple[float, floa
     return mean - deviations * spread, mean + deviations * spread
 
 
-def montage(rows: Sequence[MontageRow], columns: Sequence[str]) -> bytes:
-    """Return a grid of pictures, one row a particle, as PNG."""
+def montage(rows: Sequence[MontageRow], columns: Sequence[str], label_points: float = 9.0) -> bytes:
+    """Return a grid of pictures, one row a particle, as PNG; ``label_points`` is the size of the titles."""
     side = 1.75
     figure = _figure(side * len(columns) + 0.35, side * len(rows) + 0.3)
     grid = figure.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
@@ -64,8 +66,8 @@ def montage(rows: Sequence[MontageRow], columns: Sequence[str]) -> bytes:
                 low, high = row.limits(j)
                 axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
             if i == 0:
-                axes.set_title(name, fontsize=9, color=INK, pad=5)
-        grid[i][0].set_ylabel(row.title, fontsize=8.5, color=QUIET, labelpad=4)
+                axes.set_title(name, fontsize=label_points, color=INK, pad=5)
+        grid[i][0].set_ylabel(row.title, fontsize=label_points - 0.5, color=QUIET, labelpad=4)
     return _png(figure)
 
 

@@ -112,7 +112,7 @@ def read_ctf_table(path: Path | None) -> pd.DataFrame:
 
     Raises
     ------
-    InputError: a missing file or column.
+    InputError: a missing file or column, a value that is no number.
     """
     if path is None:
         draw = numpy_stream(0, "ctf-table")
@@ -125,7 +125,19 @@ def read_ctf_table(path: Path | None) -> pd.DataFrame:
     missing = [c for c in CTF_COLUMNS if c not in table]
     if missing or table.empty:
         raise InputError(f"{path}: {len(table)} rows, without {', '.join(missing) or 'rows'}; add them")
-    return table[list(CTF_COLUMNS)].astype(np.float64)
+    return _finite_numbers(path, table[list(CTF_COLUMNS)])
+
+
+def _finite_numbers(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    numbers = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    bad = np.argwhere(~np.isfinite(numbers.to_numpy()))
+    if len(bad):
+        row, column = bad[0]
+        raise InputError(
+            f"{path}: row {row + 1} has {table.columns[column]} {table.iat[row, column]}; expected a number; "
+            "correct it or leave the row out"
+        )
+    return numbers
 
 
 def read_noise(
@@ -138,15 +150,15 @@ def read_noise(
     path: a CSV with ``frequency_per_angstrom`` and ``power``, a particle stack, or None for white noise.
     radius_angstrom: the particle radius in that stack; 0.42 of its box where None. Beyond the Nyquist frequency of the
         stack its last value is kept.
+
+    Raises
+    ------
+    InputError: a missing file or column, values that are no powers, a radius that leaves no background.
     """
     if path is None:
         return torch.ones(box, box // 2 + 1, dtype=torch.float64)
     if path.suffix == ".csv":
-        table = pd.read_csv(path)
-        if not {"frequency_per_angstrom", "power"} <= set(table):
-            raise InputError(f"{path}: columns {', '.join(table)}; expected frequency_per_angstrom and power")
-        frequency = torch.as_tensor(table["frequency_per_angstrom"].to_numpy(np.float64))
-        curve = torch.as_tensor(table["power"].to_numpy(np.float64))
+        frequency, curve = _read_spectrum(path)
     else:
         stack = read_particles(path)
         images = torch.as_tensor(stack.read(np.arange(min(stack.n, 256))))
@@ -156,6 +168,23 @@ def read_noise(
         frequency = torch.arange(len(curve), dtype=torch.float64) / (stack.box * spacing)
     power = radial_filter(curve, frequency * pixel_size, box)
     return power / pixel_variance(power)
+
+
+def _read_spectrum(path: Path) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a CSV with frequency_per_angstrom and power, or a stack")
+    columns = ["frequency_per_angstrom", "power"]
+    table = pd.read_csv(path)
+    if not set(columns) <= set(table):
+        raise InputError(f"{path}: columns {', '.join(table)}; expected frequency_per_angstrom and power")
+    numbers = _finite_numbers(path, table[columns])
+    frequency, power = (torch.from_numpy(numbers[c].to_numpy(copy=True)) for c in columns)
+    if len(power) < 2 or bool((frequency.diff() <= 0).any()) or bool((power < 0).any()) or not bool(power.any()):
+        raise InputError(
+            f"{path}: {len(power)} rows; expected at least 2 rows with increasing frequency_per_angstrom and powers of "
+            "at least 0; `cryoprior simulate` writes such a noise_spectrum.csv"
+        )
+    return frequency, power
 
 
 def pixel_variance(power: Float[Tensor, "box half"]) -> Tensor:
