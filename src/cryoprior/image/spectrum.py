@@ -27,8 +27,8 @@ def power_spectrum(images: Float[Tensor, "b box box"]) -> Float[Tensor, "box hal
     return power
 
 
-def radial_average(power: Float[Tensor, "box half"]) -> Float[Tensor, "shells"]:
-    """Return the mean of a quantity of the rfft2 grid in each shell, from the centre to the corner.
+def radial_average(power: Float[Tensor, "box half"], *, mean: bool = True) -> Float[Tensor, "shells"]:
+    """Return the mean (or the sum) of a quantity of the rfft2 grid in each shell, from the centre to the corner.
 
     Coefficients that stand for a conjugate pair count twice.
     """
@@ -39,7 +39,7 @@ def radial_average(power: Float[Tensor, "box half"]) -> Float[Tensor, "shells"]:
     count = torch.zeros_like(total)
     total.index_add_(0, shells.flatten(), (power * weight).flatten())
     count.index_add_(0, shells.flatten(), weight.expand_as(power).flatten())
-    return total / count
+    return total / count if mean else total
 
 
 def radial_filter(values: Float[Tensor, "k"], frequency: Float[Tensor, "k"], box: int) -> Float[Tensor, "box half"]:
@@ -75,6 +75,12 @@ def pair_weight(box: int, device: torch.device | str = "cpu") -> Float[Tensor, "
     return weight
 
 
+def pixel_variance(power: Float[Tensor, "*b box half"]) -> Float[Tensor, "*b"]:
+    """Return the variance of a pixel of images with this power spectrum: its mean over the full plane."""
+    box = power.shape[-2]
+    return (power * pair_weight(box, power.device).to(power)).sum((-2, -1)) / box**2
+
+
 def background_spectrum(images: Float[Tensor, "b box box"], radius_pixel: float) -> Float[Tensor, "box half"]:
     """Return the power spectrum of the noise outside the particle radius, radially averaged, on the rfft2 grid.
 
@@ -90,7 +96,7 @@ def background_spectrum(images: Float[Tensor, "b box box"], radius_pixel: float)
     share = float(window.square().mean())
     if share < 0.1:
         raise InputError(
-            f"particle radius {radius_pixel:.1f} pixels in a box of {box}: only {share:.0%} of the image is background; "
+            f"particle radius {radius_pixel:.1f} pixels in a box of {box}: only {share:.0%} of it is background; "
             "expected at least 10 %; pass a smaller --noise-radius"
         )
     images = images.double()

@@ -23,6 +23,15 @@ class Denoiser(Protocol):
         ...
 
 
+@runtime_checkable
+class Tunable(Protocol):
+    """A denoiser that can be told the power spectrum of the data at hand."""
+
+    def with_power_factor(self, box: int, factor: Float[Tensor, "shells"]) -> Denoiser:
+        """Return the prior for images whose power is this factor of its own in each shell, (shells,)."""
+        ...
+
+
 class MeteredDenoiser:
     """The same denoiser with its calls and seconds counted, optionally in mixed precision.
 

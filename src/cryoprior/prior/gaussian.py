@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.image.spectrum import apply_filter
+from cryoprior.image.spectrum import apply_filter, shell_index
 
 
 class GaussianPrior:
@@ -45,6 +45,10 @@ class GaussianPrior:
                 "make it from images of that box, or resize the particles"
             )
         return self.power
+
+    def with_power_factor(self, box: int, factor: Float[Tensor, "shells"]) -> GaussianPrior:
+        """Return the prior with its power multiplied shell by shell."""
+        return GaussianPrior(self.spectrum(box) * factor.to(self.power)[shell_index(box, factor.device)])
 
     def draw(self, white: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
         """Return one image of the prior for each image of standard normal noise."""

@@ -9,7 +9,7 @@ from diffusers import UNet2DModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cryoprior.image.spectrum import apply_filter, pair_weight
+from cryoprior.image.spectrum import apply_filter, pixel_variance
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ class SignalNetwork(nn.Module):
         """
         gain = signal / (signal + noise)
         wiener = apply_filter(x, gain)
-        scale_in = (_variance(signal) + _variance(noise)).sqrt()
-        scale_wiener = _variance(signal * gain).sqrt()
-        scale_out = _variance(noise * gain).sqrt()
-        level = 100.0 * _variance(noise).log() / 2 + 500.0
+        scale_in = (pixel_variance(signal) + pixel_variance(noise)).sqrt()
+        scale_wiener = pixel_variance(signal * gain).sqrt()
+        scale_out = pixel_variance(noise * gain).sqrt()
+        level = 100.0 * pixel_variance(noise).log() / 2 + 500.0
         channels = torch.stack([x / _column(scale_in), wiener / _column(scale_wiener)], dim=1)
         patches = nn.functional.pixel_unshuffle(channels, self.config.patch)
         patches = patches.contiguous(memory_format=torch.channels_last)
@@ -81,13 +81,7 @@ class SignalNetwork(nn.Module):
 
 def error_scale(signal: Float[Tensor, "*s box half"], noise: Float[Tensor, "b box half"]) -> Float[Tensor, "b"]:
     """Return the root mean square error of the Wiener estimate, in pixels' grey values, (b,)."""
-    return _variance(noise * signal / (signal + noise)).sqrt()
-
-
-def _variance(power: Float[Tensor, "*b box half"]) -> Tensor:
-    """Return the pixel variance that a power spectrum stands for, one number for each image."""
-    box = power.shape[-2]
-    return (power * pair_weight(box, power.device).to(power)).sum((-2, -1)) / box**2
+    return pixel_variance(noise * signal / (signal + noise)).sqrt()
 
 
 def _column(values: Tensor) -> Tensor:

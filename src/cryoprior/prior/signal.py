@@ -13,6 +13,9 @@ from cryoprior.errors import InputError
 from cryoprior.image.spectrum import apply_filter, shell_index
 from cryoprior.prior.network import SignalNetwork
 
+LEAST_NOISE = 0.5
+"""Share of the noise fraction of the training set that every shell keeps under another spectrum."""
+
 
 @dataclass(frozen=True)
 class Spectra:
@@ -53,7 +56,7 @@ class SignalDenoiser:
         signal, noise = self._spectra(x.shape[-1]).grids(x.shape[-1], x)
         total = noise + tau.to(x)[:, None, None] ** 2
         with torch.no_grad():
-            estimate = self.network(x.float(), signal.float(), total.float()).to(x)
+            estimate: Tensor = self.network(x.float(), signal.float(), total.float()).to(x)
         return estimate + apply_filter(x - estimate, noise / total)
 
     def spectrum(self, box: int) -> Float[Tensor, "box half"]:
@@ -62,8 +65,20 @@ class SignalDenoiser:
         signal, noise = self._spectra(box).grids(box, parameter)
         return signal + noise
 
-    def with_spectra(self, box: int, spectra: Spectra) -> SignalDenoiser:
-        """Return the same prior with other spectra for a box: those of the data at hand."""
+    def with_power_factor(self, box: int, factor: Float[Tensor, "shells"]) -> SignalDenoiser:
+        """Return the same prior for data of another radial power: what the signal leaves of it is noise.
+
+        Each shell keeps at least half of the share of noise that it had in training, so that data weaker than the
+        training set have weaker signal. A prior without noise (N = 0) is returned as it is.
+        """
+        old = self._spectra(box)
+        if not any(old.noise):
+            return self
+        signal, noise = factor.new_tensor(old.signal), factor.new_tensor(old.noise)
+        power = factor * (signal + noise)
+        least = LEAST_NOISE * noise / (signal + noise)
+        tuned = power * torch.maximum(1 - signal / power, least)
+        spectra = Spectra(tuple((power - tuned).tolist()), tuple(tuned.tolist()))
         return SignalDenoiser(self.network, {**self.spectra, box: spectra})
 
     def _spectra(self, box: int) -> Spectra:

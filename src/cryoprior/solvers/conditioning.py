@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from cryoprior.image.spectrum import apply_filter, pair_weight
+from cryoprior.image.spectrum import apply_filter, pixel_variance
 from cryoprior.operators import Operator
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import require_linear
@@ -112,7 +112,7 @@ class Measurement:
         Where C is flat its mean does. Elsewhere V^T C^-1 V, which is the inverse if V is square and cuts iterations
         to a third if not, acts on the coordinates that are known well; the mean serves the noisy ones.
         """
-        diagonal = _pixel_variance(covariance) + variance
+        diagonal = pixel_variance(covariance) + variance
         if float(covariance.max()) < FLAT * float(covariance.min()):
             return lambda w: w / diagonal
         known = 1 - variance / diagonal
@@ -134,9 +134,3 @@ def floored(power: Float[Tensor, "box half"]) -> Float[Tensor, "box half"]:
 def _fourier(x: Float[Tensor, "b box box"]) -> Complex[Tensor, "b box half"]:
     spectrum: Tensor = torch.fft.rfft2(x, norm="ortho")
     return spectrum
-
-
-def _pixel_variance(covariance: Float[Tensor, "box half"]) -> Float[Tensor, ""]:
-    """Return the variance of a pixel: the mean of C over the full plane."""
-    box = covariance.shape[0]
-    return (covariance * pair_weight(box, covariance.device).to(covariance)).sum() / box**2

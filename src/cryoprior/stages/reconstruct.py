@@ -20,7 +20,8 @@ from cryoprior.operators import Operator, parse_operator
 from cryoprior.prior import Prior, load_prior
 from cryoprior.provenance import file_digest, write_provenance, write_summary
 from cryoprior.solvers import SOLVERS, Solver, parse_solver
-from cryoprior.solvers.intensity import Contrast, Intensity, contrast_clearness, decide_contrast, fit_intensity
+from cryoprior.solvers.calibration import Calibration, calibrate
+from cryoprior.solvers.intensity import Contrast, contrast_clearness, decide_contrast
 from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
 from cryoprior.stages.options import argument, check_options, option
@@ -44,6 +45,11 @@ class Options:
     samples: int | None = option("Samples for the deviation, which is written above 1.", None, minimum=1)
     deviation: bool = option(f"Write the deviation, of --samples or {SAMPLES_FOR_DEVIATION} samples.", False)
     contrast: str = option("Sign of the particles; auto looks at them.", "auto", choices=("auto", "bright", "dark"))
+    spectrum: str = option(
+        "Power spectrum of the images: that of the measurements at hand, or the prior's.",
+        "measured",
+        choices=("measured", "prior"),
+    )
     shard_size: int = option("Particles a stack.", 1000, minimum=1)
     shard: str | None = option("I/N: do every Nth shard from the Ith, counted from 0; the last process merges.", None)
     executor: str = option("Where shards run.", "local", choices=("local",))
@@ -127,6 +133,7 @@ class Job:
             "solver": format_spec(self.solver, SOLVERS),
             "prior": self._prior_digest(),
             "contrast": options.contrast,
+            "spectrum": options.spectrum,
             "dtype": options.dtype,
             "seed": options.seed,
         }
@@ -136,9 +143,10 @@ class Job:
         """Write the shards; yield the number of particles after each batch."""
         if not pending:
             return
-        intensity, contrast = self.intensity()
+        calibration, contrast = self.calibration()
         autocast = torch.bfloat16 if self.options.dtype == "bfloat16" else None
-        denoiser = self.prior.denoiser if self.prior is not None else None
+        denoiser = calibration.denoiser if calibration is not None else None
+        intensity = calibration.intensity if calibration is not None else None
         restorer = Restorer(
             self.solver, self.operator, denoiser, intensity, self.measurements.sigma, self.options.seed, autocast
         )
@@ -159,21 +167,27 @@ class Job:
                 cost = {"evaluations": evaluations, "seconds": seconds, "seconds_network": network}
                 output.write_record(rows, {**cost, **facts, "residual": residual})
 
-    def intensity(self) -> tuple[Intensity | None, Contrast | None]:
-        """Return the map to the prior's grey scale and the contrast, from a fixed sample of the whole stack."""
+    def calibration(self) -> tuple[Calibration | None, Contrast | None]:
+        """Return the prior fitted to the data, and the contrast, from a fixed sample of the whole stack."""
         if self.prior is None:
             return None, None
         n = self.measurements.n
         y, particles = self._batch(np.unique(np.linspace(0, n - 1, min(n, INTENSITY_PARTICLES)).round().astype(int)))
         with torch.inference_mode():
             contrast = decide_contrast(self.options.contrast, contrast_clearness(self.operator.pinv(y, particles)))
-            power = self.prior.denoiser.spectrum(self.measurements.box).to(y)
-            found = fit_intensity(y, self.operator, power, self.measurements.sigma, particles)
-        intensity = Intensity(found.offset, -found.scale if contrast.particles == "dark" else found.scale)
-        log.info("intensity: x = %.6g x' + %.6g; %s", intensity.scale, intensity.offset, contrast)
+            found = calibrate(
+                y,
+                self.operator,
+                self.prior.denoiser,
+                self.measurements.sigma,
+                particles,
+                spectrum=self.options.spectrum == "measured",
+                dark=contrast.particles == "dark",
+            )
+        log.info("intensity: x = %.6g x' + %.6g; %s", found.intensity.scale, found.intensity.offset, contrast)
         if not contrast.clear:
             log.warning("contrast: %s; pass --contrast bright or dark if you know it", contrast)
-        return intensity, contrast
+        return found, contrast
 
     def summary(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what is worth knowing of the finished run."""

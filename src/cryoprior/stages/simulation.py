@@ -27,7 +27,7 @@ from cryoprior.image import (
     radial_filter,
 )
 from cryoprior.image.potential import mass_centre
-from cryoprior.image.spectrum import pair_weight
+from cryoprior.image.spectrum import pixel_variance
 from cryoprior.io import read_map, read_particles
 from cryoprior.random import numpy_stream
 
@@ -185,11 +185,6 @@ def _read_spectrum(path: Path) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
             "at least 0; `cryoprior simulate` writes such a noise_spectrum.csv"
         )
     return frequency, power
-
-
-def pixel_variance(power: Float[Tensor, "box half"]) -> Tensor:
-    """Return the variance of a pixel of stationary noise with this power on the orthonormal rfft2 grid."""
-    return (power * pair_weight(power.shape[0]).to(power)).sum() / power.shape[0] ** 2
 
 
 @dataclass(frozen=True)

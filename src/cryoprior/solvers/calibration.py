@@ -1,0 +1,126 @@
+"""A prior fitted to the data set at hand: its grey scale and its power spectrum, from measurements alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.image.spectrum import pixel_variance, power_spectrum, radial_average, shell_index
+from cryoprior.operators import Operator
+from cryoprior.prior.denoiser import Denoiser, Tunable
+from cryoprior.random import ParticleNoise
+from cryoprior.solvers.conditioning import Measurement, floored
+from cryoprior.solvers.intensity import Intensity, fit_intensity
+
+PARTICLES = 128
+ROUNDS = 15
+FASTEST = 8.0
+TOLERANCE = 1e-2
+ROUGHNESS = 0.2
+"""Expected second difference, from shell to shell, of the logarithm of the data's power over the prior's."""
+SPREAD = 1.0
+"""Expected size of that logarithm: it decides where the measurements say nothing."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A denoiser for the data at hand, and the map from its grey scale to theirs."""
+
+    denoiser: Denoiser
+    intensity: Intensity
+
+
+def calibrate(
+    y: Float[Tensor, "b m"],
+    operator: Operator,
+    denoiser: Denoiser,
+    sigma: float,
+    particles: Sequence[int],
+    *,
+    spectrum: bool = True,
+    dark: bool = False,
+) -> Calibration:
+    """Return the prior in the grey scale of the measurements and, where it can take one, with their spectrum.
+
+    Parameters
+    ----------
+    y: measurements of a fixed sample of the stack, in the input's grey scale, (b, m).
+    sigma: standard deviation of the noise on y, in the same scale.
+    spectrum: False keeps the spectrum that the prior was trained with.
+    dark: the particles are darker than their surroundings; the scale of the map is then negative.
+
+    Raises
+    ------
+    InputError: measurements with no power above sigma.
+    """
+    power = denoiser.spectrum(operator.box).to(y)
+    intensity = fit_intensity(y, operator, power, sigma, particles)
+    if spectrum and isinstance(denoiser, Tunable):
+        y, particles = y[:PARTICLES], list(particles)[:PARTICLES]
+        inner = intensity.to_prior(y, operator, particles)
+        factor = fit_spectrum(inner, operator, power, sigma / intensity.scale, particles)
+        variance = float(pixel_variance(power * factor[shell_index(operator.box, y.device)]))
+        denoiser = denoiser.with_power_factor(operator.box, factor / variance)
+        intensity = Intensity(intensity.offset, intensity.scale * variance**0.5)
+    scale = -intensity.scale if dark else intensity.scale
+    return Calibration(denoiser, Intensity(intensity.offset, scale))
+
+
+def fit_spectrum(
+    y: Float[Tensor, "b m"],
+    operator: Operator,
+    power: Float[Tensor, "box half"],
+    sigma: float,
+    particles: Sequence[int],
+    rounds: int = ROUNDS,
+) -> Float[Tensor, "shells"]:
+    """Return the factor on the power in each shell with which Gaussian images explain the measurements best, (shells,).
+
+    Expectation maximisation from the given spectrum: the next is the radial power of the posterior mean under the
+    present one, and of the posterior's deviations from it. These come from draws with the same random numbers in
+    every round, in units of the power of those numbers, so that a shell that is not seen stays exactly as it is. Each
+    shell's step is stretched by the share of it that the operator sees, which leaves the fixed point where it is. Of
+    the logarithm of the ratio to the given spectrum a smooth curve is kept, as near to each shell's value as the
+    information in it demands.
+
+    Source: Dempster, Laird and Rubin 1977, with a smoothing step (Silverman et al. 1990).
+    """
+    box, white = operator.box, ParticleNoise(0, "spectrum", particles)
+    shells, nothing = shell_index(box, y.device), y.new_zeros(len(y), box, box)
+    measurement = Measurement(operator, y, sigma, particles, "calibration")
+    start = floored(power.to(y))
+    count = len(y) * radial_average(torch.ones_like(start, dtype=torch.float64), mean=False)
+    stretch = 1 / seen_share(operator, particles, nothing).clamp(1 / FASTEST, 1)
+    drawn_from = radial_average(power_spectrum(white.fork("draw").normal_like(nothing)))
+    log_factor = torch.zeros_like(count)
+    for _ in range(rounds):
+        present = start * log_factor.exp()[shells].to(y)
+        found = radial_average(present.double())
+        mean = measurement.condition(nothing, present, tolerance=TOLERANCE)
+        draw = measurement.condition(nothing, present, white.fork("draw"), tolerance=TOLERANCE)
+        unseen = found * radial_average(power_spectrum(draw - mean) / present) / drawn_from
+        change = (radial_average(power_spectrum(mean)) + unseen).log() - found.log()
+        information = count / 2 * (1 - unseen / found).clamp(0, 1) ** 2
+        log_factor = _smooth(log_factor + stretch * change, information)
+    return log_factor.exp()
+
+
+def _smooth(values: Float[Tensor, "shells"], information: Float[Tensor, "shells"]) -> Float[Tensor, "shells"]:
+    """Return the smooth curve through values known with this information; the shell at zero stands apart."""
+    eye = torch.eye(len(values), dtype=values.dtype, device=values.device)
+    bend = eye[1:-2] - 2 * eye[2:-1] + eye[3:]
+    system = information.diag() + bend.T @ bend / ROUGHNESS**2 + eye / SPREAD**2
+    smooth: Tensor = torch.linalg.solve(system, information * values)
+    return smooth
+
+
+def seen_share(operator: Operator, particles: Sequence[int], like: Float[Tensor, "b box box"]) -> Tensor:
+    """Return the mean share of each shell's power that lies in the row space of A, (shells,), from random images."""
+    white = ParticleNoise(0, "seen", particles).normal_like(like)
+    seen = operator.project(white, particles)
+    cross = torch.fft.rfft2(white, norm="ortho") * torch.fft.rfft2(seen, norm="ortho").conj()
+    return radial_average(cross.real.double().mean(0)) / radial_average(power_spectrum(white))
