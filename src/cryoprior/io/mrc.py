@@ -16,6 +16,8 @@ from cryoprior.errors import InputError
 
 HEADER_BYTES = 1024
 MODES: dict[int, str] = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+LABEL = "cryoprior"
+"""Without mrcfile's time of writing, so that the same images are the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class StackWriter:
         header = self._mrc.header
         header.dmin, header.dmax, header.dmean = self._low, self._high, mean
         header.rms = np.sqrt(max(self._squares / count - mean**2, 0.0))
+        header.label[0] = LABEL
 
 
 def write_stack(path: Path | str, images: Float[np.ndarray, "n box box"], pixel_size: float) -> None:
@@ -163,4 +166,5 @@ def write_map(path: Path | str, volume: Float[np.ndarray, "z y x"], voxel_size: 
             mrc.set_data(np.asarray(volume, np.float32))
             mrc.set_volume()
             mrc.voxel_size = float(voxel_size)
+            mrc.header.label[0] = LABEL
     partial.replace(path)

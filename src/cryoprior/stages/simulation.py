@@ -76,8 +76,8 @@ def read_states(
         structure = gemmi.read_structure(str(path))
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{path}: not a structure that gemmi reads ({error}); expected .pdb or .cif") from None
-    if len(structure) == 0:
-        raise InputError(f"{path}: no model inside; expected atoms; is it a coordinate file?")
+    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
+        raise InputError(f"{path}: no atoms inside; expected a model; is it a coordinate file?")
     whole = assembly_model(structure, keep, (), name)
     centre = mass_centre(whole)
     states = [State(name, str(path), potential_map(whole, box, pixel_size, centre, b_factor, name))]
