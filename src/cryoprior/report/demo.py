@@ -14,7 +14,19 @@ from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Secti
 
 ABSENT = "–"
 LABEL_POINTS = 12.0
-COLUMNS = ("", "With clean: r ↑", "gain", "FRC ↑", "With noisy: SSIM ↑", "PSNR ↑", "Residual", "Evaluations", "Seconds")
+COLUMNS = {
+    "correlation": ("Correlation ↑", "z.3f"),
+    "gain": ("over least squares ↑", ""),
+    "frc": ("FRC ↑", "z.3f"),
+    "ssim": ("SSIM ↑", "z.3f"),
+    "psnr": ("PSNR (dB) ↑", ".2f"),
+    "residual": ("Residual", ".0e"),
+    "evaluations": ("Evaluations", "d"),
+    "seconds": ("Seconds", ".2g"),
+}
+AGAINST_CLEAN = ("correlation", "gain", "frc", "evaluations", "seconds")
+AGAINST_NOISY = ("ssim", "psnr", "residual")
+ON_FEW = ("correlation", "gain", "frc", "ssim", "residual", "evaluations", "seconds")
 MOSTLY_NOISE = (
     "A particle image is mostly noise: here the signal has a tenth of its variance. SSIM and PSNR compare with the "
     "noisy original, so they mostly tell how much of the noise was measured, and no prior can predict the rest of it. "
@@ -28,12 +40,15 @@ MEAN_OR_SAMPLE = (
     "the mean with least squares and the Gaussian prior, and the sample of exact with the paper's sampler, which "
     "draws samples too."
 )
-HOW_SCORED = (
-    "Means over particles. With the clean image: r, the correlation; gain, the mean difference in r to least squares, "
-    "particle by particle, ± its standard error; FRC, its numerators and denominators summed over particles, averaged "
-    "over shells by their number of coefficients. With the noisy original: SSIM (uniform 7-pixel window) and PSNR in "
-    "decibels, both images mapped to [0, 1] by the original's minimum and maximum. Residual: ‖Ax − y‖/‖y‖. Evaluations "
-    "of the network and seconds: for one image."
+HOW_CLEAN = (
+    "Against the clean image, means over particles. Over least squares: mean of the differences in correlation, "
+    "particle by particle, ± its standard error. FRC: numerators and denominators summed over particles, averaged over "
+    "shells by their number of coefficients. Evaluations of the network, and seconds, for one image. The full noisy "
+    "image is what was there before anything was compressed."
+)
+HOW_NOISY = (
+    "Against the noisy original, means over particles, beside the floors. SSIM (uniform 7-pixel window) and PSNR: both "
+    "images mapped to [0, 1] by the original's minimum and maximum. Residual: ‖Ax − y‖/‖y‖."
 )
 
 
@@ -64,6 +79,7 @@ class Links(KeyValues):
 class ScoreRow:
     """The scores of one method, or of a floor: None where a score is not defined.
 
+    correlation, frc: with the clean image; ssim, psnr: with the noisy original.
     gain: mean difference to least squares in correlation with the clean image, and its standard error.
     """
 
@@ -77,20 +93,15 @@ class ScoreRow:
     evaluations: int | None = None
     seconds: float | None = None
 
-    def cells(self) -> list[str]:
-        """Return the texts of the table's row."""
-        gain = ABSENT if self.gain is None else f"{self.gain[0]:+.3f} ± {self.gain[1]:.3f}"
-        return [
-            self.title,
-            _number(self.correlation, "z.3f"),
-            gain,
-            _number(self.frc, "z.3f"),
-            _number(self.ssim, "z.3f"),
-            _number(self.psnr, ".2f"),
-            _number(self.residual, ".1e"),
-            _number(self.evaluations, "d"),
-            _number(self.seconds, ".2g" if (self.seconds or 0) < 10 else ".0f"),
-        ]
+    def cells(self, columns: Sequence[str]) -> list[str]:
+        """Return the texts of a table's row."""
+        return [self.title, *map(self._cell, columns)]
+
+    def _cell(self, column: str) -> str:
+        value = getattr(self, column)
+        if value is None:
+            return ABSENT
+        return f"{value[0]:+.3f} ± {value[1]:.3f}" if column == "gain" else _number(value, COLUMNS[column][1])
 
 
 @dataclass(frozen=True)
@@ -172,7 +183,7 @@ def draw_pictures(rows: Sequence[PictureRow]) -> bytes:
 def _section(study: Study) -> Section:
     caption = (
         "One grey scale for all pictures: black to white is the noisy originals' mean − 2.5 to mean + 2.5 standard "
-        "deviations. The clean image is the truth that nothing below was shown."
+        "deviations. The clean image is the truth; no method has seen it."
     )
     pictures = WidePicture(draw_pictures(study.pictures), f"{study.title}: the truth and every method", caption, 1048)
     curves = shell_curves(study.resolution_angstrom, study.curves, bottom=min(0.0, _lowest(study.curves)), top=1)
@@ -180,7 +191,7 @@ def _section(study: Study) -> Section:
         KeyValues(study.facts),
         Prose(_verdict(study.scores)),
         pictures,
-        Table(COLUMNS, [row.cells() for row in study.scores], HOW_SCORED, strong=(0,)),
+        _table([row for row in study.scores if row.correlation is not None], AGAINST_CLEAN, HOW_CLEAN),
         *_few(study),
         Picture(
             curves,
@@ -189,6 +200,7 @@ def _section(study: Study) -> Section:
             "was there before anything was compressed.",
             660,
         ),
+        _table([row for row in study.scores if row.ssim is not None], AGAINST_NOISY, HOW_NOISY),
         Links((), study.links),
     ]
     return Section(study.title, blocks)
@@ -198,10 +210,10 @@ def _few(study: Study) -> list[Block]:
     if not study.few:
         return []
     caption = (
-        f"Scores over the first {study.few_particles} particles only: the paper's sampler takes a thousand evaluations "
+        f"Scores over the first {study.few_particles} particles only: the paper's sampler takes many more evaluations "
         "an image. So few particles show its price and its look, not its rank."
     )
-    return [Table(COLUMNS, [row.cells() for row in study.few], caption)]
+    return [_table(study.few, ON_FEW, caption, strong=())]
 
 
 def _verdict(scores: Sequence[ScoreRow]) -> str:
@@ -210,8 +222,13 @@ def _verdict(scores: Sequence[ScoreRow]) -> str:
     return f"Correlation with the clean image: {', '.join(f'{row.title} {row.correlation:.3f}' for row in ranked)}."
 
 
-def _number(value: float | None, form: str) -> str:
-    return ABSENT if value is None else f"{value:{form}}"
+def _table(rows: Sequence[ScoreRow], columns: Sequence[str], caption: str, strong: Sequence[int] = (0,)) -> Table:
+    titles = [COLUMNS[name][0] for name in columns]
+    return Table(["", *titles], [row.cells(columns) for row in rows], caption, strong)
+
+
+def _number(value: float, form: str) -> str:
+    return f"{value:.0f}" if form == ".2g" and value >= 10 else f"{value:{form}}"
 
 
 def _lowest(curves: Mapping[str, Float[np.ndarray, " shells"]]) -> float:

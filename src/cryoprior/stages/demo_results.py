@@ -80,7 +80,7 @@ class Result:
     def floors(self) -> list[ScoreRow]:
         """Return images that need no measurement: the original itself, and two that know nothing of the particle."""
         clean, floors = self.judged["clean"]["full_image"], self.judged["floors"]
-        named = {"noise of the same spectrum": "spectrum_noise", "constant image": "constant"}
+        named = {"spectrum-matched noise": "spectrum_noise", "constant image": "constant"}
         return [
             ScoreRow(NOISY, correlation=clean["correlation"], frc=clean["frc"]),
             *(ScoreRow(title, ssim=floors[key]["ssim"], psnr=floors[key]["psnr"]) for title, key in named.items()),
