@@ -1,0 +1,92 @@
+"""From images to reconstructions: measure, fit the prior to the data set, restore in batches."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cryoprior.operators import Operator
+from cryoprior.prior import Denoiser, Prior
+from cryoprior.provenance import file_digest
+from cryoprior.solvers import Solver
+from cryoprior.solvers.calibration import calibrate
+from cryoprior.solvers.intensity import Contrast, Intensity, contrast_clearness, decide_contrast
+from cryoprior.solvers.restore import Restorer
+
+FIT_PARTICLES = 256
+BATCH = 16
+DTYPES = {"float32": None, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A prior in the grey scale and contrast of one measured data set."""
+
+    denoiser: Denoiser
+    intensity: Intensity
+    contrast: Contrast
+
+    def restorer(self, solver: Solver, operator: Operator, sigma: float = 0.0, dtype: str = "float32") -> Restorer:
+        """Return the solver with all that it needs."""
+        return Restorer(solver, operator, self.denoiser, self.intensity, sigma, autocast=DTYPES[dtype])
+
+
+@torch.inference_mode()
+def fit_prior(prior: Prior, operator: Operator, y: Tensor, sigma: float = 0.0, *, spectrum: str = "auto") -> Fitted:
+    """Return the prior fitted to measurements of particles 0 .. n - 1, as ``cryoprior reconstruct`` does it."""
+    n = len(y)
+    particles = torch.linspace(0, n - 1, min(n, FIT_PARTICLES)).round().long().unique().tolist()
+    y = y[particles]
+    contrast = decide_contrast("auto", contrast_clearness(operator.pinv(y, particles)))
+    found = calibrate(y, operator, prior.denoiser, sigma, particles, spectrum=spectrum == "auto")
+    scale = -found.intensity.scale if contrast.particles == "dark" else found.intensity.scale
+    return Fitted(found.denoiser, Intensity(found.intensity.offset, scale), contrast)
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """Images of all particles, in the input's grey scale, and what they cost.
+
+    residual: ||y - A x|| / ||y|| of each particle. evaluations: of the network, for each particle.
+    """
+
+    x: Tensor
+    residual: Tensor
+    evaluations: int
+    seconds: float
+    seconds_network: float
+
+
+def restore(restorer: Restorer, y: Tensor, batch: int = BATCH, first: int = 0) -> Restoration:
+    """Return the images of particles first .. first + n - 1."""
+    start, parts = time.perf_counter(), []
+    for low in range(0, len(y), batch):
+        rows = y[low : low + batch]
+        parts.append(restorer.restore(rows, range(first + low, first + low + len(rows))))
+    seconds = time.perf_counter() - start
+    return Restoration(
+        torch.cat([part.solution.x for part in parts]),
+        torch.cat([part.residual for part in parts]),
+        parts[-1].solution.evaluations,
+        seconds,
+        sum(part.seconds_network for part in parts),
+    )
+
+
+def measure(operator: Operator, images: Tensor) -> Tensor:
+    """Return y = A x without added noise, for particles 0 .. n - 1."""
+    return operator.forward(images, range(len(images)))
+
+
+def prior_digest(prior: Prior) -> str:
+    """Return the sha256 of the prior's weights, 16 digits."""
+    return file_digest(prior.path / "model.safetensors").rpartition(":")[2][:16]
+
+
+def prior_name(prior: Prior, argument: str) -> str:
+    """Return what a table calls the prior."""
+    return f"{'embedded' if argument == 'default' else Path(argument).name}, sha256 {prior_digest(prior)}"
