@@ -28,8 +28,8 @@ AGAINST_CLEAN = ("correlation", "gain", "frc", "evaluations", "seconds")
 AGAINST_NOISY = ("ssim", "psnr", "residual")
 ON_FEW = ("correlation", "gain", "frc", "ssim", "residual", "evaluations", "seconds")
 MOSTLY_NOISE = (
-    "A particle image is mostly noise: here the signal has a tenth of its variance. SSIM and PSNR compare with the "
-    "noisy original, so they mostly tell how much of the noise was measured, and no prior can predict the rest of it. "
+    "A particle image is mostly noise: here the signal has a tenth of the noise's variance. SSIM and PSNR compare with "
+    "the noisy original, so they mostly tell how much of the noise was measured, and no prior can predict the rest of it. "
     "What decides is the correlation, and the Fourier ring correlation (FRC), with the clean image, which only a "
     "simulation knows."
 )
