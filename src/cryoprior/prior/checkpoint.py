@@ -138,7 +138,7 @@ def read_config(folder: Path) -> PriorConfig:
         intensity = {k: (float(a), float(b)) for k, (a, b) in raw.pop("intensity").items()}
         channels, pixel = tuple(raw.pop("channels")), tuple(raw.pop("pixel_size_angstrom"))
         config = PriorConfig(spectra=spectra, intensity=intensity, channels=channels, pixel_size_angstrom=pixel, **raw)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not the configuration of a prior ({error}); copy the prior again") from None
     if config.format != FORMAT:
         raise InputError(f"{path}: format {config.format}; this version reads {FORMAT}; use the version that wrote it")

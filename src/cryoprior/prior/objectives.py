@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from diffusers import UNet2DModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -73,7 +72,7 @@ class DdpmObjective:
     offset: float
 
     def loss(
-        self, network: UNet2DModel, images: Float[Tensor, "b box box"], generator: torch.Generator
+        self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
     ) -> Float[Tensor, "b"]:
         """Return the loss of every image; time steps and noise are drawn from the generator."""
         alpha_bar = alpha_bars(linear_betas())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import math
@@ -197,9 +198,24 @@ class Training:
         partial = folder / ".checkpoint.partial"
         save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, str(partial), {"step": str(self.step)})
         partial.replace(folder / "checkpoint.safetensors")
-        record = {"step": self.step, "images": self.images, "seconds": self.seconds, "steps": self.steps}
-        partial.write_text(json.dumps(record | {"ema_step": self.ema.optimization_step, "seed": self.seed}) + "\n")
+        record = {"step": self.step, "images": self.images, "seconds": self.seconds}
+        record |= {"ema_step": self.ema.optimization_step} | self._identity()
+        partial.write_text(json.dumps(record) + "\n")
         partial.replace(folder / "checkpoint.json")
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what makes another run the same as this one, as JSON holds it."""
+        stacks = [stack for group in self.groups for stack in group.stacks]
+        identity = dataclasses.asdict(self.preset) | {
+            "seed": self.seed,
+            "steps": self.steps,
+            "processes": self.accelerator.num_processes,
+            "boxes": [group.box for group in self.groups],
+            "particles": [stack.particles.digest() for stack in stacks],
+            "clean": [stack.clean is not None for stack in stacks],
+            "held_out": [len(stack.validation_rows) for stack in stacks],
+        }
+        return dict(json.loads(json.dumps(identity)))
 
     def load(self, folder: Path) -> None:
         """Go on from the state that :meth:`save` wrote; InputError where it is missing or belongs to another run."""
@@ -207,11 +223,12 @@ class Training:
         if not path.is_file():
             raise InputError(f"{folder}: no checkpoint.json; nothing to resume; drop --resume")
         record = json.loads(path.read_text())
-        if (record["seed"], record["steps"]) != (self.seed, self.steps):
-            raise InputError(
-                f"{path}: a run with seed {record['seed']} and {record['steps']} steps; resumed with seed {self.seed} "
-                f"and {self.steps}; pass the options it began with"
-            )
+        for name, value in self._identity().items():
+            if name in record and record[name] != value:
+                raise InputError(
+                    f"{path}: a run with {name} {record[name]}; resumed with {value}; pass the options and the "
+                    "particles it began with"
+                )
         state = load_file(str(folder / "checkpoint.safetensors"))
         self.bare_network.load_state_dict(_under(state, "network."))
         self.ema.shadow_params = [

@@ -43,7 +43,11 @@ class Options:
     output: Path = option("folder of the prior", flags=("-o", "--output"))
     preset: str = option("network, objective and optimiser", "small", choices=PRESETS)
     clean: tuple[Path, ...] = option("clean images of each stack in turn, where known (repeat)", (), repeat=True)
-    box: int | None = option("Fourier-crop all stacks to this box (default: as they are)", None, minimum=8)
+    box: int | None = option(
+        "box to resample all stacks to, by Fourier crop or bicubic enlargement (default: the preset's, if any)",
+        None,
+        minimum=8,
+    )
     init: Path | None = option("go on from the weights of this prior", None)
     steps: int | None = option("optimiser steps (default: the preset's)", None, minimum=1)
     epochs: int | None = option("epochs instead of steps", None, minimum=1)
@@ -77,7 +81,7 @@ def run(options: Options) -> dict[str, Any]:
     preset = _preset(options)
     accelerator = Accelerator(mixed_precision=preset.precision, cpu=options.cpu)
     _claim(options, accelerator)
-    stacks = _stacks(options)
+    stacks = _stacks(options, preset)
     groups = [
         TrainingImages([s for s in stacks if s.particles.box == box], options.seed)
         for box in sorted({s.particles.box for s in stacks})
@@ -133,14 +137,14 @@ def _preset(options: Options) -> Preset:
     return dataclasses.replace(preset, channels=channels, **changes)
 
 
-def _stacks(options: Options) -> list[TrainingStack]:
-    stacks = []
+def _stacks(options: Options, preset: Preset) -> list[TrainingStack]:
+    stacks, box = [], options.box or preset.box
     for i, path in enumerate(options.particles):
         pair: list[ParticleStack | None] = [read_particles(path, pixel_size=options.pixel_size), None]
         if options.clean:
             pair[1] = read_particles(options.clean[i], pixel_size=options.pixel_size)
-        if options.box:
-            pair = [s.resized(options.box) if s is not None and s.box != options.box else s for s in pair]
+        if box:
+            pair = [s.resized(box, "fourier" if s.box > box else "bicubic") if s else s for s in pair]
         particles = pair[0]
         assert particles is not None
         minimum = min(FIXED_VALIDATION, max(1, particles.n // 5))
