@@ -1,0 +1,358 @@
+"""train: its files, its split, going on after an interruption, several processes, and every input that it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cryoprior.errors import InputError
+from cryoprior.io import read_particles, write_stack, write_star
+from cryoprior.prior.checkpoint import load_prior
+from cryoprior.prior.training import Training
+from cryoprior.stages import measure, reconstruct, train
+
+N, BOX = 40, 16
+
+
+def write_particles(folder: Path, name: str = "particles", n: int = N, box: int = BOX, seed: int = 0) -> Path:
+    """Write noisy blobs and, beside them, the same without noise: <name>.star and <name>-clean.star."""
+    rng = np.random.default_rng(seed)
+    axis = np.arange(box) - box // 2
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    centres = rng.normal(scale=box / 10, size=(n, 2))
+    clean = np.stack([np.exp(-((x - a) ** 2 + (y - b) ** 2) / (box / 8) ** 2) for a, b in centres]).astype(np.float32)
+    noisy = (10 + 3 * (clean + 0.2 * rng.normal(size=clean.shape))).astype(np.float32)
+    for part, images in ((name, noisy), (f"{name}-clean", 10 + 3 * clean)):
+        write_stack(folder / f"{part}.mrcs", images, 4.0)
+        names = [f"{i + 1:06d}@{part}.mrcs" for i in range(n)]
+        optics = pd.DataFrame({"rlnOpticsGroup": [1], "rlnImagePixelSize": [4.0], "rlnImageSize": [box]})
+        write_star(folder / f"{part}.star", pd.DataFrame({"rlnImageName": names, "rlnOpticsGroup": 1}), optics)
+    return folder / f"{name}.star"
+
+
+@pytest.fixture
+def particles(tmp_path: Path) -> Path:
+    return write_particles(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "draw_pictures", lambda *_: None)  # the prior of the module was made before and has them
+
+
+TINY: dict[str, Any] = {"width": 0.25, "steps": 4, "batch": 4, "every": 2, "cpu": True}
+
+
+def options(particles: Path, name: str = "prior", **more: Any) -> train.Options:
+    given = {"particles": (particles,), "output": particles.parent / name} | TINY | more
+    return train.Options(**given)
+
+
+def run(particles: Path, name: str = "prior", **more: Any) -> Path:
+    train.run(options(particles, name, **more))
+    return particles.parent / name
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a prior that 4 steps on noisy particles with clean images made."""
+    particles = write_particles(tmp_path_factory.mktemp("train"))
+    return run(particles, clean=(particles.with_name("particles-clean.star"),), description="blobs")
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(str(folder / "model.safetensors"))
+
+
+def assert_same_weights(one: Path, two: Path) -> None:
+    first, second = weights(one), weights(two)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_writes_a_prior_with_all_that_belongs_to_it(prior: Path) -> None:
+    names = {p.name for p in prior.iterdir()}
+    pictures = {f"samples-{BOX}.png", f"denoised-{BOX}.png"}
+    records = {"split.json", "curve.csv", "provenance.json", "summary.json"}
+    assert {"model.safetensors", "config.json"} | pictures | records <= names
+    assert not [n for n in names if n.endswith(".partial")]
+    summary = json.loads((prior / "summary.json").read_text())
+    assert (summary["steps"], summary["images"], summary["boxes"]) == (4, 16, [BOX])
+    assert (summary["train"], summary["validation"]) == (32, 8)
+    loaded = load_prior(prior)
+    assert loaded.config.description == "blobs"
+    assert loaded.config.steps == 4
+    assert loaded.config.pixel_size_angstrom == (4.0, 4.0)
+    assert loaded.config.validation_loss == pytest.approx(summary["validation_loss"])
+    x = torch.randn(2, BOX, BOX)
+    assert bool(torch.isfinite(loaded(x, torch.ones(2))).all())
+
+
+def test_the_curve_has_a_line_for_every_validation(prior: Path) -> None:
+    with (prior / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert all(np.isfinite(float(row[c])) for row in rows for c in ("train_loss", "validation_loss", "seconds"))
+    found = json.loads(rows[-1]["correlation"])
+    assert set(found) == {f"{BOX}px tau={tau}" for tau in (0, 1, 3)}
+    assert 1 > found[f"{BOX}px tau=0"] > found[f"{BOX}px tau=1"] > found[f"{BOX}px tau=3"] > 0
+
+
+def test_grey_scale_and_spectra_are_those_of_the_data(prior: Path) -> None:
+    particles = read_particles(prior.parent / "particles.star")
+    config = load_prior(prior).config
+    images = particles.read(slice(None)).astype(np.float64)
+    offset, scale = config.intensity[particles.digest()]
+    assert offset == pytest.approx(images.mean(), rel=1e-4)
+    assert scale == pytest.approx(images.std(), rel=1e-3)
+    noise = np.array(config.spectra[BOX].noise)
+    np.testing.assert_allclose(noise[2:], (0.6 / scale) ** 2, rtol=0.25)
+    assert config.spectra[BOX].signal[1] > 5 * noise[1]
+
+
+def test_the_split_is_disjoint_complete_and_seeded(prior: Path, tmp_path: Path) -> None:
+    (split,) = json.loads((prior / "split.json").read_text())
+    held_out, trained = set(split["validation"]), set(split["train"])
+    assert held_out.isdisjoint(trained)
+    assert held_out | trained == set(range(N))
+    config = load_prior(prior).config
+    assert config.trained_on == {split["digest"]: split["train"]}
+    many = write_particles(tmp_path, n=100)
+    splits = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        folder = run(many, name, steps=1, batch=1, seed=seed, validation=0.3)
+        splits.append(json.loads((folder / "split.json").read_text())[0])
+    assert splits[0] == splits[1]
+    assert splits[0]["validation"] != splits[2]["validation"]
+    assert len(splits[0]["validation"]) == 30
+    assert len(splits[0]["validation_fixed"]) == 16
+    assert set(splits[0]["validation_fixed"]) <= set(splits[0]["validation"])
+
+
+def test_sixteen_are_held_out_even_of_few(tmp_path: Path) -> None:
+    folder = run(write_particles(tmp_path, n=100), steps=1, validation=0.0)
+    (split,) = json.loads((folder / "split.json").read_text())
+    assert len(split["validation_fixed"]) == len(split["validation"]) == 16
+
+
+@pytest.mark.slow
+def test_training_lowers_the_loss_on_held_out_images(particles: Path) -> None:
+    clean = (particles.with_name("particles-clean.star"),)
+    folder = run(particles, clean=clean, steps=220, every=20, batch=8, learning_rate=3e-3)
+    with (folder / "curve.csv").open() as file:
+        losses = [float(row["validation_loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_the_same_seed_trains_the_same_weights(particles: Path) -> None:
+    assert_same_weights(run(particles, "one", steps=2), run(particles, "two", steps=2))
+    first, other = weights(particles.parent / "one"), weights(run(particles, "three", steps=2, seed=1))
+    assert not all(torch.equal(first[k], other[k]) for k in first)
+
+
+def curve(folder: Path) -> list[tuple[str, ...]]:
+    """Return the log of a run without its clock."""
+    with (folder / "curve.csv").open() as file:
+        return [tuple(v for k, v in row.items() if k != "seconds") for row in csv.DictReader(file)]
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    step = Training._optimiser_step
+
+    def stopping(self: Training) -> float:
+        if self.step == at:
+            raise KeyboardInterrupt
+        return step(self)
+
+    monkeypatch.setattr(Training, "_optimiser_step", stopping)
+
+
+@pytest.mark.parametrize("preset", ["small", pytest.param("paper-128", marks=pytest.mark.slow)])
+def test_a_run_that_was_interrupted_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
+) -> None:
+    particles = write_particles(tmp_path, box=BOX if preset == "small" else 32)
+    given: dict[str, Any] = {"steps": 5, "preset": preset}
+    if preset != "small":
+        given |= {"box": 32, "precision": "no"}
+    whole = run(particles, "whole", **given)
+    with monkeypatch.context() as patched:
+        interrupt(patched, at=3)
+        with pytest.raises(KeyboardInterrupt):
+            run(particles, "parts", **given)
+    parts = tmp_path / "parts"
+    assert json.loads((parts / "checkpoint.json").read_text())["step"] == 2
+    with pytest.raises(InputError, match=r"no config\.json; expected a prior"):
+        load_prior(parts)
+    run(particles, "parts", resume=True, **given)
+    assert_same_weights(whole, parts)
+    assert curve(whole) == curve(parts)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"seed": 1}, "seed 0; resumed with 1"),
+        ({"steps": 9}, "steps 4; resumed with 9"),
+        ({"batch": 5}, "batch 4; resumed with 5"),
+        ({"learning_rate": 0.5}, "learning_rate 0.0006; resumed with 0.5"),
+        ({"width": 0.5}, "channels"),
+        ({"validation": 0.5}, "held_out"),
+    ],
+)
+def test_a_run_does_not_go_on_as_another(prior: Path, change: dict[str, Any], text: str) -> None:
+    particles = prior.parent / "particles.star"
+    before = (prior / "curve.csv").read_bytes()
+    clean = (particles.with_name("particles-clean.star"),)
+    with pytest.raises(InputError, match=rf"checkpoint\.json: a run with .*{text}"):
+        run(particles, clean=clean, resume=True, **change)
+    assert (prior / "curve.csv").read_bytes() == before
+    assert load_prior(prior).config.steps == 4
+
+
+def test_a_run_does_not_go_on_with_other_particles(prior: Path) -> None:
+    other = write_particles(prior.parent, "other", seed=3)
+    with pytest.raises(InputError, match=r"checkpoint\.json: a run with particles"):
+        run(other, clean=(other.with_name("other-clean.star"),), resume=True)
+    with pytest.raises(InputError, match=r"checkpoint\.json: a run with clean \[True\]; resumed with \[False\]"):
+        run(prior.parent / "particles.star", resume=True)
+
+
+def test_refuses_an_output_in_use_and_replaces_it_when_told(particles: Path) -> None:
+    folder = run(particles)
+    with pytest.raises(InputError, match="the output is in use; pass another -o, --resume or --overwrite"):
+        run(particles)
+    run(particles, steps=2, overwrite=True)
+    assert load_prior(folder).config.steps == 2
+    assert len((folder / "curve.csv").read_text().splitlines()) == 2
+
+
+def test_refuses_to_resume_nothing(particles: Path) -> None:
+    with pytest.raises(InputError, match=r"no checkpoint\.json; nothing to resume"):
+        run(particles, resume=True)
+
+
+def test_the_preset_of_the_paper_trains_and_knows_its_box(tmp_path: Path) -> None:
+    folder = run(write_particles(tmp_path, box=32), preset="paper-128", box=32, precision="no", steps=2)
+    loaded = load_prior(folder)
+    assert loaded.config.objective == "ddpm"
+    assert loaded.boxes == (32,)
+    low, high = [(v - loaded.config.ddpm_offset) / loaded.config.ddpm_scale for v in (-1, 1)]
+    assert low < -1 < 1 < high  # [-1, 1] covers the images
+    assert bool(torch.isfinite(loaded(torch.randn(2, 32, 32), torch.ones(2))).all())
+    preset = train.PRESETS["paper-128"]
+    (stack,) = train._stacks(options(tmp_path / "particles.star", preset="paper-128"), preset)
+    assert stack.particles.box == 128
+
+
+def test_several_boxes_train_one_prior(tmp_path: Path) -> None:
+    small, large = write_particles(tmp_path, "small"), write_particles(tmp_path, "large", box=32, seed=1)
+    folder = tmp_path / "prior"
+    train.run(train.Options(particles=(small, large), output=folder, half=True, **TINY))
+    assert load_prior(folder).boxes == (16, 32)
+    assert weights(folder)["unet.conv_in.weight"].dtype == torch.float16
+    assert len(json.loads((folder / "split.json").read_text())) == 2
+
+
+def test_goes_on_from_another_prior(prior: Path, particles: Path) -> None:
+    folder = run(particles, init=prior, steps=1, learning_rate=0.0)
+    assert_same_weights(folder, prior)
+    with pytest.raises(InputError, match=r"channels .* pass the preset and --width it was trained with"):
+        run(particles, "wide", init=prior, width=0.5)
+
+
+def test_refuses_boxes_that_the_network_cannot_take(tmp_path: Path) -> None:
+    particles = write_particles(tmp_path, box=20)
+    with pytest.raises(InputError, match=r"particles\.star: box 20 is no multiple of 16, .*pass --box 16"):
+        run(particles)
+    assert run(particles, "cropped", box=16, steps=1).is_dir()
+
+
+def test_refuses_images_that_are_none(tmp_path: Path) -> None:
+    particles = write_particles(tmp_path)
+    write_stack(tmp_path / "particles.mrcs", np.ones((N, BOX, BOX), np.float32), 4.0)
+    with pytest.raises(InputError, match=r"particles\.star: grey values have deviation 0"):
+        run(particles, "constant")
+    images = np.ones((N, BOX, BOX), np.float32)
+    images[3, 2, 1] = np.nan
+    write_stack(tmp_path / "particles.mrcs", images, 4.0)
+    with pytest.raises(InputError, match=r"particles\.star: grey values have deviation nan"):
+        run(particles, "nan")
+
+
+def test_refuses_clean_images_of_others(tmp_path: Path) -> None:
+    particles, fewer = write_particles(tmp_path), write_particles(tmp_path, "fewer", n=30)
+    with pytest.raises(InputError, match=r"30 images of 16 pixels beside 40 of 16 .*row by row"):
+        run(particles, clean=(fewer,))
+    with pytest.raises(InputError, match="--clean: 2 for 1 stacks"):
+        options(particles, clean=(fewer, fewer))
+
+
+def test_refuses_too_few_particles(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="1 particles; expected at least 2 to train and validate"):
+        run(write_particles(tmp_path, n=1))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(particles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any, network: torch.nn.Module, images: torch.Tensor, *_: Any) -> torch.Tensor:
+        return images.mean((-2, -1)) * float("nan") * next(network.parameters()).sum()
+
+    monkeypatch.setattr("cryoprior.prior.objectives.SignalObjective.loss", broken)
+    with pytest.raises(InputError, match="training: loss nan at step 0; lower --learning-rate, or check the particles"):
+        run(particles)
+    assert not (particles.parent / "prior" / "model.safetensors").exists()
+
+
+def test_particles_that_trained_the_prior_are_reported_loudly(
+    prior: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    y, operator = tmp_path / "y.zarr", "fourier:pattern=uniform,compression=2"
+    measure.run(measure.Options(particles=prior.parent / "particles.star", output=y, operator=operator))
+    given = {"measurements": y, "prior": str(prior), "steps": 2}
+    with caplog.at_level(logging.WARNING, "cryoprior"):
+        summary = reconstruct.run(reconstruct.Options(output=tmp_path / "recon", **given))
+    assert summary["trained_on_overlap"] == 32
+    assert f"32 of {N} particles TRAINED this prior" in caplog.text
+    caplog.clear()
+    other = write_particles(tmp_path, seed=9)
+    measure.run(measure.Options(particles=other, output=y, operator=operator, overwrite=True))
+    with caplog.at_level(logging.WARNING, "cryoprior"):
+        summary = reconstruct.run(reconstruct.Options(output=tmp_path / "other", **given))
+    assert summary["trained_on_overlap"] == 0
+    assert "TRAINED" not in caplog.text
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_prior(particles: Path) -> None:
+    folder = particles.parent / "prior"
+    words = ["train", str(particles), "-o", str(folder), "--width", "0.25", "--steps", "4", "--batch", "4", "--cpu"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "cryoprior.cli"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [sys.executable, *launcher, *words, "--every", "2"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["images"] == 2 * 4 * 4
+    assert load_prior(folder).config.steps == 4
+    assert len((folder / "curve.csv").read_text().splitlines()) == 3
+    assert json.loads((folder / "checkpoint.json").read_text())["processes"] == 2
+    alone = run(particles, "alone")
+    assert not all(torch.equal(a, b) for a, b in zip(weights(folder).values(), weights(alone).values(), strict=True))
