@@ -42,9 +42,9 @@ def fit_prior(prior: Prior, operator: Operator, y: Tensor, sigma: float = 0.0, *
     particles = torch.linspace(0, n - 1, min(n, FIT_PARTICLES)).round().long().unique().tolist()
     y = y[particles]
     contrast = decide_contrast("auto", contrast_clearness(operator.pinv(y, particles)))
-    found = calibrate(y, operator, prior.denoiser, sigma, particles, spectrum=spectrum == "auto")
-    scale = -found.intensity.scale if contrast.particles == "dark" else found.intensity.scale
-    return Fitted(found.denoiser, Intensity(found.intensity.offset, scale), contrast)
+    dark = contrast.particles == "dark"
+    found = calibrate(y, operator, prior.denoiser, sigma, particles, spectrum=spectrum == "auto", dark=dark)
+    return Fitted(found.denoiser, found.intensity, contrast)
 
 
 @dataclass(frozen=True)

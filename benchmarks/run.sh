@@ -2,19 +2,22 @@
 # Runs all benchmarks one after another; what was computed before is not computed again.
 # Usage: run.sh [OUT]     with `python` of the environment on PATH, as `make bench` has it.
 # CRYOPRIOR_SHARED_DATA: folder with real/, structures/ and meta/ (default: ../shared/data beside the repository).
-# PRIOR (default: the embedded one), DTYPE of the network (float32, bfloat16), THREADS; LIMIT for a quick look.
+# PRIOR (default: the embedded one), THREADS, LIMIT for a quick look. DTYPE of the network for the scores; times are
+# measured in float32, which is what `cryoprior reconstruct` does unless told otherwise.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."
 data=${CRYOPRIOR_SHARED_DATA:-../shared/data} out=${1:-benchmarks/results}
-shared=(--data "$data" --prior "${PRIOR:-default}" --out "$out" --dtype "${DTYPE:-bfloat16}" --threads "${THREADS:-1}")
+shared=(--data "$data" --prior "${PRIOR:-default}" --out "$out" --threads "${THREADS:-1}")
 [ -z "${LIMIT:-}" ] || shared+=(--limit "$LIMIT")
 [ -d "$data" ] || { echo "run.sh: no data in $data; set CRYOPRIOR_SHARED_DATA" >&2; exit 2; }
 export OMP_NUM_THREADS=${THREADS:-1}
 
-for script in simulated_particles real_particles speed; do
+for script in simulated_particles real_particles; do
   echo "== $script" >&2
-  python "benchmarks/$script.py" "${shared[@]}"
+  python "benchmarks/$script.py" "${shared[@]}" --dtype "${DTYPE:-bfloat16}"
 done
+echo "== speed" >&2
+python benchmarks/speed.py "${shared[@]}" --dtype float32
 [ -n "${LIMIT:-}" ] || python benchmarks/gaussian_oracle.py --draws 4000 --images 3
 echo "results: $out"

@@ -18,11 +18,12 @@ from arguments import Run, parser
 from cells import Cell, choose, fourier_cells, named_cells, pixel_cells
 from clean_scores import Sums, gain, score
 from datasets import RECIPES, Images, Recipe, simulated
-from harness import Fitted, fit_prior, measure, restore
+from harness import BATCH, Fitted, fit_prior, measure, restore
 from missing_power import FIRST_SHELL, missing_power
 from table import markdown, signed, write, write_csv
 
 from cryoprior.operators import parse_operator
+from cryoprior.prior.signal import SignalDenoiser
 from cryoprior.solvers import Solver, parse_solver
 
 SCRIPT = "simulated_particles.py"
@@ -64,16 +65,15 @@ def facts(fitted: Fitted) -> dict[str, Any]:
 
 def denoised(run: Run, images: Images) -> dict[str, float] | None:
     """Return the scores of the network's signal estimate of the full images, None for a prior without one."""
-    denoiser = run.prior.denoiser
-    if not hasattr(denoiser, "network") or not hasattr(denoiser, "with_power"):
-        return None
     operator = parse_operator("identity", box=images.box)
     fitted = fit_prior(run.prior, operator, measure(operator, images.original), spectrum=run.options.spectrum)
+    denoiser = fitted.denoiser
+    if not isinstance(denoiser, SignalDenoiser):
+        return None
     inner = (images.original - fitted.intensity.offset) / fitted.intensity.scale
-    signal, noise = fitted.denoiser.spectra[images.box].grids(images.box, inner)  # type: ignore[attr-defined]
+    signal, noise = denoiser.spectra[images.box].grids(images.box, inner)
     with torch.inference_mode():
-        network = fitted.denoiser.network  # type: ignore[attr-defined]
-        parts = [network(part, signal, noise.expand(len(part), -1, -1)) for part in inner.split(16)]
+        parts = [denoiser.network(part, signal, noise.expand(len(part), -1, -1)) for part in inner.split(BATCH)]
     assert images.clean is not None
     return score(Sums.of(torch.cat(parts), images.clean))
 
@@ -145,7 +145,8 @@ def flat(recipe: Recipe, cell: Cell, box: int, solver: str, result: dict[str, An
 def report(run: Run, recipe: Recipe) -> tuple[str, list[dict[str, Any]]]:
     """Return the section of one data set, and its lines for the CSV."""
     options = run.options
-    images = simulated(recipe, options.data, options.work, options.particles).first(options.limit)
+    wanted = options.particles if recipe.name in options.more else options.judged
+    images = simulated(recipe, options.data, options.work, wanted).first(options.limit)
     n, few = min(options.judged, len(images.original)), min(options.few, len(images.original))
     judged, lines, named = images.first(n), [], choose(named_cells(), options.cells)
     mean, sample = f"exact:steps={options.steps}", f"exact:estimate=sample,steps={options.steps}"
@@ -168,8 +169,10 @@ def report(run: Run, recipe: Recipe) -> tuple[str, list[dict[str, Any]]]:
         text += "The network's signal estimate of it: correlation {correlation:.3f}, FRC {frc:.3f}.".format(**network)
     below = [name for name, result in results.items() if flags(result, mean)]
     text += f"\nNot above both in {len(below)} of {len(results)} cells.\n\n" + cell_table(cells, results, mean)
-    text += "\n" + steps_section(recipe, run, images.first(few), named, compute)
-    return text + "\n" + power_section(run, recipe, images), lines
+    if recipe.name in options.more:
+        text += "\n" + steps_section(recipe, run, images.first(few), named, compute)
+        text += "\n" + power_section(run, recipe, images)
+    return text, lines
 
 
 def steps_section(recipe: Recipe, run: Run, few: Images, named: Sequence[Cell], compute: Any) -> str:
@@ -208,6 +211,7 @@ def power_section(run: Run, recipe: Recipe, images: Images) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     found = parser(__doc__)
     found.add_argument("--sets", nargs="+", choices=[r.name for r in RECIPES], default=[r.name for r in RECIPES])
+    found.add_argument("--more", nargs="*", default=["50s"], help="sets of which steps, 128 pixels and power are shown")
     found.add_argument("--steps", type=int, default=25)
     found.add_argument("--particles", type=int, default=256, help="simulated; all of them for the power of samples")
     found.add_argument("--judged", type=int, default=128, help="particles in every cell")

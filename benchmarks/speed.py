@@ -175,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found.add_argument("--images", type=int, default=8, help="particles a round, one batch")
     found.add_argument("--work-box", type=int, default=128, help="pixels where own work is measured")
     options: argparse.Namespace = found.parse_args(arguments)
+    options.images = min(options.images, options.limit or options.images)
     run, lines = Run.open(SCRIPT, options, arguments), []
     n, size = options.rounds * options.images, {"images": options.images, "rounds": options.rounds}
     raced = simulated(RECIPES[0], options.data, options.work, n)
