@@ -129,22 +129,19 @@ def test_the_split_is_disjoint_complete_and_seeded(prior: Path, tmp_path: Path) 
     assert held_out | trained == set(range(N))
     config = load_prior(prior).config
     assert config.trained_on == {split["digest"]: split["train"]}
-    many = write_particles(tmp_path, n=100)
-    splits = []
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        folder = run(many, name, steps=1, batch=1, seed=seed, validation=0.3)
-        splits.append(json.loads((folder / "split.json").read_text())[0])
-    assert splits[0] == splits[1]
-    assert splits[0]["validation"] != splits[2]["validation"]
-    assert len(splits[0]["validation"]) == 30
-    assert len(splits[0]["validation_fixed"]) == 16
-    assert set(splits[0]["validation_fixed"]) <= set(splits[0]["validation"])
+    many, preset = write_particles(tmp_path, n=100), train.PRESETS["small"]
+    stacks = [train._stacks(options(many, seed=seed, validation=0.3), preset)[0] for seed in (0, 0, 1)]
+    held = [stack.validation_rows.tolist() for stack in stacks]
+    assert held[0] == held[1] != held[2]
+    assert [len(rows) for rows in held] == [30, 30, 30]
+    assert sorted(held[0] + stacks[0].train_rows.tolist()) == list(range(100))
 
 
 def test_sixteen_are_held_out_even_of_few(tmp_path: Path) -> None:
     folder = run(write_particles(tmp_path, n=100), steps=1, validation=0.0)
     (split,) = json.loads((folder / "split.json").read_text())
-    assert len(split["validation_fixed"]) == len(split["validation"]) == 16
+    assert split["validation_fixed"] == split["validation"]
+    assert len(split["validation"]) == 16
 
 
 @pytest.mark.slow
