@@ -17,6 +17,7 @@ from cryoprior.report import evaluation
 from cryoprior.stages import demo
 from cryoprior.stages.demo_assembly import made_up_assembly
 
+SMALL = ("--n", "2", "--steps", "2", "--nesterov-steps", "2", "--threads", "1", "--json")
 METHODS = ("least squares", "Gaussian prior", "paper's sampler", "exact sample", "exact mean")
 
 
@@ -33,10 +34,9 @@ def small(folder: Path, prior: Path, **more: Any) -> demo.Options:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_prior: Path) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "out"
-    words = ("--n", "2", "--steps", "2", "--nesterov-steps", "2", "--threads", "1", "--json")
     with pytest.MonkeyPatch.context() as patched:
         plain_evaluations(patched)
-        assert call("demo", "-o", str(folder), "--prior", str(tiny_prior), *words) == 0
+        assert call("demo", "-o", str(folder), "--prior", str(tiny_prior), *SMALL) == 0
     return folder
 
 
@@ -142,7 +142,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(
     for provenance in (None, "not JSON", '{"command": "measure"}', "[]"):
         if provenance is not None:
             (tmp_path / "provenance.json").write_text(provenance)
-        assert call("demo", "-o", str(tmp_path), "--prior", str(tiny_prior)) == cli.BAD_INPUT
+        assert call("demo", "-o", str(tmp_path), "--prior", str(tiny_prior), *SMALL) == cli.BAD_INPUT
         assert "in use, and not by a demo" in capsys.readouterr().err
     assert (tmp_path / "particles" / "thesis.txt").read_text() == "precious"
     assert not (tmp_path / "report.html").exists()

@@ -29,7 +29,7 @@ AGAINST_NOISY = ("ssim", "psnr", "residual")
 ON_FEW = ("correlation", "gain", "frc", "ssim", "residual", "evaluations", "seconds")
 MOSTLY_NOISE = (
     "A particle image is mostly noise: here the signal has a tenth of the noise's variance. SSIM and PSNR compare with "
-    "the noisy original, so they mostly tell how much of the noise was measured, and no prior can predict the rest of it. "
+    "the noisy original, so they mostly tell how much of the noise was measured, and no prior can predict the rest. "
     "What decides is the correlation, and the Fourier ring correlation (FRC), with the clean image, which only a "
     "simulation knows."
 )
@@ -101,7 +101,7 @@ class ScoreRow:
         value = getattr(self, column)
         if value is None:
             return ABSENT
-        return f"{value[0]:+.3f} ± {value[1]:.3f}" if column == "gain" else _number(value, COLUMNS[column][1])
+        return f"{value[0]:+z.3f} ± {value[1]:.3f}" if column == "gain" else _number(value, COLUMNS[column][1])
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ BOX, PIXEL_SIZE_ANGSTROM, SNR = 64, 5.0, 0.1
 FEW, PICTURES = 4, 3
 """Particles for the paper's sampler, which takes 1000 evaluations an image; particles in the pictures."""
 PAPER = "nesterov"
-PARTS = ("particles", "pixel", "fourier", "figures", "assembly.mrc", "noise.csv", "summary.json", "provenance.json")
-REPORT = "report.html"
+REPORT, MARK = "report.html", "provenance.json"
+"""The page, written last; what marks a folder as a demo, written first."""
+PARTS = (MARK, REPORT, "particles", "pixel", "fourier", "figures", "assembly.mrc", "noise.csv", "summary.json")
 
 log = logging.getLogger("cryoprior")
 
@@ -106,7 +107,8 @@ def _check_prior(name: str) -> None:
     try:
         boxes = load_prior(name).boxes
     except InputError as error:
-        raise InputError(f"--prior {name}: {error}; or pass --prior with the folder of another") from None
+        which = "the embedded prior cannot be read; " if name == "default" else ""
+        raise InputError(f"--prior {name}: {which}{error}; or pass --prior with the folder of another") from None
     if boxes and BOX not in boxes:
         known = ", ".join(map(str, boxes))
         raise InputError(
@@ -125,22 +127,22 @@ def _claim(options: Options) -> Path:
     if folder.is_dir() and any(folder.iterdir()):
         if not _is_demo(folder):
             raise InputError(f"{options.output}: in use, and not by a demo; expected a new folder; pass another -o")
-        (folder / REPORT).unlink(missing_ok=True)
-        for part in PARTS[:-1]:
+        for part in PARTS[1:]:  # the mark stays until it is written anew
             path = folder / part
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     given = Path(options.prior)
     write_provenance(folder, "demo", options, [given] if given.is_dir() else [], options.seed)
+    (folder / "figures").mkdir()
     return folder
 
 
 def _is_demo(folder: Path) -> bool:
     try:
-        recorded = json.loads((folder / "provenance.json").read_text())
+        recorded = json.loads((folder / MARK).read_text())
     except (OSError, ValueError):
         return False
     return isinstance(recorded, dict) and recorded.get("command") == "demo"
@@ -279,7 +281,7 @@ def _done(options: Options) -> str:
 def _facts(options: Options, seconds: float) -> list[tuple[str, str]]:
     return [
         ("Particles", f"{options.n}; the paper's sampler reconstructs the first {options.few}"),
-        ("Prior", options.prior),
+        ("Prior", "embedded" if options.prior == "default" else options.prior),
         ("Seed", str(options.seed)),
         ("Time", f"{seconds:.0f} seconds on this machine"),
     ]
