@@ -307,6 +307,17 @@ def test_speed_says_what_is_not_met() -> None:
     assert "lower in correlation" in bad
 
 
+def test_the_finalists_are_the_best_steps_and_the_next_shorter_ones() -> None:
+    found = {"unit": (0.1, 0.2, 0.5, 0.3, 0.1, -1.0), "lipschitz": (0.6, 0.2, 0.1, 0.1, 0.1), "plain": (0.4,) * 5}
+    tried = [
+        {"gradient": gradient, "zeta": zeta, "ssim": ssim}
+        for gradient, zetas in speed.ZETAS.items()
+        for zeta, ssim in zip(zetas, found[gradient], strict=True)
+    ]
+    chosen = [(entry["gradient"], entry["zeta"]) for entry in speed.finalists(tried)]
+    assert chosen == [("lipschitz", 0.1), ("unit", 0.1), ("unit", 0.3)]
+
+
 def test_markdown_and_results_are_plain() -> None:
     assert markdown(("a", "b"), [(0.123, None)]) == "| a | b |\n|---|---|\n| 0.12 | - |\n"
     assert json.loads(json.dumps(cells.PIXEL))
