@@ -1,5 +1,7 @@
 # Every target does its own set-up: a virtual environment with the versions of constraints.txt, made once.
 PYTHON ?= python3.11
+DATA ?= ../shared/data
+OUT ?= build/prior
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -29,10 +31,10 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)
-	PATH="$(abspath $(BIN)):$$PATH" benchmarks/run.sh
+	PATH="$(abspath $(BIN)):$$PATH" CRYOPRIOR_SHARED_DATA=$(DATA) benchmarks/run.sh
 
 prior: $(STAMP)
-	PATH="$(abspath $(BIN)):$$PATH" recipes/embedded/run.sh
+	PATH="$(abspath $(BIN)):$$PATH" recipes/embedded/run.sh $(DATA) $(OUT)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist build

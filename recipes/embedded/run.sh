@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 data=${1:?usage: run.sh DATA OUT} out=${2:?usage: run.sh DATA OUT}
 cryoprior=${CRYOPRIOR:-cryoprior}
-steps_64=${STEPS_64:-4500} steps_both=${STEPS_BOTH:-1600} threads=${THREADS:-1}
+steps_64=${STEPS_64:-5000} steps_both=${STEPS_BOTH:-5000} threads=${THREADS:-1}
 note="Simulated projections of 50S, 30S and 70S ribosomes (4v5d), apoferritin, GroEL, TRPV1, Rubisco, p97 and PKM2"
 
 train() { # folder steps rate stacks... ; resumes where a checkpoint stands
@@ -16,6 +16,7 @@ train() { # folder steps rate stacks... ; resumes where a checkpoint stands
   [ -f "$folder/model.safetensors" ] && return
   [ -f "$folder/checkpoint.json" ] && extra+=(--resume)
   [ "$folder" = "$out/prior" ] && extra+=(--init "$out/prior-64")
+  [ -n "${PRECISION:-}" ] && extra+=(--precision "$PRECISION")   # bf16 pays on processors that have it
   "$cryoprior" train "$@" "${clean[@]}" -o "$folder" --steps "$steps" --learning-rate "$rate" --threads "$threads" \
     --half --every 250 --description "$note" "${extra[@]}"
 }
