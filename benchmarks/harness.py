@@ -14,7 +14,7 @@ from cryoprior.prior import Denoiser, Prior
 from cryoprior.provenance import file_digest
 from cryoprior.solvers import Solver
 from cryoprior.solvers.calibration import calibrate
-from cryoprior.solvers.intensity import Contrast, Intensity, contrast_clearness, decide_contrast
+from cryoprior.solvers.intensity import Contrast, Intensity
 from cryoprior.solvers.restore import Restorer
 
 FIT_PARTICLES = 256
@@ -41,10 +41,8 @@ def fit_prior(prior: Prior, operator: Operator, y: Tensor, sigma: float = 0.0, *
     n = len(y)
     particles = torch.linspace(0, n - 1, min(n, FIT_PARTICLES)).round().long().unique().tolist()
     y = y[particles]
-    contrast = decide_contrast("auto", contrast_clearness(operator.pinv(y, particles)))
-    dark = contrast.particles == "dark"
-    found = calibrate(y, operator, prior.denoiser, sigma, particles, spectrum=spectrum == "auto", dark=dark)
-    return Fitted(found.denoiser, found.intensity, contrast)
+    found = calibrate(y, operator, prior.denoiser, sigma, particles, spectrum=spectrum == "auto")
+    return Fitted(found.denoiser, found.intensity, found.contrast)
 
 
 @dataclass(frozen=True)

@@ -67,12 +67,12 @@ def test_scale_and_spectrum_fit_together_and_dark_particles_turn_the_sign() -> N
     truth = truth / pixel_variance(truth[shell_index(BOX)])
     operator = parse_operator("fourier:compression=2,sets=4", box=BOX)
     y = operator.forward(30.0 * draws(truth) + 5.0, range(B))
-    for dark in (False, True):
-        found = calibrate(y, operator, GaussianPrior(curve(8.0)[shell_index(BOX)]), 0.0, range(B), dark=dark)
+    for contrast in ("bright", "dark"):
+        found = calibrate(y, operator, GaussianPrior(curve(8.0)[shell_index(BOX)]), 0.0, range(B), contrast=contrast)
         power = found.denoiser.spectrum(BOX) * found.intensity.scale**2
         ratio = radial_average(power) / (900 * truth)
         assert torch.allclose(ratio[2 : BOX // 2], torch.ones(1, dtype=torch.float64), atol=0.25)
-        assert (found.intensity.scale < 0) is dark
+        assert (found.intensity.scale < 0) is (contrast == "dark")
         assert float(pixel_variance(found.denoiser.spectrum(BOX))) == pytest.approx(1)
 
 

@@ -89,7 +89,8 @@ def save_prior(
     partial = folder / f".{stem}.partial"
     save_file(state, str(partial))
     partial.replace(folder / f"{stem}.safetensors")
-    partial.write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+    lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in dataclasses.asdict(config).items())
+    partial.write_text("{\n " + ",\n ".join(lines) + "\n}\n")  # one field a line: some hold thousands of rows
     partial.replace(folder / "config.json")
 
 

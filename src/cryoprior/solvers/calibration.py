@@ -14,7 +14,7 @@ from cryoprior.operators import Operator
 from cryoprior.prior.denoiser import Denoiser, Tunable
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.conditioning import Measurement, floored
-from cryoprior.solvers.intensity import Intensity, fit_intensity
+from cryoprior.solvers.intensity import Contrast, Intensity, contrast_clearness, decide_contrast, fit_intensity
 
 PARTICLES = 128
 ROUNDS = 15
@@ -28,10 +28,11 @@ SPREAD = 1.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """A denoiser for the data at hand, and the map from its grey scale to theirs."""
+    """A denoiser for the data at hand, the map from its grey scale to theirs, and the sign of their contrast."""
 
     denoiser: Denoiser
     intensity: Intensity
+    contrast: Contrast
 
 
 def calibrate(
@@ -42,21 +43,22 @@ def calibrate(
     particles: Sequence[int],
     *,
     spectrum: bool = True,
-    dark: bool = False,
+    contrast: str = "auto",
 ) -> Calibration:
-    """Return the prior in the grey scale of the measurements and, where it can take one, with their spectrum.
+    """Return the prior in the grey scale and contrast of the measurements and, where it can be, with their spectrum.
 
     Parameters
     ----------
     y: measurements of a fixed sample of the stack, in the input's grey scale, (b, m).
     sigma: standard deviation of the noise on y, in the same scale.
     spectrum: False keeps the spectrum that the prior was trained with.
-    dark: the particles are darker than their surroundings; the scale of the map is then negative.
+    contrast: ``bright``, ``dark``, or ``auto`` to look at the images; the scale of the map of dark ones is negative.
 
     Raises
     ------
     InputError: measurements with no power above sigma.
     """
+    decided = decide_contrast(contrast, contrast_clearness(operator.pinv(y, particles)))
     power = denoiser.spectrum(operator.box).to(y)
     intensity = fit_intensity(y, operator, power, sigma, particles)
     if spectrum and isinstance(denoiser, Tunable):
@@ -66,8 +68,8 @@ def calibrate(
         variance = float(pixel_variance(power * factor[shell_index(operator.box, y.device)]))
         denoiser = denoiser.with_power_factor(operator.box, factor / variance)
         intensity = Intensity(intensity.offset, intensity.scale * variance**0.5)
-    scale = -intensity.scale if dark else intensity.scale
-    return Calibration(denoiser, Intensity(intensity.offset, scale))
+    scale = -intensity.scale if decided.particles == "dark" else intensity.scale
+    return Calibration(denoiser, Intensity(intensity.offset, scale), decided)
 
 
 def fit_spectrum(

@@ -21,7 +21,6 @@ from cryoprior.prior import Prior, load_prior
 from cryoprior.provenance import file_digest, write_provenance, write_summary
 from cryoprior.solvers import SOLVERS, Solver, parse_solver
 from cryoprior.solvers.calibration import Calibration, calibrate
-from cryoprior.solvers.intensity import Contrast, contrast_clearness, decide_contrast
 from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
 from cryoprior.stages.options import argument, check_options, option
@@ -143,14 +142,14 @@ class Job:
         """Write the shards; yield the number of particles after each batch."""
         if not pending:
             return
-        calibration, contrast = self.calibration()
+        calibration = self.calibration()
         autocast = torch.bfloat16 if self.options.dtype == "bfloat16" else None
         denoiser = calibration.denoiser if calibration is not None else None
         intensity = calibration.intensity if calibration is not None else None
         restorer = Restorer(
             self.solver, self.operator, denoiser, intensity, self.measurements.sigma, self.options.seed, autocast
         )
-        facts = {"intensity": intensity, "contrast": contrast}
+        facts = {"intensity": intensity, "contrast": calibration.contrast if calibration is not None else None}
         for rows in pending:
             start, network, evaluations, residual = time.perf_counter(), 0.0, 0, 0.0
             pixel_size = float(self.measurements.pixel_size[rows.start])
@@ -167,27 +166,26 @@ class Job:
                 cost = {"evaluations": evaluations, "seconds": seconds, "seconds_network": network}
                 output.write_record(rows, {**cost, **facts, "residual": residual})
 
-    def calibration(self) -> tuple[Calibration | None, Contrast | None]:
-        """Return the prior fitted to the data, and the contrast, from a fixed sample of the whole stack."""
+    def calibration(self) -> Calibration | None:
+        """Return the prior fitted to the data, from a fixed sample of the whole stack."""
         if self.prior is None:
-            return None, None
-        n = self.measurements.n
+            return None
+        n, options = self.measurements.n, self.options
         y, particles = self._batch(np.unique(np.linspace(0, n - 1, min(n, INTENSITY_PARTICLES)).round().astype(int)))
         with torch.inference_mode():
-            contrast = decide_contrast(self.options.contrast, contrast_clearness(self.operator.pinv(y, particles)))
             found = calibrate(
                 y,
                 self.operator,
                 self.prior.denoiser,
                 self.measurements.sigma,
                 particles,
-                spectrum=self.options.spectrum == "measured",
-                dark=contrast.particles == "dark",
+                spectrum=options.spectrum == "measured",
+                contrast=options.contrast,
             )
-        log.info("intensity: x = %.6g x' + %.6g; %s", found.intensity.scale, found.intensity.offset, contrast)
-        if not contrast.clear:
-            log.warning("contrast: %s; pass --contrast bright or dark if you know it", contrast)
-        return found, contrast
+        log.info("intensity: x = %.6g x' + %.6g; %s", found.intensity.scale, found.intensity.offset, found.contrast)
+        if not found.contrast.clear:
+            log.warning("contrast: %s; pass --contrast bright or dark if you know it", found.contrast)
+        return found
 
     def summary(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what is worth knowing of the finished run."""
