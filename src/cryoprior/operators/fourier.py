@@ -27,7 +27,8 @@ class Fourier(Operator):
     ----------
     compression: C, at least 1; n / C, rounded, is met exactly: the last ring or spoke is drawn in part.
     pattern: ``uniform``; ``ring``, of 100 rings of equal area that reach the corners, low frequencies preferred;
-        ``spoke``, of 100 lines through the centre.
+        ``spoke``, of 100 lines through the centre, or of 100 radii where ``published`` (whose figures are above those
+        of uniform masks, which lines cannot reach: they see n / C coefficients and no more).
     symmetry: ``hermitian`` (ours): conjugate pairs are drawn together, C counts real numbers and the mean of the image
         is always kept. ``published``: n / C coefficients of the full plane without regard to pairs, and the real part
         of the inverse transform, so that frequency k is multiplied by d = (M(k) + M(-k)) / 2, that is 0, 1/2 or 1, and
@@ -93,7 +94,7 @@ class Fourier(Operator):
         if self.pattern == "ring":
             order = ring_order(rng, self.box, self._ring_weight)
         elif self.pattern == "spoke":
-            order = spoke_order(rng, self.box)
+            order = spoke_order(rng, self.box, radii=self.symmetry == "published")
         if self.symmetry == "published":
             return draw_full_plane(rng, order, self.count).reshape(self.box, self.box)
         return draw_pairs(rng, order, self.count, self.box).reshape(self.box, self.box)

@@ -44,17 +44,19 @@ def ring_order(
     return place
 
 
-def spoke_order(rng: np.random.Generator, box: int) -> Plane:
+def spoke_order(rng: np.random.Generator, box: int, *, radii: bool = False) -> Plane:
     """Return the place in the draw of each coefficient's spoke, (n,); the centre lies on every spoke, so on the first.
 
-    A spoke is a line through the centre, as wide as makes all of them cover the plane; k and -k lie on the same one.
+    A spoke is a line through the centre, as wide as makes all of them cover the plane, and k and -k lie on the same
+    one; with ``radii`` it is a sector from the centre outwards, and k and -k lie on two.
     """
     ky, kx = frequencies(box)
     flat = np.arange(box**2)
     # On the edges of an even box the angles of k and -k differ: take the same one of the two for both.
-    chosen = np.minimum(flat, partners(box))
-    angle = np.arctan2(ky[chosen], kx[chosen]) % np.pi
-    spoke = np.minimum((GROUPS * angle / np.pi).astype(np.int64), GROUPS - 1)
+    chosen = flat if radii else np.minimum(flat, partners(box))
+    turn = 2 * np.pi if radii else np.pi
+    angle = np.arctan2(ky[chosen], kx[chosen]) % turn
+    spoke = np.minimum((GROUPS * angle / turn).astype(np.int64), GROUPS - 1)
     place = _places(np.argsort(rng.random(GROUPS)))[spoke]
     return np.where(flat == 0, 0, place)
 
