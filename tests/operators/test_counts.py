@@ -93,7 +93,7 @@ def test_spokes_are_lines_through_the_centre_or_radii_from_it(symmetry: str, tur
     flat = mask.ravel()
     lonely = (flat != flat[partners(64)]).mean()
     assert lonely < 0.02 if symmetry == "hermitian" else 0.1 < lonely < 0.2
-    assert operator.effective_compression == pytest.approx(10 if symmetry == "hermitian" else 5.3, rel=0.05)
+    assert operator.effective_compression == pytest.approx(10 if symmetry == "hermitian" else 5.3, rel=0.08)
 
 
 @pytest.mark.parametrize("block", [2, 4, 8])
