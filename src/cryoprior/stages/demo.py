@@ -196,7 +196,7 @@ def _result(simulated: Path, measurements: Path, method: Method, options: Option
         prior=options.prior,
         solver=method.solver,
         contrast="bright",
-        batch=1 if slow else 8,
+        batch=2 if slow else 8,
         limit=limit,
         threads=options.threads,
         seed=options.seed,
