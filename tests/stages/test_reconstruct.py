@@ -277,3 +277,17 @@ def test_nothing_is_left_to_do_for_more_processes_than_shards(y: Path) -> None:
         reconstruct.Options(measurements=y, output=y.parent / "many", solver="gaussian", shard="3/4")
     )
     assert summary == {"finished": False, "shards": 1}
+
+
+@pytest.mark.parametrize(
+    ("operator", "warned"),
+    [
+        ("fourier:compression=16,symmetry=hermitian", True),
+        ("fourier:compression=16,symmetry=hermitian,sets=64", False),
+        ("pixel:block=4,masks=1", False),
+    ],
+)
+def test_a_contrast_read_from_few_low_frequencies_is_doubted(operator: str, warned: bool) -> None:
+    masks = parse_operator(operator, box=64)
+    y = torch.zeros(64, masks.m)
+    assert (reconstruct.low_coverage(masks, y, range(64)) < reconstruct.ENOUGH_COVERAGE) is warned
