@@ -20,8 +20,10 @@ from cryoprior.prior.checkpoint import Prior, PriorConfig
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise
+from cryoprior.solvers.intensity import Contrast
 from cryoprior.solvers.restore import Restorer
 from cryoprior.stages import measure, reconstruct
+from cryoprior.stages.contrast import contrast_doubt
 
 N, BOX, SCALE, OFFSET = 23, 16, 5.0, 30.0
 
@@ -289,5 +291,7 @@ def test_nothing_is_left_to_do_for_more_processes_than_shards(y: Path) -> None:
 )
 def test_a_contrast_read_from_few_low_frequencies_is_doubted(operator: str, warned: bool) -> None:
     masks = parse_operator(operator, box=64)
-    y = torch.zeros(64, masks.m)
-    assert (reconstruct.low_coverage(masks, y, range(64)) < reconstruct.ENOUGH_COVERAGE) is warned
+    clear = Contrast("dark", -9.0, "images")
+    doubt = contrast_doubt(clear, masks, torch.zeros(64, masks.m), range(64))
+    assert ("few of the lowest frequencies" in doubt) is warned
+    assert not contrast_doubt(Contrast("dark", -9.0, "option"), masks, torch.zeros(64, masks.m), range(64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.image.spectrum import shell_index
 from cryoprior.io import Measurements, read_measurements
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.prior import Prior, load_prior
@@ -24,12 +23,12 @@ from cryoprior.solvers import SOLVERS, Solver, parse_solver
 from cryoprior.solvers.calibration import Calibration, calibrate
 from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
+from cryoprior.stages.contrast import contrast_doubt
 from cryoprior.stages.options import argument, check_options, option
 from cryoprior.stages.progress import track
 from cryoprior.stages.resumable import ShardedOutput
 
 INTENSITY_PARTICLES = 256
-ENOUGH_COVERAGE = 0.5
 SAMPLES_FOR_DEVIATION = 8
 
 log = logging.getLogger("cryoprior")
@@ -185,14 +184,9 @@ class Job:
                 contrast=options.contrast,
             )
         log.info("intensity: x = %.6g x' + %.6g; %s", found.intensity.scale, found.intensity.offset, found.contrast)
-        if not found.contrast.clear:
-            log.warning("contrast: %s; pass --contrast bright or dark if you know it", found.contrast)
-        elif found.contrast.decided_by == "images" and low_coverage(self.operator, y, particles) < ENOUGH_COVERAGE:
-            log.warning(
-                "contrast: %s, but the masks hold few of the lowest frequencies, which can turn the sign; "
-                "pass --contrast bright or dark if you know it",
-                found.contrast,
-            )
+        doubt = contrast_doubt(found.contrast, self.operator, y, particles)
+        if doubt:
+            log.warning("%s", doubt)
         return found
 
     def summary(self, records: list[dict[str, Any]]) -> dict[str, Any]:
@@ -259,20 +253,6 @@ class Job:
 
     def _has_deviation(self) -> bool:
         return getattr(self.solver, "samples", 1) > 1
-
-
-def low_coverage(operator: Operator, y: Tensor, particles: Sequence[int]) -> float:
-    """Return the share of the frequencies of shells 1 and 2 that any of the particles' masks holds.
-
-    1 for operators that are not diagonal in the FFT: each of their numbers holds something of every frequency.
-    """
-    diagonal = operator.fourier_diagonal(particles, like=y)
-    if diagonal is None:
-        return 1.0
-    shells = shell_index(operator.box, y.device)
-    low = (shells == 1) | (shells == 2)
-    held = (diagonal > 0).expand(len(particles), -1, -1).any(dim=0)
-    return float(held[low].float().mean())
 
 
 def choose_solver(options: Options) -> Solver:
