@@ -7,11 +7,12 @@ import torch
 
 from cryoprior.image.spectrum import pixel_variance, radial_average, shell_index
 from cryoprior.operators import parse_operator
+from cryoprior.prior.conditioning import seen_share
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers.calibration import calibrate, fit_spectrum, seen_share
+from cryoprior.solvers.calibration import calibrate, fit_spectrum
 
 BOX, B = 32, 96
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers import Exact, Gaussian, LeastSquares, Nesterov
+from cryoprior.solvers import Exact, Gaussian, LeastSquares, Nesterov, Posterior
 
 OPERATORS = (
     "pixel:block=4,masks=4,rows=bernoulli",
@@ -44,12 +44,22 @@ def test_exact_mean_is_the_posterior_mean(oracle: Make, text: str, sigma: float)
     assert relative(found.x, case.mean) < 1e-4
 
 
+@EACH_CASE
+@pytest.mark.parametrize("steps", [1, 8])
+def test_posterior_mean_takes_one_evaluation(oracle: Make, text: str, sigma: float, steps: int) -> None:
+    case = oracle(text, sigma=sigma)
+    found = Posterior(steps=steps, tolerance=1e-6).solve(case.y, case.operator, case.prior, sigma, case.noise(1))
+    assert found.evaluations == steps
+    assert relative(found.x, case.mean) < 1e-4
+
+
+@pytest.mark.parametrize("solver", [Exact, Posterior])
 @pytest.mark.parametrize("steps", [1, 5])
 @EACH_CASE
-def test_exact_samples_have_the_posterior_law(oracle: Make, text: str, sigma: float, steps: int) -> None:
+def test_samples_have_the_posterior_law(oracle: Make, text: str, sigma: float, steps: int, solver: Any) -> None:
     # Five steps or one: the law is that of the posterior at any number.
     case, b = oracle(text, box=8, sigma=sigma), 1500
-    solver = Exact(estimate="sample", steps=steps, tolerance=1e-5)
+    solver = solver(estimate="sample", steps=steps, tolerance=1e-5)
     x = solver.solve(case.y.expand(b, -1), case.operator, case.prior, sigma, case.noise(b)).x.flatten(1)
     error = x - case.mean.flatten()
     expected = case.covariance.trace() / b

@@ -10,10 +10,10 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.operators import parse_operator
+from cryoprior.prior.conjugate_gradients import conjugate_gradients
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers import SOLVERS, Exact, Nesterov, parse_solver
-from cryoprior.solvers.conjugate_gradients import conjugate_gradients
 from cryoprior.spec import format_spec
 
 BOX = 16
@@ -64,6 +64,10 @@ def test_a_control_without_matrix_is_refused(name: str) -> None:
         ("exact:steps=1,chains=2", "at least one step a chain"),
         ("exact:tau_min=3", "in this order"),
         ("exact:descent=1", "expected within 0 and 1"),
+        ("posterior:steps=0", "expected at least 1"),
+        ("posterior:steps=9", "expected 1 to 8, one for each turn"),
+        ("posterior:tau_max=0.01", "in this order"),
+        ("posterior:tolerance=2", "expected within 0 and 1"),
         ("nesterov:steps=1001", "expected 1 to 1000"),
         ("nesterov:unit=0", "expected positive"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cryoprior.operators.base import Operator
+from cryoprior.operators.base import Operator, require_linear
 from cryoprior.operators.controls import Bin, Crop, Identity, Quantize
 from cryoprior.operators.fourier import Fourier
 from cryoprior.operators.pixel import Pixel
@@ -53,4 +53,5 @@ __all__ = [
     "Quantize",
     "format_operator",
     "parse_operator",
+    "require_linear",
 ]

@@ -197,6 +197,11 @@ class Operator(ABC):
         """Return the bytes that the singular system of one mask set takes in float32."""
         return self._system(0, torch.empty(0, dtype=torch.float32)).nbytes
 
+    @property
+    def held_bytes(self) -> int:
+        """Return the bytes of the singular systems that are held now."""
+        return self._cache.nbytes
+
     def digest(self) -> str:
         """Return the sha256 of the arrays of all mask sets, 64 hexadecimal digits."""
         total = hashlib.sha256(f"{self.name}|{self.sets}".encode())
@@ -256,6 +261,15 @@ class Operator(ABC):
                 "use the operator that made them"
             )
         return y
+
+
+def require_linear(operator: Operator, solver: str) -> None:
+    """Raise InputError for an operator that is not a matrix."""
+    if not operator.linear:
+        raise InputError(
+            f"solver {solver!r}: the operator {operator.name!r} is not linear; "
+            "expected a matrix; use --solver least-squares for this control"
+        )
 
 
 def _positions(sets: list[int]) -> Iterator[tuple[int, list[int]]]:

@@ -19,6 +19,7 @@ from cryoprior.errors import InputError
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
+from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 
 FORMAT = 1
@@ -46,7 +47,19 @@ class PriorConfig:
     ddpm_scale: float = 1.0
     """Grey values of the DDPM's [-1, 1] scale in one unit of the prior's own; only for ``ddpm``."""
     ddpm_offset: float = 0.0
+    operators: dict[str, Any] = field(default_factory=dict)
+    """The operators that an operator-aware prior was trained on, as fields of OperatorFamily; empty for others."""
     format: int = FORMAT
+
+    @property
+    def operator_aware(self) -> bool:
+        """Return whether the network takes measurements as evidence."""
+        return bool(self.operators)
+
+    @property
+    def family(self) -> OperatorFamily | None:
+        """Return the operators it was trained on."""
+        return OperatorFamily.of(self.operators) if self.operators else None
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,8 @@ def build_network(config: PriorConfig) -> nn.Module:
     if config.objective == "ddpm":
         network: nn.Module = ddpm_unet(config.channels, config.layers, max(config.spectra))
         return network
-    return SignalNetwork(NetworkConfig(channels=config.channels, layers=config.layers))
+    shape = NetworkConfig(channels=config.channels, layers=config.layers, operator_aware=config.operator_aware)
+    return SignalNetwork(shape)
 
 
 def save_prior(

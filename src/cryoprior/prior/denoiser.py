@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from cryoprior.prior.evidence import Evidence
 
 
 @runtime_checkable
@@ -32,6 +35,24 @@ class Tunable(Protocol):
         ...
 
 
+@runtime_checkable
+class OperatorAware(Protocol):
+    """A prior whose images are signal and stationary noise, x0 = s + n, and that can be asked about a measurement."""
+
+    @property
+    def operator_aware(self) -> bool:
+        """Return whether :meth:`estimate` was trained on measurements, and not on noisy images alone."""
+        ...
+
+    def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
+        """Return the power of s and of n on the rfft2 grid."""
+        ...
+
+    def estimate(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
+        """Return E[s | evidence], one network evaluation."""
+        ...
+
+
 class MeteredDenoiser:
     """The same denoiser with its calls and seconds counted, optionally in mixed precision.
 
@@ -48,16 +69,35 @@ class MeteredDenoiser:
 
     def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
         """Return what the denoiser returns, and count it."""
-        start = self._now(x)
-        with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            denoised = self.denoiser(x, tau).to(x.dtype)
-        self.seconds += self._now(x) - start
-        self.calls += 1
-        return denoised
+        return self._metered(lambda: self.denoiser(x, tau), x)
+
+    def estimate(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
+        """Return what the denoiser estimates, and count it."""
+        assert isinstance(self.denoiser, OperatorAware)
+        aware = self.denoiser
+        return self._metered(lambda: aware.estimate(evidence), evidence.linear)
+
+    def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
+        """Return the denoiser's own."""
+        assert isinstance(self.denoiser, OperatorAware)
+        return self.denoiser.components(box, like)
+
+    @property
+    def operator_aware(self) -> bool:
+        """Return whether the denoiser is."""
+        return isinstance(self.denoiser, OperatorAware) and self.denoiser.operator_aware
 
     def spectrum(self, box: int) -> Float[Tensor, "box half"]:
         """Return the denoiser's own spectrum."""
         return self.denoiser.spectrum(box)
+
+    def _metered(self, ask: Callable[[], Tensor], like: Tensor) -> Tensor:
+        start = self._now(like)
+        with torch.autocast(like.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            found = ask().to(like.dtype)
+        self.seconds += self._now(like) - start
+        self.calls += 1
+        return found
 
     @staticmethod
     def _now(x: Tensor) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import apply_filter, shell_index
+from cryoprior.prior.evidence import Evidence
 
 
 class GaussianPrior:
@@ -49,6 +50,17 @@ class GaussianPrior:
     def with_power_factor(self, box: int, factor: Float[Tensor, "shells"]) -> GaussianPrior:
         """Return the prior with its power multiplied shell by shell."""
         return GaussianPrior(self.spectrum(box) * factor.to(self.power)[shell_index(box, factor.device)])
+
+    operator_aware = True
+
+    def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
+        """Return P as the power of the signal, and no noise."""
+        power = self.spectrum(box).to(like)
+        return power, torch.zeros_like(power)
+
+    def estimate(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
+        """Return the linear estimate, which is the posterior mean of a Gaussian."""
+        return evidence.linear
 
     def draw(self, white: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
         """Return one image of the prior for each image of standard normal noise."""

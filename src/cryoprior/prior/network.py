@@ -1,7 +1,8 @@
-"""The small convolutional network: an estimate of the signal in an image with stationary noise of a known spectrum."""
+"""The small convolutional network: an estimate of the signal from what is known of an image."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from diffusers import UNet2DModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cryoprior.image.spectrum import apply_filter, pixel_variance
+from cryoprior.prior.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class NetworkConfig:
     patch: int = 2
     groups: int = 8
     head: int = 32
+    operator_aware: bool = False
+    """Whether the least-squares image of a measurement is a further input channel."""
 
     @property
     def multiple(self) -> int:
@@ -29,12 +32,12 @@ class NetworkConfig:
 
 
 class SignalNetwork(nn.Module):
-    """S(x; T) = E[s | s + n = x], n stationary Gaussian noise of power T on the rfft2 grid.
+    """E[s | what is known of an image], s the signal: the best linear estimate plus what a U-Net sees beyond it.
 
-    The network predicts what the Wiener filter leaves: S = W x + c_out F(c_in x, W x / sd(W x); level), with
-    W = P_s / (P_s + T) from the mean signal power P_s, and c_out^2 the mean Wiener error. It is the preconditioning of
-    Karras 2022 (arXiv 2206.00364, section 5) carried out frequency by frequency: at the first step the network is the
-    best linear estimate, and its output has unit scale at every noise level.
+    S = L + c_out F(pivot, L / sd(L), seen; level), with L the best linear estimate and c_out its root mean square
+    error, all given as :class:`~cryoprior.prior.evidence.Evidence`. It is the preconditioning of Karras 2022 (arXiv
+    2206.00364, section 5) with a linear estimate that knows the spectra: at the first step the network is that
+    estimate, and its output has unit scale however much or little is known.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -42,7 +45,7 @@ class SignalNetwork(nn.Module):
         self.config = config
         levels = len(config.channels)
         self.unet = UNet2DModel(
-            in_channels=2 * config.patch**2,
+            in_channels=(3 if config.operator_aware else 2) * config.patch**2,
             out_channels=config.patch**2,
             layers_per_block=config.layers,
             block_out_channels=config.channels,
@@ -54,34 +57,27 @@ class SignalNetwork(nn.Module):
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
 
-    def forward(
-        self, x: Float[Tensor, "b box box"], signal: Float[Tensor, "*s box half"], noise: Float[Tensor, "b box half"]
-    ) -> Float[Tensor, "b box box"]:
-        """Return the estimate of the signal, (b, box, box).
-
-        Parameters
-        ----------
-        x: signal plus noise, in the prior's grey scale.
-        signal: mean signal power P_s on the orthonormal rfft2 grid.
-        noise: noise power T of every image on that grid.
-        """
-        gain = signal / (signal + noise)
-        wiener = apply_filter(x, gain)
-        scale_in = (pixel_variance(signal) + pixel_variance(noise)).sqrt()
-        scale_wiener = pixel_variance(signal * gain).sqrt()
-        scale_out = pixel_variance(noise * gain).sqrt()
-        level = 100.0 * pixel_variance(noise).log() / 2 + 500.0
-        channels = torch.stack([x / _column(scale_in), wiener / _column(scale_wiener)], dim=1)
-        patches = nn.functional.pixel_unshuffle(channels, self.config.patch)
+    def forward(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
+        """Return the estimate of the signal, (b, box, box), in the prior's grey scale."""
+        planes = [evidence.pivot, evidence.linear / _column(evidence.deviation)]
+        if self.config.operator_aware:
+            planes.append(torch.zeros_like(evidence.pivot) if evidence.seen is None else evidence.seen)
+        patches = nn.functional.pixel_unshuffle(torch.stack(planes, dim=1), self.config.patch)
         patches = patches.contiguous(memory_format=torch.channels_last)
-        predicted = self.unet(patches, level.expand(len(x)).to(x.dtype)).sample
+        level = evidence.level.expand(len(patches)).to(patches.dtype)
+        predicted = self.unet(patches, level).sample
         residual = nn.functional.pixel_shuffle(predicted, self.config.patch)[:, 0]
-        return wiener + _column(scale_out) * residual.to(x.dtype)
+        return evidence.linear + _column(evidence.error) * residual.to(evidence.linear.dtype)
 
-
-def error_scale(signal: Float[Tensor, "*s box half"], noise: Float[Tensor, "b box half"]) -> Float[Tensor, "b"]:
-    """Return the root mean square error of the Wiener estimate, in pixels' grey values, (b,)."""
-    return pixel_variance(noise * signal / (signal + noise)).sqrt()
+    def load_base(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of another network of this shape; a channel for measurements that it lacks begins at 0."""
+        own = self.unet.conv_in.weight
+        given = state["unet.conv_in.weight"]
+        if given.shape[1] < own.shape[1]:
+            widened = torch.zeros_like(own)
+            widened[:, : given.shape[1]] = given
+            state = {**state, "unet.conv_in.weight": widened}
+        self.load_state_dict(state)
 
 
 def _column(values: Tensor) -> Tensor:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from cryoprior.image.spectrum import apply_filter
-from cryoprior.prior.network import error_scale
+from cryoprior.prior.evidence import Evidence, evidence_of_image
 from cryoprior.prior.schedule import alpha_bars, linear_betas
 
 TAU_LOG_MEAN, TAU_LOG_DEVIATION = 0.0, 1.3
 """Noise levels are log-normal, in units of the images' deviation. Source: Karras 2022, table 1, shifted by trial."""
+
+
+VALIDATION_TAUS = (0.0, 1.0, 3.0)
+VALIDATION_BATCH = 16
 
 
 def dihedral(images: Float[Tensor, "b box box"], generator: torch.Generator) -> Float[Tensor, "b box box"]:
@@ -26,6 +31,22 @@ def dihedral(images: Float[Tensor, "b box box"], generator: torch.Generator) -> 
         rotated = torch.rot90(image, turn % 4)
         turned.append(rotated.T if turn >= 4 else rotated)
     return torch.stack(turned)
+
+
+class Objective(Protocol):
+    """What a training run minimises, and what its log shows beside the loss."""
+
+    def loss(
+        self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
+    ) -> Float[Tensor, "b"]:
+        """Return the loss of every image."""
+        ...
+
+    def correlations(
+        self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Return the mean correlation of estimates with held-out images, by what was known; noise: their power."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -54,11 +75,39 @@ class SignalObjective:
         self, network: nn.Module, images: Tensor, total: Float[Tensor, "b box half"], white: Tensor
     ) -> Float[Tensor, "b"]:
         """Return the loss of every image under the given noise power and white noise."""
-        signal = self.signal.to(images)
-        estimate = network(images + apply_filter(white, total.sqrt()), signal, total)
-        scale = error_scale(signal, total)
-        loss: Tensor = (estimate - images).square().mean((-2, -1)) / scale**2
-        return loss
+        evidence = evidence_of_image(images + apply_filter(white, total.sqrt()), self.signal.to(images), total)
+        return relative_error(network(evidence) - images, evidence)
+
+    def correlations(
+        self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Return the correlation of denoised with clean images, by box and noise level."""
+        white = torch.randn(images.shape, generator=generator)
+        box, device = images.shape[-1], next(network.parameters()).device
+        found = {}
+        for tau in VALIDATION_TAUS[1:] if not bool(noise.any()) else VALIDATION_TAUS:
+            values = []
+            parts = (torch.split(part, VALIDATION_BATCH) for part in (images, noise + tau**2, white))
+            for image, total, draw in zip(*parts, strict=True):
+                x = (image + apply_filter(draw, total.sqrt())).to(device)
+                estimate = network(evidence_of_image(x, self.signal.to(device), total.to(device))).cpu()
+                values.append(correlation(estimate, image))
+            found[f"{box}px tau={tau:g}"] = float(torch.cat(values).mean())
+        return found
+
+
+def relative_error(error: Float[Tensor, "b box box"], evidence: Evidence) -> Float[Tensor, "b"]:
+    """Return the mean square error in units of that of the linear estimate."""
+    loss: Tensor = error.square().mean((-2, -1)) / evidence.error**2
+    return loss
+
+
+def correlation(a: Float[Tensor, "b box box"], b: Float[Tensor, "b box box"]) -> Float[Tensor, "b"]:
+    """Return the correlation coefficient over the pixels of each pair, (b,)."""
+    a, b = (part.double().flatten(1) for part in (a, b))
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    found: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp_min(1e-30)
+    return found
 
 
 @dataclass(frozen=True)
@@ -83,3 +132,9 @@ class DdpmObjective:
         predicted = network(noisy[:, None], time.to(images.device)).sample[:, 0]
         loss: Tensor = (predicted - noise).square().mean((-2, -1))
         return loss
+
+    def correlations(
+        self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Return nothing: this objective's loss says it all."""
+        return {}

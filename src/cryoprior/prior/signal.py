@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import apply_filter, shell_index
+from cryoprior.prior.evidence import Evidence, evidence_of_image
 from cryoprior.prior.network import SignalNetwork
 
 LEAST_NOISE = 0.5
@@ -53,11 +54,25 @@ class SignalDenoiser:
 
     def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
         """Return E[x0 | x0 + tau e = x]."""
-        signal, noise = self._spectra(x.shape[-1]).grids(x.shape[-1], x)
+        signal, noise = self.components(x.shape[-1], x)
         total = noise + tau.to(x)[:, None, None] ** 2
-        with torch.no_grad():
-            estimate: Tensor = self.network(x.float(), signal.float(), total.float()).to(x)
+        estimate = self.estimate(evidence_of_image(x, signal, total))
         return estimate + apply_filter(x - estimate, noise / total)
+
+    @property
+    def operator_aware(self) -> bool:
+        """Return whether the network was trained on measurements, so that :meth:`estimate` may be asked about one."""
+        return self.network.config.operator_aware
+
+    def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
+        """Return the power of signal and of noise on the rfft2 grid."""
+        return self._spectra(box).grids(box, like)
+
+    def estimate(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
+        """Return E[s | evidence]."""
+        with torch.no_grad():
+            estimate: Tensor = self.network(evidence.float())
+        return estimate.to(evidence.linear)
 
     def spectrum(self, box: int) -> Float[Tensor, "box half"]:
         """Return P, signal and noise together."""

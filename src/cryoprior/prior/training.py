@@ -21,15 +21,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cryoprior.errors import InputError
-from cryoprior.image.spectrum import apply_filter
 from cryoprior.prior.data import TrainingImages
-from cryoprior.prior.objectives import DdpmObjective, SignalObjective, dihedral
+from cryoprior.prior.objectives import Objective, dihedral
 from cryoprior.prior.presets import Preset
 from cryoprior.random import stream_key
 
 logger = logging.getLogger("cryoprior")
-
-VALIDATION_TAUS = (0.0, 1.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Training:
         self,
         network: nn.Module,
         groups: Sequence[TrainingImages],
-        objectives: Sequence[SignalObjective | DdpmObjective],
+        objectives: Sequence[Objective],
         preset: Preset,
         steps: int,
         seed: int,
@@ -153,7 +150,8 @@ class Training:
         self.ema.store(network.parameters())
         self.ema.copy_to(network.parameters())
         network.eval()
-        losses, correlation = [], {}
+        losses: list[float] = []
+        correlation: dict[str, float] = {}
         for group, objective in zip(self.groups, self.objectives, strict=True):
             smallest = min(g.box for g in self.groups)
             limit = max(len(group.stacks), round(self.preset.validation_images * (smallest / group.box) ** 2))
@@ -164,23 +162,9 @@ class Training:
                 float(objective.loss(network, part.to(device), generator).mean())
                 for part in torch.split(images, self.preset.batch)
             ]
-            if isinstance(objective, SignalObjective):
-                white = torch.randn(images.shape, generator=generator)
-                for tau in VALIDATION_TAUS[1:] if not bool(noise.any()) else VALIDATION_TAUS:
-                    key = f"{group.box}px tau={tau:g}"
-                    correlation[key] = self._correlation(network, images, noise + tau**2, white, objective.signal)
+            correlation |= objective.correlations(network, images, noise, generator)
         self.ema.restore(network.parameters())
         return Progress(self.step, self.images, self.seconds, train_loss, float(np.mean(losses)), correlation)
-
-    def _correlation(self, network: nn.Module, images: Tensor, total: Tensor, white: Tensor, signal: Tensor) -> float:
-        values = []
-        parts = (torch.split(t, self.preset.batch) for t in (images, total, white))
-        for image, power, noise in zip(*parts, strict=True):
-            device = self.accelerator.device
-            x = (image + apply_filter(noise, power.sqrt())).to(device)
-            estimate = network(x, signal.to(device), power.to(device)).cpu()
-            values += [float(np.corrcoef(a.flatten(), b.flatten())[0, 1]) for a, b in zip(estimate, image, strict=True)]
-        return float(np.mean(values))
 
     def averaged(self) -> nn.Module:
         """Copy the averaged weights into the network and return it; training does not go on from there."""

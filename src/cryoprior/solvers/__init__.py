@@ -9,6 +9,7 @@ from cryoprior.solvers.exact import Exact
 from cryoprior.solvers.gaussian import Gaussian
 from cryoprior.solvers.least_squares import LeastSquares
 from cryoprior.solvers.nesterov import Nesterov
+from cryoprior.solvers.posterior import Posterior
 from cryoprior.spec import parse_spec
 
 SOLVERS: dict[str, type[Any]] = {
@@ -16,6 +17,7 @@ SOLVERS: dict[str, type[Any]] = {
     "gaussian": Gaussian,
     "nesterov": Nesterov,
     "exact": Exact,
+    "posterior": Posterior,
 }
 
 
@@ -25,4 +27,14 @@ def parse_solver(text: str) -> Solver:
     return solver
 
 
-__all__ = ["SOLVERS", "Exact", "Gaussian", "LeastSquares", "Nesterov", "Solution", "Solver", "parse_solver"]
+__all__ = [
+    "SOLVERS",
+    "Exact",
+    "Gaussian",
+    "LeastSquares",
+    "Nesterov",
+    "Posterior",
+    "Solution",
+    "Solver",
+    "parse_solver",
+]

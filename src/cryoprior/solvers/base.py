@@ -8,7 +8,6 @@ from typing import ClassVar, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.errors import InputError
 from cryoprior.operators import Operator
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.random import ParticleNoise
@@ -53,12 +52,3 @@ class Solver(Protocol):
         InputError: an operator that the solver cannot handle.
         """
         ...
-
-
-def require_linear(operator: Operator, solver: str) -> None:
-    """Raise InputError for an operator that is not a matrix."""
-    if not getattr(operator, "linear", True):
-        raise InputError(
-            f"solver {solver!r}: the operator {type(operator).__name__.lower()!r} is not linear; "
-            "expected a matrix; use --solver least-squares for this control"
-        )

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from cryoprior.image.spectrum import pixel_variance, power_spectrum, radial_average, shell_index
 from cryoprior.operators import Operator
+from cryoprior.prior.conditioning import Measurement, floored, seen_share
 from cryoprior.prior.denoiser import Denoiser, Tunable
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers.conditioning import Measurement, floored
 from cryoprior.solvers.intensity import Contrast, Intensity, contrast_clearness, decide_contrast, fit_intensity
 
 PARTICLES = 128
@@ -118,11 +118,3 @@ def _smooth(values: Float[Tensor, "shells"], information: Float[Tensor, "shells"
     system = information.diag() + bend.T @ bend / ROUGHNESS**2 + eye / SPREAD**2
     smooth: Tensor = torch.linalg.solve(system, information * values)
     return smooth
-
-
-def seen_share(operator: Operator, particles: Sequence[int], like: Float[Tensor, "b box box"]) -> Tensor:
-    """Return the mean share of each shell's power that lies in the row space of A, (shells,), from random images."""
-    white = ParticleNoise(0, "seen", particles).normal_like(like)
-    seen = operator.project(white, particles)
-    cross = torch.fft.rfft2(white, norm="ortho") * torch.fft.rfft2(seen, norm="ortho").conj()
-    return radial_average(cross.real.double().mean(0)) / radial_average(power_spectrum(white))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -13,11 +12,12 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.operators import Operator
+from cryoprior.prior.conditioning import Measurement, floored
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.prior.schedule import noise_levels
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
-from cryoprior.solvers.conditioning import Measurement, floored
+from cryoprior.solvers.draws import moments
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Exact:
         """Return the posterior mean or one posterior draw, with a deviation where samples > 1."""
         chain = _Chain(Measurement(operator, y, sigma, noise.particles, "exact"), prior, operator.box, self.tolerance)
         drawn = self.samples if self.estimate == "sample" or self.samples > 1 else 0
-        first, deviation = _moments(chain.draw(self._levels(), noise.fork(f"sample{i}")) for i in range(drawn))
+        first, deviation = moments(chain.draw(self._levels(), noise.fork(f"sample{i}")) for i in range(drawn))
         evaluations = drawn * self.steps
         if self.estimate == "sample":
             assert first is not None
@@ -157,17 +157,3 @@ class _Mirrored(ParticleNoise):
 
     def normal_like(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
         return self.sign * super().normal_like(x)
-
-
-def _moments(draws: Iterator[Tensor]) -> tuple[Tensor | None, Tensor | None]:
-    """Return the first draw and the standard deviation of all by pixel (None below two), holding one at a time."""
-    first = mean = squares = None
-    count = 0
-    for count, x in enumerate(draws, start=1):
-        if mean is None or squares is None:
-            first, mean, squares = x, x.clone(), torch.zeros_like(x)
-            continue
-        change = x - mean
-        mean = mean + change / count
-        squares = squares + change * (x - mean)
-    return first, (squares / (count - 1)).sqrt() if squares is not None and count > 1 else None

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.operators import Operator
+from cryoprior.prior.conditioning import Measurement, floored
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
-from cryoprior.solvers.conditioning import Measurement, floored
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.operators import Operator
+from cryoprior.operators import Operator, require_linear
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.prior.schedule import exploding_level, respaced_alpha_bars
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers.base import Solution, require_linear
+from cryoprior.solvers.base import Solution
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,11 @@ from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, read_particles
 from cryoprior.prior.checkpoint import PriorConfig, build_network, load_prior, make_denoiser, save_prior
 from cryoprior.prior.data import TrainingImages, TrainingStack, training_stack
-from cryoprior.prior.objectives import DdpmObjective, SignalObjective
+from cryoprior.prior.network import SignalNetwork
+from cryoprior.prior.objectives import DdpmObjective, Objective, SignalObjective
+from cryoprior.prior.operator_objective import OperatorObjective
 from cryoprior.prior.presets import PRESETS, Preset
+from cryoprior.prior.random_operators import OperatorFamily, OperatorPool
 from cryoprior.prior.training import Progress, Training
 from cryoprior.provenance import write_provenance, write_summary
 from cryoprior.stages.options import argument, check_options, option
@@ -48,7 +51,13 @@ class Options:
         None,
         minimum=8,
     )
-    init: Path | None = option("go on from the weights of this prior", None)
+    init: str | None = option("go on from the weights of a prior: default, or the folder of one", None)
+    operator_aware: bool = option(
+        "learn from random measurements too, so that the posterior mean of an image takes one evaluation", False
+    )
+    leave_out: tuple[str, ...] = option(
+        "kind of operator to leave out of --operator-aware: block=8, pattern=ring, ... (repeat)", (), repeat=True
+    )
     steps: int | None = option("optimiser steps (default: the preset's)", None, minimum=1)
     epochs: int | None = option("epochs instead of steps", None, minimum=1)
     batch: int | None = option("images a step and process (default: the preset's)", None, minimum=1)
@@ -72,6 +81,12 @@ class Options:
             raise InputError(
                 f"--clean: {len(self.clean)} for {len(self.particles)} stacks; give one for each, in order"
             )
+        if self.operator_aware and PRESETS[self.preset].objective != "signal":
+            raise InputError(
+                f"--operator-aware with --preset {self.preset}: a DDPM knows no operators; use --preset small"
+            )
+        if self.leave_out and not self.operator_aware:
+            raise InputError("--leave-out without --operator-aware: there are no operators to leave out; add it")
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -90,7 +105,7 @@ def run(options: Options) -> dict[str, Any]:
     _check_boxes(config, groups, preset)
     network = _network(options, config)
     steps = _steps(options, preset, groups, accelerator.num_processes)
-    objectives = [_objective(config, group) for group in groups]
+    objectives = [_objective(config, group, options.seed) for group in groups]
     training = Training(network, groups, objectives, preset, steps, options.seed, accelerator)
     if options.resume:
         training.load(options.output)
@@ -166,6 +181,7 @@ def _config(
         pixel_size_angstrom=(float(pixel_sizes.min()), float(pixel_sizes.max())),
         trained_on={s.particles.digest(): s.particles.index[s.train_rows].tolist() for s in stacks},
         description=options.description,
+        operators=dataclasses.asdict(OperatorFamily().without(options.leave_out)) if options.operator_aware else {},
         ddpm_scale=2 / (high - low),
         ddpm_offset=-(high + low) / (high - low),
     )
@@ -205,14 +221,21 @@ def _network(options: Options, config: PriorConfig) -> nn.Module:
                 f"trains {config.objective} with {config.channels}; pass the preset and --width it was trained with"
             )
         assert isinstance(source, nn.Module)
-        network.load_state_dict(source.state_dict())
+        if not isinstance(network, SignalNetwork):
+            network.load_state_dict(source.state_dict())
+        elif start.config.operator_aware and not config.operator_aware:
+            raise InputError(f"{options.init}: an operator-aware prior; add --operator-aware to go on from it")
+        else:
+            network.load_base(source.state_dict())
     return network
 
 
-def _objective(config: PriorConfig, group: TrainingImages) -> SignalObjective | DdpmObjective:
+def _objective(config: PriorConfig, group: TrainingImages, seed: int) -> Objective:
     if config.objective == "ddpm":
         return DdpmObjective(config.ddpm_scale, config.ddpm_offset)
-    return SignalObjective(group.signal, group.noise)
+    base = SignalObjective(group.signal, group.noise)
+    family = config.family
+    return base if family is None else OperatorObjective(base, OperatorPool(family, group.box, seed))
 
 
 def _steps(options: Options, preset: Preset, groups: Sequence[TrainingImages], world: int) -> int:

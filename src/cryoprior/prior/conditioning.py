@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from cryoprior.image.spectrum import apply_filter, pixel_variance
-from cryoprior.operators import Operator
+from cryoprior.image.spectrum import apply_filter, pixel_variance, power_spectrum, radial_average
+from cryoprior.operators import Operator, require_linear
+from cryoprior.prior.conjugate_gradients import conjugate_gradients
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers.base import require_linear
-from cryoprior.solvers.conjugate_gradients import conjugate_gradients
 
 FLAT = 4.0  # largest over smallest value of C below which a preconditioner with two more products does not pay
 
@@ -25,22 +25,57 @@ class Measurement:
     however badly A is conditioned.
 
     solver: who asks, for the InputError that an operator without a matrix gets.
+    keep: 0 for coordinates z that are left aside as if they had not been measured, else 1, (b, r); all by default.
     """
 
     def __init__(
-        self, operator: Operator, y: Float[Tensor, "b m"], sigma: float, particles: Sequence[int], solver: str
+        self,
+        operator: Operator,
+        y: Float[Tensor, "b m"],
+        sigma: float,
+        particles: Sequence[int],
+        solver: str,
+        keep: Float[Tensor, "b r"] | None = None,
     ) -> None:
         require_linear(operator, solver)
-        self.operator, self.y, self.sigma, self.particles = operator, y, sigma, particles
-        self.diagonal = operator.fourier_diagonal(particles, like=y)
+        self.operator, self.y, self.sigma, self.particles, self.keep = operator, y, sigma, particles, keep
+        self.diagonal = operator.fourier_diagonal(particles, like=y) if keep is None else None
         if self.diagonal is not None:
             self.seen = self.diagonal > 0
             self.back_projection = _fourier(operator.adjoint(y, particles))
-        if self.diagonal is None or sigma == 0:
-            self.z = operator.coordinates(y, particles)
-        if self.diagonal is None:
-            s = operator.singular_values(particles, like=y)
-            self.deviation = torch.where(s > 0, sigma / s.clamp_min(torch.finfo(s.dtype).tiny), 0)
+
+    @cached_property
+    def z(self) -> Float[Tensor, "b r"]:
+        """Return the coordinates of y, V^T x plus noise."""
+        return self._kept(self.operator.coordinates(self.y, self.particles))
+
+    @cached_property
+    def known(self) -> Float[Tensor, "b r"]:
+        """Return 1 for coordinates that were measured, 0 for padding, dependent and left-out ones."""
+        s = self.operator.singular_values(self.particles, like=self.y)
+        return self._kept((s > 0).to(self.y).expand(len(self.y), -1))
+
+    @cached_property
+    def deviation(self) -> Float[Tensor, "b r"]:
+        """Return the noise of every coordinate, sigma / s."""
+        s = self.operator.singular_values(self.particles, like=self.y)
+        return torch.where(s > 0, self.sigma / s.clamp_min(torch.finfo(s.dtype).tiny), 0)
+
+    @cached_property
+    def silent(self) -> Measurement:
+        """Return the measurement of nothing: what it conditions varies as x given y does, around 0."""
+        return Measurement(self.operator, torch.zeros_like(self.y), self.sigma, self.particles, "silent", self.keep)
+
+    def analyse(self, x: Float[Tensor, "b box box"]) -> Float[Tensor, "b r"]:
+        """Return V^T x, 0 where left out."""
+        return self._kept(self.operator.analyse(x, self.particles))
+
+    def synthesise(self, z: Float[Tensor, "b r"]) -> Float[Tensor, "b box box"]:
+        """Return V z, whatever stands in coordinates that are left out."""
+        return self.operator.synthesise(self._kept(z), self.particles)
+
+    def _kept(self, z: Float[Tensor, "b r"]) -> Float[Tensor, "b r"]:
+        return z if self.keep is None else z * self.keep
 
     def condition(
         self,
@@ -63,17 +98,17 @@ class Measurement:
             return self._filtered(guess, covariance, noise)
         if noise is not None:
             guess = guess + apply_filter(noise.normal_like(guess), covariance.sqrt())
-        misfit = self.z - self.operator.analyse(guess, self.particles)
+        misfit = self.z - self.analyse(guess)
         if noise is not None and self.sigma > 0:
-            misfit = misfit + self.deviation * noise.normal_like(misfit)
+            misfit = misfit + self._kept(self.deviation * noise.normal_like(misfit))
         return guess + self._solved(misfit, covariance, tolerance, limit)
 
     def fit(self, x: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
         """Return the nearest image that reproduces y where sigma = 0, else x: rounding and tolerances end here."""
         if self.sigma > 0:
             return x
-        misfit = self.z - self.operator.analyse(x, self.particles)
-        return x + self.operator.synthesise(misfit, self.particles)
+        misfit = self.z - self.analyse(x)
+        return x + self.synthesise(misfit)
 
     def _filtered(
         self, guess: Float[Tensor, "b box box"], covariance: Float[Tensor, "box half"], noise: ParticleNoise | None
@@ -96,10 +131,10 @@ class Measurement:
         variance = self.deviation**2
 
         def spread(w: Float[Tensor, "b r"]) -> Float[Tensor, "b box box"]:
-            return apply_filter(self.operator.synthesise(w, self.particles), covariance)
+            return apply_filter(self.synthesise(w), covariance)
 
         def system(w: Float[Tensor, "b r"]) -> Float[Tensor, "b r"]:
-            return self.operator.analyse(spread(w), self.particles) + variance * w
+            return self.analyse(spread(w)) + variance * w
 
         precondition = self._preconditioner(covariance, variance)
         return spread(conjugate_gradients(system, misfit, precondition, tolerance=tolerance, limit=limit))
@@ -112,7 +147,7 @@ class Measurement:
         Where C is flat its mean does. Elsewhere V^T C^-1 V, which is the inverse if V is square and cuts iterations
         to a third if not, acts on the coordinates that are known well; the mean serves the noisy ones.
         """
-        diagonal = pixel_variance(covariance) + variance
+        diagonal = pixel_variance(covariance)[..., None] + variance
         if float(covariance.max()) < FLAT * float(covariance.min()):
             return lambda w: w / diagonal
         known = 1 - variance / diagonal
@@ -120,8 +155,8 @@ class Measurement:
         inverse = 1 / (covariance + noise_floor)
 
         def precondition(w: Float[Tensor, "b r"]) -> Float[Tensor, "b r"]:
-            x = apply_filter(self.operator.synthesise(known * w, self.particles), inverse)
-            return known * self.operator.analyse(x, self.particles) + (1 - known) / diagonal * w
+            x = apply_filter(self.synthesise(known * w), inverse)
+            return known * self.analyse(x) + (1 - known) / diagonal * w
 
         return precondition
 
@@ -129,6 +164,16 @@ class Measurement:
 def floored(power: Float[Tensor, "box half"]) -> Float[Tensor, "box half"]:
     """Return the spectrum with empty frequencies raised to a millionth of the mean, so that no law is degenerate."""
     return power.clamp_min(1e-6 * float(power.mean()))
+
+
+def seen_share(
+    operator: Operator, particles: Sequence[int], like: Float[Tensor, "b box box"]
+) -> Float[Tensor, "shells"]:
+    """Return the mean share of each shell's power that lies in the row space of A, (shells,), from random images."""
+    white = ParticleNoise(0, "seen", particles).normal_like(like)
+    seen = operator.project(white, particles)
+    cross = torch.fft.rfft2(white, norm="ortho") * torch.fft.rfft2(seen, norm="ortho").conj()
+    return radial_average(cross.real.double().mean(0)) / radial_average(power_spectrum(white))
 
 
 def _fourier(x: Float[Tensor, "b box box"]) -> Complex[Tensor, "b box half"]:

@@ -1,0 +1,99 @@
+"""What an operator-aware network learns: the signal of images that were measured by random operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from cryoprior.image.spectrum import apply_filter
+from cryoprior.prior.conditioning import Measurement
+from cryoprior.prior.evidence import Evidence, evidence_of_measurement
+from cryoprior.prior.objectives import (
+    TAU_LOG_DEVIATION,
+    TAU_LOG_MEAN,
+    VALIDATION_BATCH,
+    SignalObjective,
+    correlation,
+    relative_error,
+)
+from cryoprior.prior.random_operators import POOL, OperatorPool
+
+UNCONDITIONAL, MEAN = 0.25, 0.45
+"""Shares of the batches that show a noisy image alone, and a measurement alone; the others show both."""
+TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class OperatorObjective:
+    """E|S(evidence) - s|^2 in units of the error of the linear estimate, for y = A (s + n) + sigma e of random A.
+
+    A quarter of the batches are noisy images without a measurement, so that the network stays an ordinary denoiser. The
+    target is the clean image, so the noise is integrated out of it; without clean images s is the particle itself,
+    n = 0, and where sigma = 0 only the part that y does not show is judged.
+
+    base: the objective on noisy images, which also holds the spectra. operators: of the box at hand.
+    """
+
+    base: SignalObjective
+    operators: OperatorPool
+
+    def loss(
+        self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
+    ) -> Float[Tensor, "b"]:
+        """Return the loss of every image; operator, noise and level are drawn from the generator."""
+        choice = float(torch.rand((), generator=generator))
+        if choice < UNCONDITIONAL:
+            return self.base.loss(network, images, generator)
+        level = torch.randn((), generator=generator) * TAU_LOG_DEVIATION + TAU_LOG_MEAN
+        tau = None if choice < UNCONDITIONAL + MEAN else float(level.exp())
+        number = int(torch.randint(POOL, (), generator=generator))
+        return self.loss_at(network, images, number, tau, generator)
+
+    def loss_at(
+        self, network: nn.Module, images: Tensor, number: int, tau: float | None, generator: torch.Generator
+    ) -> Float[Tensor, "b"]:
+        """Return the loss of every image under operator ``number``, with x_t at level tau where one is given."""
+        with torch.no_grad():
+            measurement, evidence = self._evidence(images, number, tau, generator)
+        error = network(evidence) - images
+        if not bool(self.base.noise.any()) and measurement.sigma == 0:
+            error = error - measurement.synthesise(measurement.analyse(error))
+        return relative_error(error, evidence)
+
+    def correlations(
+        self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Return those of noisy images, and that of estimates from measurements by operators that were not trained on.
+
+        What is compared is the image with the noise of the data set integrated out: the estimate of the signal.
+        """
+        found = self.base.correlations(network, images, noise, generator)
+        device = next(network.parameters()).device
+        values = []
+        for number, part in enumerate(torch.split(images, VALIDATION_BATCH), start=POOL):
+            _, evidence = self._evidence(part.to(device), number, None, generator)
+            values.append(correlation(network(evidence).cpu(), part))
+        return found | {f"{images.shape[-1]}px measured": float(torch.cat(values).mean())}
+
+    def _evidence(
+        self, images: Tensor, number: int, tau: float | None, generator: torch.Generator
+    ) -> tuple[Measurement, Evidence]:
+        kind = torch.randint(len(self.base.noise), (len(images),), generator=generator)
+        noise = self.base.noise[kind].to(images)
+        x0 = images + apply_filter(_normal(images, generator), noise.sqrt())
+        operator, sigma = self.operators[number]
+        first = int(torch.randint(2**20, (), generator=generator))
+        particles = range(first, first + len(images))
+        y = operator.forward(x0, particles)
+        y = y + sigma * _normal(y, generator)
+        measurement = Measurement(operator, y, sigma, particles, "training")
+        x = None if tau is None else x0 + tau * _normal(x0, generator)
+        signal = self.base.signal.to(images)
+        return measurement, evidence_of_measurement(measurement, x, tau, signal, noise, tolerance=TOLERANCE)
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator).to(like)

@@ -1,0 +1,146 @@
+"""Random measurement operators of both families, on which a prior learns to answer for any of them."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from cryoprior.errors import InputError
+from cryoprior.operators import Fourier, Operator, Pixel
+from cryoprior.random import numpy_stream
+
+POOL = 512
+"""Different operators that a training run meets; each brings its own random masks."""
+HELD_BYTES = 2**30
+"""Bytes of singular systems that are held ready."""
+COMPRESSION = (1.15, 16.0)
+HEAVY = 16
+"""Blocks of this many pixels a side and more take one mask set: their singular systems are large."""
+
+
+KINDS = {"block": "blocks", "rows": "rows", "pattern": "patterns", "symmetry": "symmetries"}
+
+
+@dataclass(frozen=True)
+class OperatorFamily:
+    """Which operators a prior learns on.
+
+    blocks: K of pixel masks. rows: their kinds. patterns, symmetries: of Fourier masks.
+    compression: least and largest C, drawn log-uniformly. noisy: share of operators that add noise to y.
+    """
+
+    blocks: tuple[int, ...] = (2, 4, 8, 16, 32)
+    rows: tuple[str, ...] = ("hadamard", "bernoulli")
+    patterns: tuple[str, ...] = ("uniform", "ring", "spoke")
+    symmetries: tuple[str, ...] = ("hermitian", "published")
+    compression: tuple[float, float] = COMPRESSION
+    noisy: float = 0.4
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> OperatorFamily:
+        """Return the family whose fields were stored as JSON."""
+        found: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+        return cls(**found)
+
+    def draw(self, rng: np.random.Generator, box: int) -> Operator:
+        """Return one operator for images of this box."""
+        pixel = bool(self.rows and self._fitting(box))
+        fourier = bool(self.patterns and self.symmetries)
+        return self._pixel(rng, box) if pixel and (not fourier or rng.random() < 0.5) else self._fourier(rng, box)
+
+    def knows(self, operator: Operator) -> bool:
+        """Return whether an operator is of a kind that this family holds."""
+        inside = operator.compression <= 1.25 * self.compression[1]
+        if isinstance(operator, Pixel):
+            return inside and operator.block in self.blocks and operator.rows in self.rows
+        if isinstance(operator, Fourier):
+            return inside and operator.pattern in self.patterns and operator.symmetry in self.symmetries
+        return False
+
+    def without(self, names: Sequence[str]) -> OperatorFamily:
+        """Return the family without the kinds named, for example ``block=8`` or ``pattern=ring``.
+
+        Raises
+        ------
+        InputError: a name of no kind in it, or nothing that would be left.
+        """
+        kept: dict[str, Any] = asdict(self)
+        for name in names:
+            key, _, value = name.partition("=")
+            kinds = kept.get(KINDS.get(key, ""), ())
+            if value not in map(str, kinds):
+                raise InputError(f"{name!r}: no kind of operator; expected one of {', '.join(self._names())}")
+            kept[KINDS[key]] = tuple(kind for kind in kinds if str(kind) != value)
+        if not (kept["blocks"] and kept["rows"]) and not (kept["patterns"] and kept["symmetries"]):
+            raise InputError(f"{', '.join(names)}: no operator is left to train on; leave fewer out")
+        return OperatorFamily(**kept)
+
+    def _names(self) -> list[str]:
+        return [f"{key}={kind}" for key, field in KINDS.items() for kind in getattr(self, field)]
+
+    def _fitting(self, box: int) -> tuple[int, ...]:
+        return tuple(k for k in self.blocks if box % k == 0 and k < box)
+
+    def _compression(self, rng: np.random.Generator, most: float) -> float:
+        low, high = self.compression
+        return float(math.exp(rng.uniform(math.log(low), math.log(min(high, most)))))
+
+    def _pixel(self, rng: np.random.Generator, box: int) -> Pixel:
+        block = int(rng.choice(self._fitting(box)))
+        masks = max(1, round(block**2 / self._compression(rng, block**2)))
+        rows = str(rng.choice(self.rows))
+        sets = 1 if block >= HEAVY and rows == "bernoulli" else int(rng.choice((1, 4)))
+        return Pixel(
+            box=box,
+            seed=int(rng.integers(2**31)),
+            sets=sets,
+            block=block,
+            masks=masks,
+            rows=rows,  # type: ignore[arg-type]
+            keep_ones=bool(rng.random() < 0.85),
+        )
+
+    def _fourier(self, rng: np.random.Generator, box: int) -> Fourier:
+        pattern, symmetry = str(rng.choice(self.patterns)), str(rng.choice(self.symmetries))
+        ring = pattern == "ring"
+        return Fourier(
+            box=box,
+            seed=int(rng.integers(2**31)),
+            sets=int(rng.choice((1, 16))),
+            compression=self._compression(rng, self.compression[1]),
+            pattern=pattern,  # type: ignore[arg-type]
+            symmetry=symmetry,  # type: ignore[arg-type]
+            weight=str(rng.choice(("printed", "gaussian"))) if ring else None,  # type: ignore[arg-type]
+            v=box * float(rng.uniform(0.08, 0.25)) if ring else None,
+        )
+
+
+class OperatorPool:
+    """The operators of a training run, number i always the same, with the singular systems of the last ones held."""
+
+    def __init__(self, family: OperatorFamily, box: int, seed: int) -> None:
+        self.family, self.box, self.seed = family, box, seed
+        self._held: OrderedDict[int, Operator] = OrderedDict()
+
+    def __getitem__(self, number: int) -> tuple[Operator, float]:
+        """Return operator ``number`` and its sigma, in the prior's grey scale."""
+        rng = numpy_stream(self.seed, f"operators/train/{self.box}", number)
+        operator = self._held.pop(number, None) or self.family.draw(rng, self.box)
+        sigma = self._sigma(operator, number)
+        self._held[number] = operator
+        while len(self._held) > 1 and sum(o.held_bytes for o in self._held.values()) > HELD_BYTES:
+            self._held.popitem(last=False)
+        return operator, sigma
+
+    def _sigma(self, operator: Operator, number: int) -> float:
+        """Return 0, or a noise of 3 to 100 % of an image's deviation in a typical coordinate."""
+        rng = numpy_stream(self.seed, "operators/sigma", number)
+        if rng.random() >= self.family.noisy:
+            return 0.0
+        s = operator.values(0)
+        return float(s[s > 0].median()) * float(math.exp(rng.uniform(math.log(0.03), 0.0)))
