@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cryoprior.errors import InputError
@@ -141,6 +141,11 @@ class Operator(ABC):
         like = torch.empty(0) if like is None else like
         sets = self._sets(particles, 1 if particles is None else len(particles))
         return torch.stack([self.values(index).to(like.device, like.dtype) for index in sets])
+
+    def groups(self, particles: Particles) -> Int[Tensor, "b r"]:
+        """Return a number for every coordinate, (b, r), equal for those of a particle that were measured as one."""
+        sets = self._sets(particles, 1 if particles is None else len(particles))
+        return torch.stack([self._system(index, torch.empty(0)).groups() for index in sets])
 
     def fourier_diagonal(
         self, particles: Particles = None, *, like: Tensor | None = None

@@ -67,6 +67,10 @@ class FrequencySystem(System):
         """Return s squared at every rfft2 frequency."""
         return self.diagonal
 
+    def groups(self) -> Int[Tensor, " r"]:
+        """Return the place of every number's coefficient in the rfft2: Re and Im of one share it."""
+        return self.slot // 2
+
 
 def decompose_filter(d: Float[np.ndarray, "box box"], m: int) -> FrequencySystem:
     """Return the singular system of a full-plane filter d(k) = d(-k), float64, padded with zeros to m numbers."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 #: A singular value below this fraction of the set's largest counts as zero. Exactly dependent binary rows give about
@@ -61,6 +61,10 @@ class System(ABC):
     def fourier_diagonal(self) -> Float[Tensor, "box half"] | None:
         """Return the eigenvalues of A^T A by rfft2 frequency, or None where the FFT does not diagonalise it."""
         return None
+
+    def groups(self) -> Int[Tensor, " r"]:
+        """Return a number for every coordinate, equal for those that are parts of one complex measurement."""
+        return torch.arange(len(self.values))
 
     @property
     def nbytes(self) -> int:

@@ -49,6 +49,8 @@ class PriorConfig:
     ddpm_offset: float = 0.0
     operators: dict[str, Any] = field(default_factory=dict)
     """The operators that an operator-aware prior was trained on, as fields of OperatorFamily; empty for others."""
+    means_only: bool = False
+    """Trained on measurements alone: it gives posterior means, and has never seen a noisy full image."""
     format: int = FORMAT
 
     @property
@@ -138,7 +140,8 @@ def load_prior(name: str | Path = "default", device: str | torch.device = "cpu")
 def make_denoiser(network: nn.Module, config: PriorConfig) -> Denoiser:
     """Return the denoiser that a network stands for."""
     if isinstance(network, SignalNetwork):
-        return SignalDenoiser(network.to(memory_format=torch.channels_last), config.spectra)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return SignalDenoiser(network, config.spectra, means_only=config.means_only)
     return DdpmDenoiser(network, config.spectra, scale=config.ddpm_scale, offset=config.ddpm_offset)
 
 

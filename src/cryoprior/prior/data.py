@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from cryoprior.errors import InputError
 from cryoprior.image.spectrum import power_spectrum, radial_average, shell_index
 from cryoprior.io import ParticleStack
 from cryoprior.prior.signal import Spectra
+from cryoprior.prior.turns import turned
 from cryoprior.random import numpy_stream
 
 SAMPLE = 512
@@ -34,6 +36,31 @@ class TrainingStack:
     spectra: Spectra
     train_rows: np.ndarray
     validation_rows: np.ndarray
+
+    @property
+    def path(self) -> Path:
+        """Return where the particles are."""
+        return self.particles.path
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the particles."""
+        return self.particles.digest()
+
+    @property
+    def index(self) -> np.ndarray:
+        """Return the number of every row in its file, (n,)."""
+        return self.particles.index
+
+    @property
+    def pixel_size(self) -> np.ndarray:
+        """Return angstrom a pixel by row, (n,)."""
+        return self.particles.pixel_size
+
+    @property
+    def has_clean(self) -> bool:
+        """Return whether the clean images are known."""
+        return self.clean is not None
 
     def targets(self, rows: np.ndarray) -> Float[Tensor, "b box box"]:
         """Return the clean images in the prior's grey scale, or the particles where nothing clean is known."""
@@ -60,11 +87,7 @@ def training_stack(
             f"{clean.path}: {clean.n} images of {clean.box} pixels beside {particles.n} of {particles.box} in "
             f"{particles.path}; expected the clean image of every particle, row by row"
         )
-    held_out = max(minimum, round(validation * particles.n))
-    if particles.n - held_out < 1:
-        raise InputError(
-            f"{particles.path}: {particles.n} particles; expected at least {held_out + 1} to train and validate"
-        )
+    train_rows, validation_rows = random_split(particles.path, particles.n, validation, seed, minimum=minimum)
     order = numpy_stream(seed, "split").permutation(particles.n)
     sample = np.sort(order[: min(SAMPLE, particles.n)])
     images = torch.from_numpy(particles.read(sample)).double()
@@ -83,7 +106,25 @@ def training_stack(
             tuple(radial_average(power_spectrum(signal)).tolist()),
             tuple(radial_average(power_spectrum(images - signal)).tolist()),
         )
-    return TrainingStack(particles, clean, offset, scale, spectra, np.sort(order[held_out:]), np.sort(order[:held_out]))
+    return TrainingStack(particles, clean, offset, scale, spectra, train_rows, validation_rows)
+
+
+def random_split(path: Path, n: int, validation: float, seed: int, *, minimum: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and those held out, in order; InputError where nothing is left to train on."""
+    held_out = max(minimum, round(validation * n))
+    if n - held_out < 1:
+        raise InputError(f"{path}: {n} particles; expected at least {held_out + 1} to train and validate")
+    order = numpy_stream(seed, "split").permutation(n)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def dihedral(images: Float[Tensor, "b box box"], generator: torch.Generator) -> Float[Tensor, "b box box"]:
+    """Return the images, each turned by a random number of quarter turns and mirrored half the time.
+
+    The mirror of a projection is the projection from the opposite side, so both are images of the same particle.
+    """
+    turns = torch.randint(8, (len(images),), generator=generator).tolist()
+    return torch.cat([turned(image[None], turn) for image, turn in zip(images, turns, strict=True)])
 
 
 class TrainingImages:
@@ -108,6 +149,10 @@ class TrainingImages:
         """Return the images at places start .. start + size of the endless list of shuffled epochs."""
         places = np.array([self._place(i) for i in range(start, start + size)])
         return self._read(self.rows[places])
+
+    def augmented(self, start: int, size: int, generator: torch.Generator) -> Float[Tensor, "b box box"]:
+        """Return a batch whose images are turned and mirrored at random."""
+        return dihedral(self.batch(start, size), generator)
 
     def validation(self, limit: int) -> tuple[Float[Tensor, "b box box"], Float[Tensor, "b box half"]]:
         """Return up to ``limit`` held-out images, evenly from all data sets, and the noise power of each."""

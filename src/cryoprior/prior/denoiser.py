@@ -44,6 +44,11 @@ class OperatorAware(Protocol):
         """Return whether :meth:`estimate` was trained on measurements, and not on noisy images alone."""
         ...
 
+    @property
+    def means_only(self) -> bool:
+        """Return whether it may be asked about a measurement alone, and not about one beside a noisy image."""
+        ...
+
     def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
         """Return the power of s and of n on the rfft2 grid."""
         ...
@@ -86,6 +91,11 @@ class MeteredDenoiser:
     def operator_aware(self) -> bool:
         """Return whether the denoiser is."""
         return isinstance(self.denoiser, OperatorAware) and self.denoiser.operator_aware
+
+    @property
+    def means_only(self) -> bool:
+        """Return whether the denoiser gives means only."""
+        return isinstance(self.denoiser, OperatorAware) and self.denoiser.means_only
 
     def spectrum(self, box: int) -> Float[Tensor, "box half"]:
         """Return the denoiser's own spectrum."""

@@ -51,7 +51,7 @@ class GaussianPrior:
         """Return the prior with its power multiplied shell by shell."""
         return GaussianPrior(self.spectrum(box) * factor.to(self.power)[shell_index(box, factor.device)])
 
-    operator_aware = True
+    operator_aware, means_only = True, False
 
     def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
         """Return P as the power of the signal, and no noise."""

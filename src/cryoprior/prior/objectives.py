@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -21,29 +21,15 @@ VALIDATION_TAUS = (0.0, 1.0, 3.0)
 VALIDATION_BATCH = 16
 
 
-def dihedral(images: Float[Tensor, "b box box"], generator: torch.Generator) -> Float[Tensor, "b box box"]:
-    """Return the images, each turned by a random number of quarter turns and mirrored half the time.
-
-    The mirror of a projection is the projection from the opposite side, so both are images of the same particle.
-    """
-    turned = []
-    for image, turn in zip(images, torch.randint(8, (len(images),), generator=generator).tolist(), strict=True):
-        rotated = torch.rot90(image, turn % 4)
-        turned.append(rotated.T if turn >= 4 else rotated)
-    return torch.stack(turned)
-
-
 class Objective(Protocol):
     """What a training run minimises, and what its log shows beside the loss."""
 
-    def loss(
-        self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
-    ) -> Float[Tensor, "b"]:
-        """Return the loss of every image."""
+    def loss(self, network: nn.Module, images: Any, generator: torch.Generator) -> Float[Tensor, "b"]:
+        """Return the loss of every image, or of every particle of which only measurements are known."""
         ...
 
     def correlations(
-        self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], generator: torch.Generator
+        self, network: nn.Module, images: Any, noise: Float[Tensor, "b box half"], generator: torch.Generator
     ) -> dict[str, float]:
         """Return the mean correlation of estimates with held-out images, by what was known; noise: their power."""
         ...

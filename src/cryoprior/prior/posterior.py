@@ -12,6 +12,7 @@ from cryoprior.image.spectrum import apply_filter
 from cryoprior.prior.conditioning import Measurement, floored
 from cryoprior.prior.denoiser import OperatorAware
 from cryoprior.prior.evidence import Evidence, evidence_of_measurement
+from cryoprior.prior.turns import turned, turned_back
 
 
 def posterior_mean(
@@ -59,14 +60,3 @@ def _turned_estimate(prior: OperatorAware, evidence: Evidence, turn: int) -> Flo
         seen=None if evidence.seen is None else turned(evidence.seen, turn),
     )
     return turned_back(prior.estimate(inputs), turn)
-
-
-def turned(images: Float[Tensor, "b box box"], turn: int) -> Float[Tensor, "b box box"]:
-    """Return the images turned by ``turn % 4`` quarter turns, then transposed for a turn of 4 or more."""
-    rotated = torch.rot90(images, turn % 4, (-2, -1))
-    return rotated.mT if turn >= 4 else rotated
-
-
-def turned_back(images: Float[Tensor, "b box box"], turn: int) -> Float[Tensor, "b box box"]:
-    """Return the images that :func:`turned` took to these."""
-    return torch.rot90(images.mT if turn >= 4 else images, -(turn % 4), (-2, -1))

@@ -47,6 +47,24 @@ class OperatorFamily:
         found: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
         return cls(**found)
 
+    @classmethod
+    def like(cls, operator: Operator) -> OperatorFamily:
+        """Return the family of one operator's kind alone; InputError for controls, which leave nothing to infer."""
+        c = operator.compression
+        if isinstance(operator, Pixel):
+            return cls(blocks=(operator.block,), rows=(operator.rows,), patterns=(), symmetries=(), compression=(c, c))
+        if isinstance(operator, Fourier):
+            return cls(
+                blocks=(),
+                rows=(),
+                patterns=(operator.pattern,),
+                symmetries=(operator.symmetry,),
+                compression=(c, c),
+            )
+        raise InputError(
+            f"operator {operator.name!r}: a control; expected pixel or fourier masks to learn from; train on particles"
+        )
+
     def draw(self, rng: np.random.Generator, box: int) -> Operator:
         """Return one operator for images of this box."""
         pixel = bool(self.rows and self._fitting(box))

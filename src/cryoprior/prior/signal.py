@@ -18,6 +18,12 @@ LEAST_NOISE = 0.5
 """Share of the noise fraction of the training set that every shell keeps under another spectrum."""
 
 
+MEANS_ONLY = (
+    "prior: trained on measurements alone, it gives posterior means and nothing else; use --solver posterior with "
+    "--estimate mean and without a deviation, or a prior trained on full images"
+)
+
+
 @dataclass(frozen=True)
 class Spectra:
     """Radial power of signal and noise by shell (Fourier pixels, corners included), for one box."""
@@ -47,13 +53,16 @@ class SignalDenoiser:
     ----------
     network: the signal estimate.
     spectra: power of signal and noise by box.
+    means_only: the network never saw a noisy full image, so that calls are refused; only :meth:`estimate` is left.
     """
 
-    def __init__(self, network: SignalNetwork, spectra: Mapping[int, Spectra]) -> None:
-        self.network, self.spectra = network.eval(), dict(spectra)
+    def __init__(self, network: SignalNetwork, spectra: Mapping[int, Spectra], *, means_only: bool = False) -> None:
+        self.network, self.spectra, self.means_only = network.eval(), dict(spectra), means_only
 
     def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
-        """Return E[x0 | x0 + tau e = x]."""
+        """Return E[x0 | x0 + tau e = x]; InputError for a prior that gives means only."""
+        if self.means_only:
+            raise InputError(MEANS_ONLY)
         signal, noise = self.components(x.shape[-1], x)
         total = noise + tau.to(x)[:, None, None] ** 2
         estimate = self.estimate(evidence_of_image(x, signal, total))
@@ -94,7 +103,7 @@ class SignalDenoiser:
         least = LEAST_NOISE * noise / (signal + noise)
         tuned = power * torch.maximum(1 - signal / power, least)
         spectra = Spectra(tuple((power - tuned).tolist()), tuple(tuned.tolist()))
-        return SignalDenoiser(self.network, {**self.spectra, box: spectra})
+        return SignalDenoiser(self.network, {**self.spectra, box: spectra}, means_only=self.means_only)
 
     def _spectra(self, box: int) -> Spectra:
         if box not in self.spectra:

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from cryoprior.errors import InputError
 from cryoprior.prior.data import TrainingImages
-from cryoprior.prior.objectives import Objective, dihedral
+from cryoprior.prior.measured import MeasuredBatch, MeasuredParticles
+from cryoprior.prior.objectives import Objective
 from cryoprior.prior.presets import Preset
 from cryoprior.random import stream_key
 
@@ -59,7 +60,7 @@ class Training:
     def __init__(
         self,
         network: nn.Module,
-        groups: Sequence[TrainingImages],
+        groups: Sequence[TrainingImages | MeasuredParticles],
         objectives: Sequence[Objective],
         preset: Preset,
         steps: int,
@@ -129,7 +130,7 @@ class Training:
         progress = (step - self.preset.warmup) / max(1, self.steps - self.preset.warmup)
         return 0.5 * (1 + math.cos(math.pi * progress))
 
-    def _batch(self, micro: int) -> tuple[int, Tensor, torch.Generator]:
+    def _batch(self, micro: int) -> tuple[int, Tensor | MeasuredBatch, torch.Generator]:
         """Return the group, images and random stream of this step on this process; larger boxes take fewer images."""
         count, rank, world = len(self.groups), self.accelerator.process_index, self.accelerator.num_processes
         index = self.step % count
@@ -139,7 +140,7 @@ class Training:
         place = ((self.step // count) * self.preset.accumulation + micro) * world + rank
         key = stream_key(self.seed, "train", place * count + index)
         generator = torch.Generator().manual_seed(key)
-        images = dihedral(group.batch(place * size, size), generator)
+        images = group.augmented(place * size, size, generator)
         self.images += size * world
         return index, images.to(self.accelerator.device), generator
 
@@ -160,7 +161,7 @@ class Training:
             device = self.accelerator.device
             losses += [
                 float(objective.loss(network, part.to(device), generator).mean())
-                for part in torch.split(images, self.preset.batch)
+                for part in images.split(self.preset.batch)
             ]
             correlation |= objective.correlations(network, images, noise, generator)
         self.ema.restore(network.parameters())
@@ -195,8 +196,8 @@ class Training:
             "steps": self.steps,
             "processes": self.accelerator.num_processes,
             "boxes": [group.box for group in self.groups],
-            "particles": [stack.particles.digest() for stack in stacks],
-            "clean": [stack.clean is not None for stack in stacks],
+            "particles": [stack.digest for stack in stacks],
+            "clean": [stack.has_clean for stack in stacks],
             "held_out": [len(stack.validation_rows) for stack in stacks],
         }
         return dict(json.loads(json.dumps(identity)))

@@ -18,6 +18,7 @@ from cryoprior.solvers.intensity import Contrast, Intensity, contrast_clearness,
 
 PARTICLES = 128
 ROUNDS = 15
+ROUNDS_FROM_NOTHING = 30
 FASTEST = 8.0
 TOLERANCE = 1e-2
 ROUGHNESS = 0.2
@@ -70,6 +71,40 @@ def calibrate(
         intensity = Intensity(intensity.offset, intensity.scale * variance**0.5)
     scale = -intensity.scale if decided.particles == "dark" else intensity.scale
     return Calibration(denoiser, Intensity(intensity.offset, scale), decided)
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What images of a data set look like, found from measurements alone: grey scale, contrast, radial power."""
+
+    intensity: Intensity
+    contrast: Contrast
+    power: Float[Tensor, "shells"]
+
+
+def fit_appearance(y: Float[Tensor, "b m"], operator: Operator, sigma: float, particles: Sequence[int]) -> Appearance:
+    """Return grey scale, contrast and power spectrum of images of which only measurements are known, and no prior.
+
+    The spectrum begins as that of the least-squares images over the share of each shell that they show, and is fitted
+    as in :func:`fit_spectrum`. The scale is that of images of mean 0 and variance 1; that of dark ones is negative.
+
+    Raises
+    ------
+    InputError: measurements with no power above sigma.
+    """
+    decided = decide_contrast("auto", contrast_clearness(operator.pinv(y, particles)))
+    flat = y.new_ones(operator.box, operator.box // 2 + 1)
+    intensity = fit_intensity(y, operator, flat, sigma, particles)
+    inner = intensity.to_prior(y, operator, particles)
+    seen = operator.pinv(inner, particles)
+    share = seen_share(operator, particles, seen).clamp_min(1 / FASTEST)
+    shells = shell_index(operator.box, y.device)
+    start = (radial_average(power_spectrum(seen)) / share).clamp_min(1e-3)[shells].to(y)
+    power = fit_spectrum(inner, operator, start, sigma / intensity.scale, particles, rounds=ROUNDS_FROM_NOTHING)
+    power = power * radial_average(start.double())
+    variance = float(pixel_variance(power[shells]))
+    scale = intensity.scale * variance**0.5 * (-1 if decided.particles == "dark" else 1)
+    return Appearance(Intensity(intensity.offset, scale), decided, power / variance)
 
 
 def fit_spectrum(

@@ -15,6 +15,7 @@ from cryoprior.prior.conditioning import Measurement, floored
 from cryoprior.prior.denoiser import Denoiser, OperatorAware
 from cryoprior.prior.posterior import posterior_mean
 from cryoprior.prior.schedule import noise_levels
+from cryoprior.prior.signal import MEANS_ONLY
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
 from cryoprior.solvers.draws import moments
@@ -82,6 +83,8 @@ class Posterior:
             )
         measurement = Measurement(operator, y, sigma, noise.particles, "posterior")
         drawn = self.samples if self.estimate == "sample" or self.samples > 1 else 0
+        if drawn and prior.means_only:
+            raise InputError(MEANS_ONLY)
         draws = (self._draw(prior, measurement, noise.fork(f"sample{i}")) for i in range(drawn))
         first, deviation = moments(draws)
         evaluations = drawn * self._steps("sample")

@@ -21,6 +21,7 @@ from cryoprior.prior import Prior, load_prior
 from cryoprior.provenance import file_digest, write_provenance, write_summary
 from cryoprior.solvers import SOLVERS, Solver, parse_solver
 from cryoprior.solvers.calibration import Calibration, calibrate
+from cryoprior.solvers.posterior import TURNS, Posterior
 from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
 from cryoprior.stages.contrast import contrast_doubt
@@ -30,6 +31,7 @@ from cryoprior.stages.resumable import ShardedOutput
 
 INTENSITY_PARTICLES = 256
 SAMPLES_FOR_DEVIATION = 8
+AUTO = "auto"
 
 log = logging.getLogger("cryoprior")
 
@@ -39,7 +41,11 @@ class Options:
     measurements: Path = argument("Measurements (.zarr), as cryoprior measure writes them.")
     output: Path = option("Folder for particles.star and the stacks.", flags=("-o", "--output"))
     prior: str = option("The embedded prior (default), or the folder of one.", "default")
-    solver: str = option("Solver as text: exact:steps=25, least-squares, ... (cryoprior list names them).", "exact")
+    solver: str = option(
+        "Solver as text: exact:steps=25, least-squares, ... (cryoprior list names them); auto takes posterior for the "
+        "mean of a prior that knows operators, exact otherwise.",
+        "auto",
+    )
     estimate: str | None = option("Posterior mean, or one posterior sample.", None, choices=("mean", "sample"))
     steps: int | None = option("Network evaluations of the mean, or of each sample.", None, minimum=1)
     samples: int | None = option("Samples for the deviation, which is written above 1.", None, minimum=1)
@@ -106,8 +112,11 @@ class Job:
         measurements = read_measurements(options.measurements)
         operator = parse_operator(measurements.operator_spec, box=measurements.box)
         measurements.check_operator(operator.digest())
-        solver, device = choose_solver(options), choose_device(options.device)
-        prior = load_prior(options.prior, device) if solver.needs_prior else None
+        device = choose_device(options.device)
+        prior = load_prior(options.prior, device) if options.solver == AUTO else None
+        solver = choose_solver(options, prior)
+        if prior is None and solver.needs_prior:
+            prior = load_prior(options.prior, device)
         if prior is not None and prior.boxes and measurements.box not in prior.boxes:
             boxes = ", ".join(map(str, prior.boxes))
             raise InputError(
@@ -210,6 +219,7 @@ class Job:
             "measurements": str(self.options.measurements.resolve()),
             "prior": self.options.prior if self.prior is not None else None,
             "trained_on_overlap": self._overlap(),
+            "trained_operator": self._trained_operator(),
             "device": str(self.device),
             "dtype": self.options.dtype,
             "finished": True,
@@ -233,6 +243,19 @@ class Job:
             )
         return overlap
 
+    def _trained_operator(self) -> bool | None:
+        """Return whether the prior was trained on this kind of operator, and warn where not; None if not asked."""
+        family = self.prior.config.family if self.prior is not None else None
+        if family is None or not isinstance(self.solver, Posterior):
+            return None
+        known = family.knows(self.operator)
+        if not known:
+            log.warning(
+                "%s: this prior was not trained on such measurements; it may be less sure than --solver exact",
+                self.measurements.operator_spec,
+            )
+        return known
+
     def _batch(self, places: range | np.ndarray) -> tuple[Tensor, list[int]]:
         rows = np.asarray(places)
         y = self.measurements.y(rows)
@@ -255,9 +278,19 @@ class Job:
         return getattr(self.solver, "samples", 1) > 1
 
 
-def choose_solver(options: Options) -> Solver:
-    """Return the solver of ``--solver`` with the options that override its fields; InputError if it has no such."""
-    solver = parse_solver(options.solver)
+def choose_solver(options: Options, prior: Prior | None = None) -> Solver:
+    """Return the solver of ``--solver`` with the options that override its fields; InputError if it has no such.
+
+    ``auto`` is ``posterior`` for means of a prior that knows operators, at up to eight evaluations, and for all that
+    such a prior gives if it was trained on measurements alone; ``exact`` for the rest.
+    """
+    text = options.solver
+    if text == AUTO:
+        config = prior.config if prior is not None else None
+        few = options.estimate != "sample" and (options.steps or 1) <= TURNS
+        aware = config is not None and config.operator_aware and (few or config.means_only)
+        text = "posterior" if aware else "exact"
+    solver = parse_solver(text)
     fields = {f.name for f in dataclasses.fields(solver)}  # type: ignore[arg-type]
     values = {name: getattr(options, name) for name in ("estimate", "steps", "samples")}
     if options.deviation and max(values["samples"] or 0, getattr(solver, "samples", 1)) < 2:
@@ -268,7 +301,7 @@ def choose_solver(options: Options) -> Solver:
     for name in given:
         if name not in fields:
             raise InputError(
-                f"--{name}: solver {options.solver!r} has none; its fields are {', '.join(sorted(fields)) or 'none'}; "
+                f"--{name}: solver {text!r} has none; its fields are {', '.join(sorted(fields)) or 'none'}; "
                 "leave the option out, or choose another --solver"
             )
     return dataclasses.replace(solver, **given)  # type: ignore[type-var]

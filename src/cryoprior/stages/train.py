@@ -17,24 +17,29 @@ from accelerate import Accelerator
 from torch import nn
 
 from cryoprior.errors import InputError
-from cryoprior.io import ParticleStack, read_particles
 from cryoprior.prior.checkpoint import PriorConfig, build_network, load_prior, make_denoiser, save_prior
-from cryoprior.prior.data import TrainingImages, TrainingStack, training_stack
+from cryoprior.prior.data import TrainingImages
+from cryoprior.prior.measured import MeasuredParticles
 from cryoprior.prior.network import SignalNetwork
-from cryoprior.prior.objectives import DdpmObjective, Objective, SignalObjective
-from cryoprior.prior.operator_objective import OperatorObjective
 from cryoprior.prior.presets import PRESETS, Preset
-from cryoprior.prior.random_operators import OperatorFamily, OperatorPool
+from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.training import Progress, Training
 from cryoprior.provenance import write_provenance, write_summary
 from cryoprior.stages.options import argument, check_options, option
 from cryoprior.stages.progress import track
-from cryoprior.stages.training_pictures import draw_pictures
+from cryoprior.stages.training_pictures import draw_measured_pictures, draw_pictures
+from cryoprior.stages.training_sets import (
+    FIXED_VALIDATION,
+    Group,
+    TrainingSet,
+    image_groups,
+    is_measured,
+    make_objective,
+    measured_group,
+)
 
 logger = logging.getLogger("cryoprior")
 
-FIXED_VALIDATION = 16
-"""The paper's fixed validation subset."""
 CURVE = ("step", "images", "seconds", "train_loss", "validation_loss", "correlation")
 
 
@@ -42,7 +47,10 @@ CURVE = ("step", "images", "seconds", "train_loss", "validation_loss", "correlat
 class Options:
     """What to train on, and how."""
 
-    particles: tuple[Path, ...] = argument("particle stacks (.star, .cs, .mrcs), one for each data set", many=True)
+    particles: tuple[Path, ...] = argument(
+        "particle stacks (.star, .cs, .mrcs), one for each data set; or measurements (.zarr)",
+        many=True,
+    )
     output: Path = option("folder of the prior", flags=("-o", "--output"))
     preset: str = option("network, objective and optimiser", "small", choices=PRESETS)
     clean: tuple[Path, ...] = option("clean images of each stack in turn, where known (repeat)", (), repeat=True)
@@ -96,16 +104,13 @@ def run(options: Options) -> dict[str, Any]:
     preset = _preset(options)
     accelerator = Accelerator(mixed_precision=preset.precision, cpu=options.cpu)
     _claim(options, accelerator)
-    stacks = _stacks(options, preset)
-    groups = [
-        TrainingImages([s for s in stacks if s.particles.box == box], options.seed)
-        for box in sorted({s.particles.box for s in stacks})
-    ]
+    groups = _groups(options, preset)
+    stacks = [stack for group in groups for stack in group.stacks]
     config = _config(options, preset, stacks, groups)
     _check_boxes(config, groups, preset)
     network = _network(options, config)
     steps = _steps(options, preset, groups, accelerator.num_processes)
-    objectives = [_objective(config, group, options.seed) for group in groups]
+    objectives = [make_objective(config, group, options.seed) for group in groups]
     training = Training(network, groups, objectives, preset, steps, options.seed, accelerator)
     if options.resume:
         training.load(options.output)
@@ -152,53 +157,63 @@ def _preset(options: Options) -> Preset:
     return dataclasses.replace(preset, channels=channels, **changes)
 
 
-def _stacks(options: Options, preset: Preset) -> list[TrainingStack]:
-    stacks, box = [], options.box or preset.box
-    for i, path in enumerate(options.particles):
-        pair: list[ParticleStack | None] = [read_particles(path, pixel_size=options.pixel_size), None]
-        if options.clean:
-            pair[1] = read_particles(options.clean[i], pixel_size=options.pixel_size)
-        if box:
-            pair = [s.resized(box, "fourier" if s.box > box else "bicubic") if s else s for s in pair]
-        particles = pair[0]
-        assert particles is not None
-        minimum = min(FIXED_VALIDATION, max(1, particles.n // 5))
-        stacks.append(training_stack(particles, pair[1], options.validation, options.seed, minimum=minimum))
-    return stacks
+def _groups(options: Options, preset: Preset) -> list[Group]:
+    if not any(map(is_measured, options.particles)):
+        given = (options.particles, options.clean, options.box or preset.box, options.pixel_size)
+        return image_groups(*given, options.validation, options.seed)
+    if len(options.particles) > 1:
+        raise InputError(
+            f"{options.particles[0]}: measurements beside {len(options.particles) - 1} more; expected one .zarr alone, "
+            "or particle stacks"
+        )
+    for name in ("clean", "box", "pixel_size", "operator_aware"):
+        if getattr(options, name):
+            raise InputError(
+                f"--{name.replace('_', '-')} with {options.particles[0]}: measurements hold no images; leave it out"
+            )
+    if preset.objective != "signal":
+        raise InputError(f"{options.particles[0]}: measurements with --preset {options.preset}; use --preset small")
+    return [measured_group(options.particles[0], options.validation, options.seed)]
 
 
-def _config(
-    options: Options, preset: Preset, stacks: Sequence[TrainingStack], groups: Sequence[TrainingImages]
-) -> PriorConfig:
-    pixel_sizes = np.concatenate([s.particles.pixel_size for s in stacks])
+def _config(options: Options, preset: Preset, stacks: Sequence[TrainingSet], groups: Sequence[Group]) -> PriorConfig:
+    pixel_sizes = np.concatenate([s.pixel_size for s in stacks])
     low, high = _intensity_range(groups) if preset.objective == "ddpm" else (-1.0, 1.0)
     return PriorConfig(
         objective=preset.objective,
         channels=preset.channels,
         layers=preset.layers,
         spectra={g.box: g.spectra for g in groups},
-        intensity={s.particles.digest(): (s.offset, s.scale) for s in stacks},
+        intensity={s.digest: (s.offset, s.scale) for s in stacks},
         pixel_size_angstrom=(float(pixel_sizes.min()), float(pixel_sizes.max())),
-        trained_on={s.particles.digest(): s.particles.index[s.train_rows].tolist() for s in stacks},
+        trained_on={s.digest: s.index[s.train_rows].tolist() for s in stacks},
         description=options.description,
-        operators=dataclasses.asdict(OperatorFamily().without(options.leave_out)) if options.operator_aware else {},
+        operators=_operators(options, groups),
+        means_only=any(isinstance(group, MeasuredParticles) for group in groups),
         ddpm_scale=2 / (high - low),
         ddpm_offset=-(high + low) / (high - low),
     )
 
 
-def _intensity_range(groups: Sequence[TrainingImages]) -> tuple[float, float]:
+def _operators(options: Options, groups: Sequence[Group]) -> dict[str, Any]:
+    measured = [group.stack.operator for group in groups if isinstance(group, MeasuredParticles)]
+    if measured:
+        return dataclasses.asdict(OperatorFamily.like(measured[0]))
+    return dataclasses.asdict(OperatorFamily().without(options.leave_out)) if options.operator_aware else {}
+
+
+def _intensity_range(groups: Sequence[Group]) -> tuple[float, float]:
     """Return the range of grey values that is mapped to [-1, 1], one affine map for the data set."""
-    images = torch.cat([g.batch(0, min(256, len(g))).flatten() for g in groups])
+    images = torch.cat([g.batch(0, min(256, len(g))).flatten() for g in groups if isinstance(g, TrainingImages)])
     return float(images.min()), float(images.max())
 
 
-def _check_boxes(config: PriorConfig, groups: Sequence[TrainingImages], preset: Preset) -> None:
+def _check_boxes(config: PriorConfig, groups: Sequence[Group], preset: Preset) -> None:
     multiple = preset.network().multiple if preset.objective == "signal" else 2 ** (len(preset.channels) - 1)
     for group in groups:
         if group.box % multiple:
             raise InputError(
-                f"{group.stacks[0].particles.path}: box {group.box} is no multiple of {multiple}, which this network "
+                f"{group.stacks[0].path}: box {group.box} is no multiple of {multiple}, which this network "
                 f"needs; pass --box {max(multiple, group.box // multiple * multiple)}"
             )
     if preset.objective == "ddpm" and len(groups) > 1:
@@ -230,15 +245,7 @@ def _network(options: Options, config: PriorConfig) -> nn.Module:
     return network
 
 
-def _objective(config: PriorConfig, group: TrainingImages, seed: int) -> Objective:
-    if config.objective == "ddpm":
-        return DdpmObjective(config.ddpm_scale, config.ddpm_offset)
-    base = SignalObjective(group.signal, group.noise)
-    family = config.family
-    return base if family is None else OperatorObjective(base, OperatorPool(family, group.box, seed))
-
-
-def _steps(options: Options, preset: Preset, groups: Sequence[TrainingImages], world: int) -> int:
+def _steps(options: Options, preset: Preset, groups: Sequence[Group], world: int) -> int:
     if options.steps:
         return options.steps
     epochs = options.epochs or preset.epochs
@@ -249,15 +256,15 @@ def _steps(options: Options, preset: Preset, groups: Sequence[TrainingImages], w
     return max(1, round(epochs * images / (preset.batch * preset.accumulation * world)))
 
 
-def _write_split(folder: Path, stacks: Sequence[TrainingStack]) -> None:
+def _write_split(folder: Path, stacks: Sequence[TrainingSet]) -> None:
     """Write which rows trained and which were held out, and the fixed 16 of the paper's validation subset."""
     split = [
         {
-            "particles": str(s.particles.path),
-            "digest": s.particles.digest(),
-            "train": s.particles.index[s.train_rows].tolist(),
-            "validation": s.particles.index[s.validation_rows].tolist(),
-            "validation_fixed": s.particles.index[s.validation_rows[:FIXED_VALIDATION]].tolist(),
+            "particles": str(s.path),
+            "digest": s.digest,
+            "train": s.index[s.train_rows].tolist(),
+            "validation": s.index[s.validation_rows].tolist(),
+            "validation_fixed": s.index[s.validation_rows[:FIXED_VALIDATION]].tolist(),
         }
         for s in stacks
     ]
@@ -276,7 +283,7 @@ def _finish(
     options: Options,
     config: PriorConfig,
     training: Training,
-    groups: Sequence[TrainingImages],
+    groups: Sequence[Group],
     log: Sequence[Progress],
     accelerator: Accelerator,
 ) -> dict[str, Any]:
@@ -299,7 +306,11 @@ def _finish(
     if accelerator.is_main_process:
         save_prior(options.output, network, config, half=options.half)
         denoiser = make_denoiser(network.cpu(), config)
-        draw_pictures(options.output, denoiser, groups, options.seed)
+        for group in groups:
+            if isinstance(group, MeasuredParticles):
+                draw_measured_pictures(options.output, denoiser, group)
+            else:
+                draw_pictures(options.output, denoiser, group, options.seed)
         write_provenance(options.output, "train", options, [*options.particles, *options.clean], options.seed)
         write_summary(options.output, summary)
     accelerator.wait_for_everyone()

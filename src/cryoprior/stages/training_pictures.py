@@ -12,8 +12,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from cryoprior.image.spectrum import apply_filter
+from cryoprior.prior.conditioning import Measurement
 from cryoprior.prior.data import TrainingImages
-from cryoprior.prior.denoiser import Denoiser
+from cryoprior.prior.denoiser import Denoiser, OperatorAware
+from cryoprior.prior.measured import MeasuredParticles
+from cryoprior.prior.posterior import posterior_mean
 from cryoprior.prior.schedule import noise_levels
 from cryoprior.random import stream_key
 
@@ -21,20 +24,29 @@ COLUMNS = 6
 STEPS = 25
 
 
-def draw_pictures(folder: Path, denoiser: Denoiser, groups: Sequence[TrainingImages], seed: int) -> None:
-    """Write ``samples-BOX.png`` and ``denoised-BOX.png`` into the folder, for every box."""
-    for group in groups:
-        generator = torch.Generator().manual_seed(stream_key(seed, "pictures", group.box))
-        samples = prior_samples(denoiser, group.box, COLUMNS, generator)
-        _montage([("sample", samples)], folder / f"samples-{group.box}.png")
-        clean, noise = group.validation(COLUMNS * len(group.stacks))
-        pick = torch.linspace(0, len(clean) - 1, COLUMNS).long()
-        clean, noise = clean[pick], noise[pick]
-        particles = clean + apply_filter(torch.randn(clean.shape, generator=generator), noise.sqrt())
-        noisy = particles + torch.randn(clean.shape, generator=generator)
-        denoised = denoiser(noisy, torch.ones(COLUMNS))
-        rows = [("held out", particles), ("with noise, tau = 1", noisy), ("denoised", denoised)]
-        _montage(rows + ([("clean", clean)] if bool(noise.any()) else []), folder / f"denoised-{group.box}.png")
+def draw_pictures(folder: Path, denoiser: Denoiser, group: TrainingImages, seed: int) -> None:
+    """Write ``samples-BOX.png`` and ``denoised-BOX.png`` into the folder."""
+    generator = torch.Generator().manual_seed(stream_key(seed, "pictures", group.box))
+    samples = prior_samples(denoiser, group.box, COLUMNS, generator)
+    _montage([("sample", samples)], folder / f"samples-{group.box}.png")
+    clean, noise = group.validation(COLUMNS * len(group.stacks))
+    pick = torch.linspace(0, len(clean) - 1, COLUMNS).long()
+    clean, noise = clean[pick], noise[pick]
+    particles = clean + apply_filter(torch.randn(clean.shape, generator=generator), noise.sqrt())
+    noisy = particles + torch.randn(clean.shape, generator=generator)
+    denoised = denoiser(noisy, torch.ones(COLUMNS))
+    rows = [("held out", particles), ("with noise, tau = 1", noisy), ("denoised", denoised)]
+    _montage(rows + ([("clean", clean)] if bool(noise.any()) else []), folder / f"denoised-{group.box}.png")
+
+
+def draw_measured_pictures(folder: Path, denoiser: Denoiser, group: MeasuredParticles) -> None:
+    """Write ``means-BOX.png``: held-out measurements as least-squares images, and their posterior means."""
+    assert isinstance(denoiser, OperatorAware)
+    held, stack = group.validation(COLUMNS)[0], group.stack
+    seen = stack.operator.pinv(held.y, held.particles)
+    mean = posterior_mean(denoiser, Measurement(stack.operator, held.y, stack.sigma, held.particles, "training"))
+    rows = [("held out: least squares", seen), ("posterior mean", mean)]
+    _montage(rows, folder / f"means-{group.box}.png")
 
 
 def prior_samples(
