@@ -26,7 +26,7 @@ class WithheldObjective:
 
     White noise on y is independent from one singular coordinate to another, so the minimiser is the posterior mean
     given B, in the directions of W; as masks vary from particle to particle these are all directions. Noisy coordinates
-    weigh little. The unit is the error of the linear estimate.
+    weigh little. The unit is the variance of a pixel.
 
     signal: power of the images on the rfft2 grid. sigma: noise on y, in the prior's grey scale.
 
@@ -49,7 +49,7 @@ class WithheldObjective:
             variance = pixel_variance(signal)
             weight = whole.known * (1 - keep) * variance / (variance + whole.deviation**2)
         error = whole.z - whole.analyse(network(evidence))
-        loss: Tensor = (weight * error.square()).sum(1) / weight.sum(1).clamp_min(1.0) / evidence.error**2
+        loss: Tensor = (weight * error.square()).sum(1) / weight.sum(1).clamp_min(1.0) / variance
         return loss
 
     def correlations(

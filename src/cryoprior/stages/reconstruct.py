@@ -21,7 +21,7 @@ from cryoprior.prior import Prior, load_prior
 from cryoprior.provenance import file_digest, write_provenance, write_summary
 from cryoprior.solvers import SOLVERS, Solver, parse_solver
 from cryoprior.solvers.calibration import Calibration, calibrate
-from cryoprior.solvers.posterior import TURNS, Posterior
+from cryoprior.solvers.posterior import TURNS
 from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
 from cryoprior.stages.contrast import contrast_doubt
@@ -246,12 +246,12 @@ class Job:
     def _trained_operator(self) -> bool | None:
         """Return whether the prior was trained on this kind of operator, and warn where not; None if not asked."""
         family = self.prior.config.family if self.prior is not None else None
-        if family is None or not isinstance(self.solver, Posterior):
+        if family is None or not isinstance(self.solver, SOLVERS["posterior"]):
             return None
         known = family.knows(self.operator)
         if not known:
             log.warning(
-                "%s: this prior was not trained on such measurements; it may be less sure than --solver exact",
+                "%s: this prior was not trained on such measurements; its answer is an extrapolation",
                 self.measurements.operator_spec,
             )
         return known

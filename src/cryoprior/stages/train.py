@@ -103,7 +103,7 @@ def run(options: Options) -> dict[str, Any]:
         torch.set_num_threads(options.threads)
     preset = _preset(options)
     accelerator = Accelerator(mixed_precision=preset.precision, cpu=options.cpu)
-    _claim(options, accelerator)
+    _check_free(options, accelerator)
     groups = _groups(options, preset)
     stacks = [stack for group in groups for stack in group.stacks]
     config = _config(options, preset, stacks, groups)
@@ -111,6 +111,7 @@ def run(options: Options) -> dict[str, Any]:
     network = _network(options, config)
     steps = _steps(options, preset, groups, accelerator.num_processes)
     objectives = [make_objective(config, group, options.seed) for group in groups]
+    _claim(options, accelerator)
     training = Training(network, groups, objectives, preset, steps, options.seed, accelerator)
     if options.resume:
         training.load(options.output)
@@ -135,12 +136,18 @@ def run(options: Options) -> dict[str, Any]:
     return _finish(options, config, training, groups, log, accelerator)
 
 
-def _claim(options: Options, accelerator: Accelerator) -> None:
-    """Refuse an output folder in use, unless this run resumes or replaces it; a checkpoint is written as it goes."""
+def _check_free(options: Options, accelerator: Accelerator) -> None:
+    """Refuse an output folder in use, unless this run resumes or replaces it."""
     folder = options.output
     used = folder.exists() and any(folder.iterdir())
     if used and not options.resume and not options.overwrite and accelerator.is_main_process:
         raise InputError(f"{folder}: the output is in use; pass another -o, --resume or --overwrite")
+    accelerator.wait_for_everyone()
+
+
+def _claim(options: Options, accelerator: Accelerator) -> None:
+    """Make the output folder, without what an earlier run left of a prior; a checkpoint is written as it goes."""
+    folder = options.output
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         if not options.resume:

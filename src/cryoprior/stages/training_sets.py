@@ -72,7 +72,7 @@ def measured_group(path: Path, validation: float, seed: int) -> MeasuredParticle
     train_rows, validation_rows = measured_split(measurements, validation, seed)
     rows = train_rows[np.unique(np.linspace(0, len(train_rows) - 1, APPEARANCE_PARTICLES).round().astype(int))]
     y, numbers = torch.from_numpy(measurements.y(rows)), measurements.particle_index[rows].tolist()
-    with torch.inference_mode():
+    with torch.no_grad():
         found = fit_appearance(y, operator, measurements.sigma, numbers)
     power = tuple(found.power.tolist())
     stack = MeasuredStack(
