@@ -39,10 +39,12 @@ class Measurement:
     ) -> None:
         require_linear(operator, solver)
         self.operator, self.y, self.sigma, self.particles, self.keep = operator, y, sigma, particles, keep
-        self.diagonal = operator.fourier_diagonal(particles, like=y) if keep is None else None
+        self.diagonal = self._diagonal()
         if self.diagonal is not None:
             self.seen = self.diagonal > 0
-            self.back_projection = _fourier(operator.adjoint(y, particles))
+            s = operator.singular_values(particles, like=y)
+            back = operator.adjoint(y, particles) if keep is None else self.synthesise(s**2 * self.z)
+            self.back_projection = _fourier(back)
 
     @cached_property
     def z(self) -> Float[Tensor, "b r"]:
@@ -73,6 +75,16 @@ class Measurement:
     def synthesise(self, z: Float[Tensor, "b r"]) -> Float[Tensor, "b box box"]:
         """Return V z, whatever stands in coordinates that are left out."""
         return self.operator.synthesise(self._kept(z), self.particles)
+
+    def _diagonal(self) -> Float[Tensor, "b box half"] | None:
+        """Return the eigenvalues of A^T A in the FFT, 0 where left aside; None where the FFT is no eigenbasis."""
+        diagonal = self.operator.fourier_diagonal(self.particles, like=self.y)
+        if diagonal is None or self.keep is None:
+            return diagonal
+        # Coefficients with all their numbers at one have unit power, those with half of them half of it.
+        power = _fourier(self.operator.synthesise(self.keep, self.particles)).abs().square()
+        whole = (power > 0.75) | (power < 0.25)
+        return diagonal * (power > 0.75) if bool(whole.all()) else None
 
     def _kept(self, z: Float[Tensor, "b r"]) -> Float[Tensor, "b r"]:
         return z if self.keep is None else z * self.keep
