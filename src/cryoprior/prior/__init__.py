@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cryoprior.prior.checkpoint import Prior, PriorConfig, load_prior, read_config, save_prior
+from cryoprior.prior.checkpoint import Prior, PriorConfig, load_prior, prior_folder, read_config, save_prior
 from cryoprior.prior.denoiser import Denoiser, MeteredDenoiser
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.presets import PRESETS, Preset
@@ -16,6 +16,7 @@ __all__ = [
     "Prior",
     "PriorConfig",
     "load_prior",
+    "prior_folder",
     "read_config",
     "save_prior",
 ]

@@ -23,6 +23,8 @@ from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 
 FORMAT = 1
+EMBEDDED = {"default": "default", "operator-aware": "operator_aware"}
+"""Priors that come with the package, and their folders: one for any solver, one that ``posterior`` asks."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,24 @@ def save_prior(
     partial.replace(folder / "config.json")
 
 
+def prior_folder(name: str | Path) -> Path:
+    """Return the folder of an embedded prior (``default``, ``operator-aware``), or the path itself."""
+    if str(name) in EMBEDDED:
+        return Path(str(files("cryoprior") / "assets" / EMBEDDED[str(name)]))
+    return Path(name)
+
+
 def load_prior(name: str | Path = "default", device: str | torch.device = "cpu") -> Prior:
-    """Return the embedded prior (``default``) or the one in a folder.
+    """Return an embedded prior (``default``, ``operator-aware``) or the one in a folder.
 
     Raises
     ------
     InputError: no such folder, a missing or damaged file, weights that do not fit the configuration.
     """
-    folder = Path(str(files("cryoprior") / "assets" / "default")) if str(name) == "default" else Path(name)
+    folder = prior_folder(name)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such prior; expected 'default' or a folder that `cryoprior train` wrote")
+        known = " or ".join(map(repr, EMBEDDED))
+        raise InputError(f"{folder}: no such prior; expected {known}, or a folder that `cryoprior train` wrote")
     config = read_config(folder)
     weights = folder / "model.safetensors"
     if not weights.is_file():

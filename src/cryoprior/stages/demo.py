@@ -15,14 +15,16 @@ import pandas as pd
 
 from cryoprior.errors import InputError
 from cryoprior.io import write_map
-from cryoprior.prior import load_prior
+from cryoprior.prior import load_prior, prior_folder, read_config
 from cryoprior.provenance import write_provenance, write_summary
 from cryoprior.report.demo import DemoPage, FileLinks, PictureRow, Study
 from cryoprior.report.page import write_page
+from cryoprior.solvers import parse_solver
 from cryoprior.stages import evaluate, measure, reconstruct, simulate
 from cryoprior.stages.demo_assembly import made_up_assembly
 from cryoprior.stages.demo_results import Result, clean_curves, read_images
 from cryoprior.stages.options import check_options, option
+from cryoprior.stages.reconstruct import suited_prior
 
 BOX, PIXEL_SIZE_ANGSTROM, SNR = 64, 5.0, 0.1
 FEW, PICTURES = 4, 3
@@ -79,7 +81,14 @@ class Options:
             *(paper if operator == "pixel" else []),
             Method("sample", "exact sample", f"exact:estimate=sample,steps={self.steps}"),
             Method("mean", "exact mean", f"exact:estimate=mean,steps={self.steps}"),
+            *([Method("posterior", "posterior mean", "posterior")] if self.prior_knows_operators else []),
         ]
+
+    @property
+    def prior_knows_operators(self) -> bool:
+        """Return whether the prior can be asked for a posterior mean directly."""
+        name = suited_prior(self.prior, parse_solver("posterior"))
+        return read_config(prior_folder(name)).operator_aware
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -274,7 +283,8 @@ def _done(options: Options) -> str:
         f"signal-to-noise ratio {SNR:g}), and the clean image of each was put aside as the truth. Of every image two "
         "sets of numbers were measured, sums of pixels under masks and Fourier coefficients, fewer than it has pixels. "
         "From these numbers alone it was reconstructed with no prior (least squares), with a power spectrum (Gaussian "
-        f"prior), and with {prior} by the paper's sampler and by ours (exact)."
+        f"prior), and with {prior} by the paper's sampler, by ours (exact)"
+        + (" and in one evaluation (posterior)." if options.prior_knows_operators else ".")
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, read_measurements
 from cryoprior.operators import Operator, parse_operator
-from cryoprior.prior import Prior, load_prior
+from cryoprior.prior import Prior, load_prior, prior_folder, read_config
 from cryoprior.provenance import file_digest, write_provenance, write_summary
 from cryoprior.solvers import SOLVERS, Solver, parse_solver
 from cryoprior.solvers.calibration import Calibration, calibrate
@@ -40,7 +40,10 @@ log = logging.getLogger("cryoprior")
 class Options:
     measurements: Path = argument("Measurements (.zarr), as cryoprior measure writes them.")
     output: Path = option("Folder for particles.star and the stacks.", flags=("-o", "--output"))
-    prior: str = option("The embedded prior (default), or the folder of one.", "default")
+    prior: str = option(
+        "The embedded prior that suits the solver (default), one of the two (operator-aware), or the folder of one.",
+        "default",
+    )
     solver: str = option(
         "Solver as text: exact:steps=25, least-squares, ... (cryoprior list names them); auto takes posterior for the "
         "mean of a prior that knows operators, exact otherwise.",
@@ -112,11 +115,8 @@ class Job:
         measurements = read_measurements(options.measurements)
         operator = parse_operator(measurements.operator_spec, box=measurements.box)
         measurements.check_operator(operator.digest())
-        device = choose_device(options.device)
-        prior = load_prior(options.prior, device) if options.solver == AUTO else None
-        solver = choose_solver(options, prior)
-        if prior is None and solver.needs_prior:
-            prior = load_prior(options.prior, device)
+        solver, device = choose_solver(options), choose_device(options.device)
+        prior = load_prior(suited_prior(options.prior, solver), device) if solver.needs_prior else None
         if prior is not None and prior.boxes and measurements.box not in prior.boxes:
             boxes = ", ".join(map(str, prior.boxes))
             raise InputError(
@@ -217,7 +217,7 @@ class Job:
             "intensity": records[0]["intensity"],
             "contrast": records[0]["contrast"],
             "measurements": str(self.options.measurements.resolve()),
-            "prior": self.options.prior if self.prior is not None else None,
+            "prior": suited_prior(self.options.prior, self.solver) if self.prior is not None else None,
             "trained_on_overlap": self._overlap(),
             "trained_operator": self._trained_operator(),
             "device": str(self.device),
@@ -278,7 +278,12 @@ class Job:
         return getattr(self.solver, "samples", 1) > 1
 
 
-def choose_solver(options: Options, prior: Prior | None = None) -> Solver:
+def suited_prior(name: str, solver: Solver) -> str:
+    """Return which prior a solver asks: ``default`` is the operator-aware one for ``posterior``."""
+    return "operator-aware" if name == "default" and isinstance(solver, SOLVERS["posterior"]) else name
+
+
+def choose_solver(options: Options) -> Solver:
     """Return the solver of ``--solver`` with the options that override its fields; InputError if it has no such.
 
     ``auto`` is ``posterior`` for means of a prior that knows operators, at up to eight evaluations, and for all that
@@ -286,10 +291,9 @@ def choose_solver(options: Options, prior: Prior | None = None) -> Solver:
     """
     text = options.solver
     if text == AUTO:
-        config = prior.config if prior is not None else None
+        config = read_config(prior_folder("operator-aware" if options.prior == "default" else options.prior))
         few = options.estimate != "sample" and (options.steps or 1) <= TURNS
-        aware = config is not None and config.operator_aware and (few or config.means_only)
-        text = "posterior" if aware else "exact"
+        text = "posterior" if config.operator_aware and (few or config.means_only) else "exact"
     solver = parse_solver(text)
     fields = {f.name for f in dataclasses.fields(solver)}  # type: ignore[arg-type]
     values = {name: getattr(options, name) for name in ("estimate", "steps", "samples")}

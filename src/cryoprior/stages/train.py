@@ -17,7 +17,15 @@ from accelerate import Accelerator
 from torch import nn
 
 from cryoprior.errors import InputError
-from cryoprior.prior.checkpoint import PriorConfig, build_network, load_prior, make_denoiser, save_prior
+from cryoprior.prior.checkpoint import (
+    PriorConfig,
+    build_network,
+    load_prior,
+    make_denoiser,
+    prior_folder,
+    read_config,
+    save_prior,
+)
 from cryoprior.prior.data import TrainingImages
 from cryoprior.prior.measured import MeasuredParticles
 from cryoprior.prior.network import SignalNetwork
@@ -193,13 +201,22 @@ def _config(options: Options, preset: Preset, stacks: Sequence[TrainingSet], gro
         spectra={g.box: g.spectra for g in groups},
         intensity={s.digest: (s.offset, s.scale) for s in stacks},
         pixel_size_angstrom=(float(pixel_sizes.min()), float(pixel_sizes.max())),
-        trained_on={s.digest: s.index[s.train_rows].tolist() for s in stacks},
+        trained_on=_trained_on(options, stacks),
         description=options.description,
         operators=_operators(options, groups),
         means_only=any(isinstance(group, MeasuredParticles) for group in groups),
         ddpm_scale=2 / (high - low),
         ddpm_offset=-(high + low) / (high - low),
     )
+
+
+def _trained_on(options: Options, stacks: Sequence[TrainingSet]) -> dict[str, list[int]]:
+    """Return the rows of every file that this prior, and the one it goes on from, learned from."""
+    rows = {} if options.init is None else dict(read_config(prior_folder(options.init)).trained_on)
+    for stack in stacks:
+        known = set(rows.get(stack.digest, []))
+        rows[stack.digest] = sorted(known.union(stack.index[stack.train_rows].tolist()))
+    return rows
 
 
 def _operators(options: Options, groups: Sequence[Group]) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""Reconstructed images on disk, so that what took long is not reconstructed again for another table."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from arguments import Run
+from cells import Cell
+from datasets import Images
+from harness import fit_prior, measure, prior_digest, restore
+from table import progress
+from torch import Tensor
+
+from cryoprior.prior import Prior
+from cryoprior.solvers import parse_solver
+
+
+def slug(text: str) -> str:
+    """Return a text as part of a file name."""
+    return text.replace(" ", "_").replace("=", "").replace(":", "-").replace(",", "-")
+
+
+def reconstructed(
+    run: Run,
+    prior: Prior,
+    images: Images,
+    cell: Cell,
+    text: str,
+    *,
+    n: int | None = None,
+    first: int = 0,
+    seed: int = 0,
+) -> Tensor:
+    """Return the images of particles first .. first + n - 1 by a solver, kept under ``work/images`` by prior and set.
+
+    The prior is fitted to all particles of the set, as a user would have it.
+    """
+    folder = run.options.work / "images" / f"{images.name}-{images.box}-{len(images.original)}-{prior_digest(prior)}"
+    n = len(images.original) if n is None else n
+    path = folder / f"{slug(cell.name)}--{slug(text)}-{first}-{n}-{seed}.npy"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        restorer, y = fitted(run, prior, images, cell, text)
+        x = restore(dataclasses.replace(restorer, seed=seed), y[first : first + n], first=first).x
+        _write(path, x.numpy().astype(np.float32))
+        progress(f"{cell.name} {text} {n} from {first}, seed {seed}: {time.perf_counter() - start:.0f} s")
+    return torch.from_numpy(np.load(path))
+
+
+def fitted(run: Run, prior: Prior, images: Images, cell: Cell, text: str) -> tuple[Any, Tensor]:
+    """Return the solver with the prior fitted to the set, and the measurements."""
+    operator = cell.operator(images.box)
+    y = measure(operator, images.original)
+    found = fit_prior(prior, operator, y, spectrum=run.options.spectrum)
+    return found.restorer(parse_solver(text), operator, dtype=run.options.dtype), y
+
+
+def _write(path: Path, images: np.ndarray) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        np.save(file, images)
+    partial.replace(path)
