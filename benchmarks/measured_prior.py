@@ -141,12 +141,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 HEAD = """# A prior that never saw a full image
 
-Simulated 50S particles in four states, 32 pixels of 10 Angstrom, SNR 0.26: {n} to train on, {held} others to judge. Each
-prior is trained from nothing for {steps} steps of 16 particles, without clean images: `full` on whole noisy particles
-and random operators of both families, the others on measurements of the same particles alone, at C = 2 with one of 256
-mask sets each. Correlation with the clean projection, of the posterior mean at one evaluation, sums over particles; the
-second is that of the unmeasured parts, x - A+ A x. Lost: in percent of what the prior from full images reaches, with
-paired standard errors (negative where nothing is lost).
+Simulated 50S particles in four states, 32 pixels of 10 Angstrom, SNR 0.26: {n} to train on, {held} others to judge.
+Each prior is trained from nothing for {steps} steps of 16 particles, without clean images: `full` on whole noisy
+particles and random operators of both families, the others on measurements of the same particles alone, at C = 2 with
+one of 256 mask sets each. Correlation with the clean projection, of the posterior mean at one evaluation, sums over
+particles; the second is that of the unmeasured parts, x - A+ A x. Lost: in percent of what the prior from full images
+reaches, with paired standard errors (negative where nothing is lost).
 
 """
 

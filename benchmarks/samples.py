@@ -123,9 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 HEAD = f"""# What samples invent
 
-The unmeasured part of samples beside that of the particles themselves, which are mostly noise. Power: ratio over shells
-from {FIRST_SHELL}, one sample a particle. Coverage: share of pixels of the particle within the interval that its samples
-give for a further draw (Student-t). Unseen views of 50S, 64 pixels, no noise added to y, one mask set.
+The unmeasured part of samples beside that of the particles themselves, which are mostly noise. Power: ratio over
+shells from {FIRST_SHELL}, one sample a particle. Coverage: share of pixels of the particle within the interval that its
+samples give for a further draw (Student-t). Unseen views of 50S, 64 pixels, no noise added to y, one mask set.
 
 """
 

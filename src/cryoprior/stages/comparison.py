@@ -51,6 +51,13 @@ class Comparison:
                 "the prior memorised, not what it recovers. Reconstruct particles that it has never seen."
             )
             yield Alert("The prior was trained on these particles", text)
+        if self.recorded.get("trained_operator") is False:
+            text = (
+                f"The prior learned on measurements of other kinds than {self.measurements.operator_spec}. "
+                "Its one-evaluation mean is an extrapolation here; compare it with --solver exact, which is told the "
+                "operator at every step."
+            )
+            yield Alert("The prior was not trained on this kind of operator", text, "note")
         if self.measurements.particles_digest != self.reference.digest():
             text = (
                 f"{self.reference.path} is not the stack that was measured ({self.measurements.source}). "
