@@ -18,6 +18,7 @@ from cryoprior.io import read_measurements, read_particles, write_stack, write_s
 from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import Prior, PriorConfig
 from cryoprior.prior.gaussian import GaussianPrior
+from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.intensity import Contrast
@@ -119,7 +120,72 @@ def test_a_sample_has_more_power_than_the_mean(y: Path) -> None:
     assert sample.std() > mean.std()
 
 
-@pytest.mark.parametrize("solver", ["exact:steps=4", "gaussian", "least-squares"])
+def aware(monkeypatch: pytest.MonkeyPatch, **config: Any) -> list[str]:
+    """Make every prior one that knows 4 x 4 Hadamard blocks; return the names that are asked for."""
+    asked: list[str] = []
+    family = OperatorFamily(blocks=(4,), rows=("hadamard",), patterns=(), symmetries=())
+    made = known(operators=dataclasses.asdict(family), **config)
+
+    def load(name: str, device: Any) -> Prior:
+        asked.append(name)
+        return made
+
+    monkeypatch.setattr(reconstruct, "load_prior", load)
+    monkeypatch.setattr(reconstruct, "read_config", lambda folder: made.config)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("options", "solver", "prior_name"),
+    [
+        ({}, "posterior", "operator-aware"),
+        ({"estimate": "mean", "steps": 2}, "posterior", "operator-aware"),
+        ({"estimate": "mean", "steps": 25}, "exact", "default"),
+        ({"estimate": "sample"}, "exact", "default"),
+        ({"prior": "mine"}, "posterior", "mine"),
+        ({"solver": "exact"}, "exact", "default"),
+        ({"solver": "posterior", "estimate": "sample", "steps": 3}, "posterior", "operator-aware"),
+        ({"solver": "exact", "prior": "operator-aware"}, "exact", "operator-aware"),
+    ],
+)
+def test_means_are_asked_of_a_prior_that_knows_the_operator(
+    y: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], solver: str, prior_name: str
+) -> None:
+    asked = aware(monkeypatch)
+    summary, _ = run(y, **options, limit=3)
+    assert summary["solver"].split(":")[0] == solver
+    assert asked == [prior_name]
+    assert summary["prior"] == prior_name
+    assert summary["trained_operator"] is (True if solver == "posterior" else None)
+
+
+def test_a_prior_that_knows_no_operators_goes_to_exact(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconstruct, "read_config", lambda folder: known().config)
+    assert run(y, limit=2)[0]["solver"].startswith("exact")
+
+
+def test_the_mean_of_one_evaluation_is_the_gaussian_one_for_a_gaussian_prior(
+    y: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aware(monkeypatch)
+    summary, x = run(y)
+    assert summary["evaluations"] == 1
+    assert summary["residual"] < 1e-5
+    np.testing.assert_allclose(x, run(y, "gaussian", solver="gaussian")[1], rtol=0, atol=2e-2 * SCALE)
+
+
+def test_an_operator_that_was_not_trained_on_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    aware(monkeypatch)
+    y = measured(tmp_path, images(), "fourier:compression=2")
+    with caplog.at_level("WARNING", "cryoprior"):
+        summary, _ = run(y, limit=2)
+    assert summary["trained_operator"] is False
+    assert "was not trained on such measurements" in caplog.text
+
+
+@pytest.mark.parametrize("solver", ["exact:steps=4", "posterior", "gaussian", "least-squares"])
 def test_results_do_not_depend_on_batch_or_shards(y: Path, solver: str) -> None:
     _, one = run(y, solver=solver)
     _, other = run(y, "other", solver=solver, batch=3, shard_size=5)
