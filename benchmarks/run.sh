@@ -2,8 +2,9 @@
 # Runs all benchmarks one after another; what was computed before is not computed again.
 # Usage: run.sh [OUT]     with `python` of the environment on PATH, as `make bench` has it.
 # CRYOPRIOR_SHARED_DATA: folder with real/, structures/ and meta/ (default: ../shared/data beside the repository).
-# PRIOR (default: the embedded one), THREADS, LIMIT for a quick look. DTYPE of the network for the scores; times are
-# measured in float32, which is what `cryoprior reconstruct` does unless told otherwise.
+# PRIOR and AWARE (default: the embedded ones), THREADS, LIMIT for a quick look. DTYPE of the network for the scores; times are
+# measured in float32, which is what `cryoprior reconstruct` does unless told otherwise. left_out.py is not run: it wants
+# two priors that were trained for it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."
@@ -19,5 +20,12 @@ for script in simulated_particles real_particles; do
 done
 echo "== speed" >&2
 python benchmarks/speed.py "${shared[@]}" --dtype float32
+aware=(--data "$data" --prior "${AWARE:-operator-aware}" --out "$out" --threads "${THREADS:-1}")
+[ -z "${LIMIT:-}" ] || aware+=(--limit "$LIMIT")
+echo "== one_evaluation, samples" >&2
+python benchmarks/one_evaluation.py "${aware[@]}" --rival-prior "${PRIOR:-default}"
+python benchmarks/samples.py "${aware[@]}"
+echo "== measured_prior" >&2
+[ -n "${LIMIT:-}" ] || python benchmarks/measured_prior.py --data "$data" --out "$out" --threads "${THREADS:-1}"
 [ -n "${LIMIT:-}" ] || python benchmarks/gaussian_oracle.py --draws 4000 --images 3
 echo "results: $out"
