@@ -50,12 +50,15 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a prior for boxes of 32 and 64 that nothing has trained: it is the Wiener filter."""
+    """Return the folder of a prior for boxes of 32 and 64 that nothing has trained: the best linear estimate."""
+    import dataclasses
+
     import numpy as np
     import torch
 
     from cryoprior.image.spectrum import shell_index
     from cryoprior.prior.checkpoint import PriorConfig, build_network, save_prior
+    from cryoprior.prior.random_operators import OperatorFamily
     from cryoprior.prior.signal import Spectra
 
     def spectra(box: int) -> Spectra:
@@ -65,7 +68,8 @@ def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
 
     folder = tmp_path_factory.mktemp("tiny-prior")
-    config = PriorConfig("signal", (8, 32), 1, {32: spectra(32), 64: spectra(64)}, {}, (5.0, 5.0))
+    curves, operators = {32: spectra(32), 64: spectra(64)}, dataclasses.asdict(OperatorFamily())
+    config = PriorConfig("signal", (8, 32), 1, curves, {}, (5.0, 5.0), operators=operators)
     torch.manual_seed(0)
     save_prior(folder, build_network(config), config)
     return folder

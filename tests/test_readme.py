@@ -27,10 +27,11 @@ N = 8
 
 @pytest.fixture
 def _default_prior(tmp_path: Path, tiny_prior: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put an untrained prior in the place of the embedded one."""
+    """Put an untrained prior in the place of the embedded ones."""
     package = tmp_path / "package"
     (package / "assets").mkdir(parents=True)
-    (package / "assets" / "default").symlink_to(tiny_prior)
+    for name in ("default", "operator_aware"):
+        (package / "assets" / name).symlink_to(tiny_prior)
     monkeypatch.setattr(checkpoint, "files", lambda _: package)
 
 

@@ -13,12 +13,13 @@ import pytest
 from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles
+from cryoprior.prior import prior_folder
 from cryoprior.report import evaluation
 from cryoprior.stages import demo
 from cryoprior.stages.demo_assembly import made_up_assembly
 
 SMALL = ("--n", "2", "--steps", "2", "--nesterov-steps", "2", "--threads", "1", "--json")
-METHODS = ("least squares", "Gaussian prior", "paper's sampler", "exact sample", "exact mean")
+METHODS = ("least squares", "Gaussian prior", "paper's sampler", "exact sample", "exact mean", "posterior mean")
 
 
 def call(*words: str) -> int:
@@ -70,8 +71,8 @@ def test_the_page_names_every_method_and_floor(page: str) -> None:
 def test_the_summary_holds_what_the_stacks_say(folder: Path) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["n"] == 2
-    assert set(summary["pixel"]) == {"least-squares", "gaussian", "nesterov", "sample", "mean"}
-    assert set(summary["fourier"]) == {"least-squares", "gaussian", "sample", "mean"}
+    assert set(summary["pixel"]) == {"least-squares", "gaussian", "nesterov", "sample", "mean", "posterior"}
+    assert set(summary["fourier"]) == {"least-squares", "gaussian", "sample", "mean", "posterior"}
     for name in ("pixel", "fourier"):
         clean = read_particles(folder / "particles" / "clean.star").read(slice(None))
         for method, numbers in summary[name].items():
@@ -84,7 +85,7 @@ def test_the_summary_holds_what_the_stacks_say(folder: Path) -> None:
         assert summary[name]["least-squares"]["residual"] < 1e-4
         assert summary[name]["mean"]["residual"] < 1e-4
         evaluations = {key: found["evaluations"] for key, found in summary[name].items() if key != "nesterov"}
-        assert evaluations == {"least-squares": 0, "gaussian": 0, "sample": 2, "mean": 2}
+        assert evaluations == {"least-squares": 0, "gaussian": 0, "sample": 2, "mean": 2, "posterior": 1}
 
 
 def test_the_numbers_of_the_page_are_those_of_the_summary(folder: Path, page: str) -> None:
@@ -94,6 +95,12 @@ def test_the_numbers_of_the_page_are_those_of_the_summary(folder: Path, page: st
     assert clean[0] == f"{numbers['clean_correlation']:.3f}"
     assert clean[2:4] == [f"{numbers['clean_frc']:.3f}", str(numbers["evaluations"])]
     assert noisy[:2] == [f"{numbers['ssim']:.3f}", f"{numbers['psnr']:.2f}"]
+
+
+def test_a_prior_that_knows_no_operators_is_not_asked_about_them(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((prior_folder("default") / "config.json").read_text())
+    names = [method.name for method in small(tmp_path / "demo", tmp_path).methods("pixel")]
+    assert names == ["least-squares", "gaussian", "nesterov", "sample", "mean"]
 
 
 def interrupted(*_: Any) -> None:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from cryoprior.errors import InputError
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
-from cryoprior.prior.denoiser import Denoiser
+from cryoprior.prior.denoiser import Denoiser, OperatorAware
+from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.signal import SignalDenoiser, Spectra
@@ -86,6 +87,26 @@ class Prior:
     def spectrum(self, box: int) -> Float[Tensor, "box half"]:
         """Return the power spectrum of its images."""
         return self.denoiser.spectrum(box)
+
+    @property
+    def operator_aware(self) -> bool:
+        """Return whether it can be asked about measurements."""
+        return isinstance(self.denoiser, OperatorAware) and self.denoiser.operator_aware
+
+    @property
+    def means_only(self) -> bool:
+        """Return whether it was trained on measurements alone."""
+        return isinstance(self.denoiser, OperatorAware) and self.denoiser.means_only
+
+    def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
+        """Return the power of signal and noise on the rfft2 grid."""
+        assert isinstance(self.denoiser, OperatorAware)
+        return self.denoiser.components(box, like)
+
+    def estimate(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
+        """Return E[s | evidence]."""
+        assert isinstance(self.denoiser, OperatorAware)
+        return self.denoiser.estimate(evidence)
 
 
 def build_network(config: PriorConfig) -> nn.Module:

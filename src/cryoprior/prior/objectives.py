@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ VALIDATION_TAUS = (0.0, 1.0, 3.0)
 VALIDATION_BATCH = 16
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What a training run minimises, and what its log shows beside the loss."""
 
