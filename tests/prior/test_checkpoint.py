@@ -9,8 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cryoprior.errors import InputError
+from cryoprior.operators import parse_operator
 from cryoprior.prior.adapters import DdpmDenoiser
 from cryoprior.prior.checkpoint import PriorConfig, build_network, load_prior, make_denoiser, read_config, save_prior
+from cryoprior.prior.conditioning import Measurement
+from cryoprior.prior.evidence import evidence_of_image
+from cryoprior.prior.network import NetworkConfig, SignalNetwork
+from cryoprior.prior.posterior import posterior_mean
+from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 
 FLAT = Spectra((1.0,) * 12, (0.5,) * 12)
@@ -20,6 +26,9 @@ OURS = PriorConfig(
 DDPM = PriorConfig(
     "ddpm", (32, 32, 32), 1, {16: FLAT}, {}, (4.0, 4.0), ddpm_scale=0.25, ddpm_offset=0.125, description="a test"
 )
+
+FAMILY = OperatorFamily().without(["block=8", "pattern=ring"])
+AWARE = dataclasses.replace(OURS, operators=dataclasses.asdict(FAMILY))
 
 
 def trained(config: PriorConfig) -> torch.nn.Module:
@@ -78,7 +87,7 @@ def refused(folder: Path, text: str) -> None:
 
 
 def test_missing_pieces_are_named(tmp_path: Path) -> None:
-    refused(tmp_path / "absent", "absent: no such prior; expected 'default' or a folder")
+    refused(tmp_path / "absent", "absent: no such prior; expected 'default'.* or a folder")
     refused(tmp_path, "no config.json")
     saved(tmp_path)
     (tmp_path / "model.safetensors").unlink()
@@ -128,3 +137,87 @@ def test_a_configuration_survives_the_disk(tmp_path: Path) -> None:
     assert read_config(tmp_path) == config
     (tmp_path / "config.json").write_text("{not json")
     refused(tmp_path, "config.json: not the configuration of a prior")
+
+
+def test_an_operator_aware_prior_survives_the_disk(tmp_path: Path) -> None:
+    network = saved(tmp_path, AWARE)
+    prior = load_prior(tmp_path)
+    assert prior.config.operator_aware
+    assert prior.config.family == FAMILY
+    assert dataclasses.replace(prior.config, operators={}) == OURS
+    denoiser = prior.denoiser
+    assert isinstance(denoiser, SignalDenoiser)
+    assert denoiser.operator_aware
+    assert not denoiser.means_only
+    assert denoiser.network.unet.conv_in.weight.shape[1] == 3 * 4  # three images in patches of 2 x 2 pixels
+    operator = parse_operator("fourier:compression=2", box=16)
+    y = operator.forward(torch.randn(2, 16, 16, generator=torch.Generator().manual_seed(0)))
+    measurement = Measurement(operator, y, 0.1, range(2), "a test")
+    expected = posterior_mean(make_denoiser(network, AWARE), measurement)
+    assert torch.equal(posterior_mean(denoiser, measurement), expected)
+    other = posterior_mean(make_denoiser(trained(OURS), OURS), measurement)
+    assert not torch.allclose(expected, other, atol=1e-3)
+
+
+def test_a_prior_of_images_alone_knows_no_operators(tmp_path: Path) -> None:
+    network = saved(tmp_path)
+    assert isinstance(network, SignalNetwork)
+    assert network.unet.conv_in.weight.shape[1] == 2 * 4
+    config = load_prior(tmp_path).config
+    assert not config.operator_aware
+    assert config.family is None
+    raw = json.loads((tmp_path / "config.json").read_text())
+    for field in ("operators", "means_only"):  # as written before there were such priors
+        del raw[field]
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    assert read_config(tmp_path) == OURS
+
+
+def test_a_prior_of_measurements_alone_says_so(tmp_path: Path) -> None:
+    config = dataclasses.replace(AWARE, means_only=True)
+    saved(tmp_path, config)
+    prior = load_prior(tmp_path)
+    assert prior.config.means_only
+    with pytest.raises(InputError, match="trained on measurements alone"):
+        prior(torch.zeros(1, 16, 16), torch.ones(1))
+
+
+def test_weights_of_images_alone_do_not_fit_an_operator_aware_prior(tmp_path: Path) -> None:
+    save_prior(tmp_path, trained(OURS), AWARE)
+    refused(tmp_path, r"model\.safetensors: the weights do not fit")
+
+
+def test_a_base_without_measurements_answers_as_before_when_it_is_widened() -> None:
+    base, wide = trained(OURS), trained(AWARE)
+    assert isinstance(base, SignalNetwork)
+    assert isinstance(wide, SignalNetwork)
+    x = torch.randn(2, 16, 16, generator=torch.Generator().manual_seed(0))
+    signal, noise = FLAT.grids(16, x)
+    evidence = evidence_of_image(x, signal, noise.expand(2, -1, -1))
+    with torch.no_grad():
+        expected = base(evidence)
+        assert not torch.allclose(wide(evidence), expected, atol=1e-3)
+        wide.load_base(base.state_dict())
+        torch.testing.assert_close(wide(evidence), expected, rtol=1e-5, atol=1e-5)
+        seen = evidence._replace(seen=x.roll(3, dims=-1))
+        torch.testing.assert_close(wide(seen), expected, rtol=1e-5, atol=1e-5)  # what it is to learn begins at 0
+    assert not wide.unet.conv_in.weight[:, 8:].any()
+    assert base.unet.conv_in.weight.shape[1] == 8  # left as it was
+    again = trained(AWARE)
+    assert isinstance(again, SignalNetwork)
+    again.load_base(wide.state_dict())
+    for a, b in zip(again.parameters(), wide.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("channels", "aware", "other", "other_aware"),
+    [((8, 32), True, (16, 32), False), ((8, 32), False, (8, 32), True), ((8, 32), True, (8, 32, 32), False)],
+)
+def test_a_base_of_another_shape_is_refused(
+    channels: tuple[int, ...], aware: bool, other: tuple[int, ...], other_aware: bool
+) -> None:
+    network = SignalNetwork(NetworkConfig(channels=channels, layers=1, operator_aware=aware))
+    base = SignalNetwork(NetworkConfig(channels=other, layers=1, operator_aware=other_aware))
+    with pytest.raises(RuntimeError):
+        network.load_base(base.state_dict())

@@ -5,12 +5,14 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import apply_filter, pair_weight, shell_index
+from cryoprior.prior.evidence import evidence_of_image
 from cryoprior.prior.gaussian import GaussianPrior
-from cryoprior.prior.network import NetworkConfig, SignalNetwork, error_scale
+from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.presets import PRESETS
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 
 TINY = NetworkConfig(channels=(8, 32), layers=1)
+AWARE = NetworkConfig(channels=(8, 32), layers=1, operator_aware=True)
 
 
 def curves(box: int) -> Spectra:
@@ -19,9 +21,9 @@ def curves(box: int) -> Spectra:
     return Spectra(tuple(signal.tolist()), tuple(noise.tolist()))
 
 
-def network(*, trained: bool = False) -> SignalNetwork:
+def network(*, trained: bool = False, config: NetworkConfig = TINY) -> SignalNetwork:
     torch.manual_seed(0)
-    found = SignalNetwork(TINY)
+    found = SignalNetwork(config)
     if trained:  # weights as if of a training: nothing is zero
         for weight in found.parameters():
             torch.nn.init.normal_(weight, std=0.1)
@@ -38,7 +40,7 @@ def test_before_training_it_is_the_wiener_filter(box: int) -> None:
     signal, noise = curves(box).grids(box, x)
     total = torch.stack([noise + 0.01, noise + 25.0])
     with torch.no_grad():
-        found = network()(x, signal, total)
+        found = network()(evidence_of_image(x, signal, total))
     assert found.shape == x.shape
     torch.testing.assert_close(found, apply_filter(x, signal / (signal + total)), rtol=0, atol=0)
 
@@ -57,19 +59,43 @@ def test_a_trained_network_treats_every_image_alone() -> None:
     signal, noise = curves(16).grids(16, x)
     total = noise + torch.tensor([0.1, 1.0, 9.0])[:, None, None] ** 2
     with torch.no_grad():
-        whole = network(trained=True)(x, signal, total)
-        alone = network(trained=True)(x[1:2], signal, total[1:2])
+        whole = network(trained=True)(evidence_of_image(x, signal, total))
+        alone = network(trained=True)(evidence_of_image(x[1:2], signal, total[1:2]))
     torch.testing.assert_close(whole[1:2], alone, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(whole, apply_filter(x, signal / (signal + total)), atol=1e-2)
 
 
-def test_error_scale_is_the_error_of_the_wiener_filter() -> None:
+def test_only_an_operator_aware_network_looks_at_what_was_seen() -> None:
+    x = draw(2, 16)
+    signal, noise = curves(16).grids(16, x)
+    unseen = evidence_of_image(x, signal, noise.expand(2, -1, -1))
+    zero, seen = unseen._replace(seen=torch.zeros_like(x)), unseen._replace(seen=draw(2, 16).sin())
+    with torch.no_grad():
+        plain, aware = network(trained=True), network(trained=True, config=AWARE)
+        assert torch.equal(plain(unseen), plain(seen))
+        assert torch.equal(aware(unseen), aware(zero))
+        assert not torch.allclose(aware(unseen), aware(seen), atol=1e-3)
+
+
+def test_what_it_adds_to_the_linear_estimate_is_in_units_of_its_error() -> None:
+    x = draw(2, 16)
+    signal, noise = curves(16).grids(16, x)
+    evidence = evidence_of_image(x, signal, noise.expand(2, -1, -1))
+    with torch.no_grad():
+        added = network(trained=True)(evidence) - evidence.linear
+        more = network(trained=True)(evidence._replace(error=3 * evidence.error)) - evidence.linear
+    torch.testing.assert_close(more, 3 * added, rtol=1e-4, atol=1e-5)
+    assert bool(added.any())
+
+
+def test_the_error_of_an_image_is_that_of_the_wiener_filter() -> None:
     box = 16
     signal, noise = (grid.double() for grid in curves(box).grids(box, draw(1, box)))
     white = torch.randn(2, 4000, box, box, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     clean, added = apply_filter(white[0], signal.sqrt()), apply_filter(white[1], noise.sqrt())
     error = apply_filter(clean + added, signal / (signal + noise)) - clean
-    assert float(error_scale(signal, noise[None])) == pytest.approx(float(error.std()), rel=0.01)
+    found = evidence_of_image(clean + added, signal, noise[None].expand(4000, -1, -1)).error
+    assert float(found[0]) == pytest.approx(float(error.std()), rel=0.01)
 
 
 @pytest.mark.parametrize("tau", [0.05, 1.0, 20.0])
@@ -86,7 +112,7 @@ def test_without_noise_in_the_data_the_image_is_the_signal() -> None:
     noiseless = SignalDenoiser(network(trained=True), {16: Spectra(spectra.signal, (0.0,) * len(spectra.noise))})
     signal, _ = spectra.grids(16, x)
     with torch.no_grad():
-        expected = network(trained=True)(x, signal, torch.full((2, 16, 9), 4.0))
+        expected = network(trained=True)(evidence_of_image(x, signal, torch.full((2, 16, 9), 4.0)))
     torch.testing.assert_close(noiseless(x, torch.full((2,), 2.0)), expected)
 
 
@@ -98,6 +124,16 @@ def test_a_denoiser_keeps_dtype_and_no_gradient() -> None:
     assert not found.requires_grad
     single = denoiser(x.detach().float(), torch.ones(2))
     torch.testing.assert_close(found.float(), single, rtol=1e-3, atol=1e-3)
+
+
+def test_a_denoiser_that_saw_only_measurements_takes_no_noisy_image() -> None:
+    denoiser = SignalDenoiser(network(config=AWARE), {16: curves(16)}, means_only=True)
+    assert denoiser.operator_aware
+    with pytest.raises(InputError, match="trained on measurements alone, it gives posterior means"):
+        denoiser(draw(1, 16), torch.ones(1))
+    shells = len(curves(16).signal)
+    assert denoiser.with_power_factor(16, torch.ones(shells, dtype=torch.float64)).means_only
+    assert not SignalDenoiser(network(), {16: curves(16)}).operator_aware
 
 
 def test_a_box_it_does_not_know_is_refused() -> None:

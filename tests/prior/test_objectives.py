@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from cryoprior.errors import InputError
-from cryoprior.image.spectrum import apply_filter, shell_index
+from cryoprior.image.spectrum import apply_filter, pixel_variance, shell_index
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
+from cryoprior.prior.data import dihedral
+from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.gaussian import GaussianPrior
-from cryoprior.prior.objectives import DdpmObjective, SignalObjective, dihedral
+from cryoprior.prior.objectives import DdpmObjective, SignalObjective, correlation
 from cryoprior.prior.presets import PRESETS
 from cryoprior.prior.schedule import ddpm_alpha_bar
 from cryoprior.prior.signal import Spectra
@@ -35,9 +37,14 @@ class Linear(nn.Module):
     def __init__(self, gain: float = 1.0, belief: float = 1.0) -> None:
         super().__init__()
         self.gain, self.belief = gain, belief
+        self.weight = nn.Parameter(torch.zeros(1))  # a network has weights, and they say where it is
 
-    def forward(self, x: torch.Tensor, signal: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        return apply_filter(x, self.gain * signal / (signal + self.belief * noise))
+    def forward(self, evidence: Evidence) -> torch.Tensor:
+        # The level holds the noise, which is white here: noise = exp(2 (level - 500) / 100).
+        noise = ((evidence.level - 500) / 50).exp()[:, None, None]
+        signal = spectrum().to(evidence.linear)
+        filtered = (signal + noise) / (signal + self.belief * noise)
+        return self.gain * apply_filter(evidence.linear, filtered)
 
 
 def loss(network: nn.Module) -> float:
@@ -65,15 +72,37 @@ def test_the_noise_of_every_data_set_is_drawn() -> None:
     seen: list[float] = []
 
     class Spy(Linear):
-        def forward(self, x: torch.Tensor, signal: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-            seen.extend((noise.amin((-2, -1))).tolist())
-            return super().forward(x, signal, noise)
+        def forward(self, evidence: Evidence) -> torch.Tensor:
+            seen.extend(((evidence.level - 500) / 50).exp().tolist())
+            return super().forward(evidence)
 
     noise = torch.stack([torch.full((BOX, BOX // 2 + 1), v) for v in (100.0, 10000.0)])
     SignalObjective(spectrum(), noise).loss(Spy(), draw(200), torch.Generator().manual_seed(1))
     high = sum(v > 9999 for v in seen)
     assert 70 < high < 130
-    assert min(seen) >= 100
+    assert min(seen) >= 99.9
+
+
+def test_correlations_are_those_of_wiener_filtered_images() -> None:
+    none, power = torch.zeros(40, BOX, BOX // 2 + 1), spectrum()
+    objective = SignalObjective(power, torch.zeros(1, BOX, BOX // 2 + 1))
+    found = objective.correlations(Linear(), draw(40), none, torch.Generator().manual_seed(7))
+    assert sorted(found) == ["16px tau=1", "16px tau=3"]  # without noise in the data tau = 0 shows the image itself
+    for tau in (1, 3):  # of Gaussian images the correlation is the root of the share of the power that is recovered
+        expected = float((pixel_variance(power**2 / (power + tau**2)) / pixel_variance(power)).sqrt())
+        assert found[f"16px tau={tau}"] == pytest.approx(expected, rel=0.05)
+    noisy = objective.correlations(Linear(), draw(40), none + 0.5, torch.Generator().manual_seed(7))
+    assert sorted(noisy) == ["16px tau=0", "16px tau=1", "16px tau=3"]
+    assert noisy["16px tau=0"] > noisy["16px tau=1"] > noisy["16px tau=3"]
+    assert noisy["16px tau=1"] < found["16px tau=1"]
+
+
+def test_correlation_is_that_of_the_pixels_of_each_pair() -> None:
+    a, b = draw(3), draw(3, seed=1)
+    expected = [float(torch.corrcoef(torch.stack([p.flatten(), q.flatten()]))[0, 1]) for p, q in zip(a, b, strict=True)]
+    assert correlation(a, b).tolist() == pytest.approx(expected, rel=1e-4)
+    assert correlation(a, 3 - 2 * a).tolist() == pytest.approx([-1] * 3)
+    assert correlation(a, torch.ones_like(a)).tolist() == [0] * 3
 
 
 def test_quarter_turns_and_mirrors_are_the_eight_of_the_square() -> None:
