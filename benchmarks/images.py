@@ -12,12 +12,15 @@ import torch
 from arguments import Run
 from cells import Cell
 from datasets import Images
-from harness import fit_prior, measure, prior_digest, restore
+from harness import Fitted, fit_prior, measure, prior_digest, restore
 from table import progress
 from torch import Tensor
 
+from cryoprior.operators import Operator
 from cryoprior.prior import Prior
 from cryoprior.solvers import parse_solver
+
+_FITTED: dict[tuple[object, ...], tuple[Operator, Tensor, Fitted]] = {}
 
 
 def slug(text: str) -> str:
@@ -54,10 +57,14 @@ def reconstructed(
 
 
 def fitted(run: Run, prior: Prior, images: Images, cell: Cell, text: str) -> tuple[Any, Tensor]:
-    """Return the solver with the prior fitted to the set, and the measurements."""
-    operator = cell.operator(images.box)
-    y = measure(operator, images.original)
-    found = fit_prior(prior, operator, y, spectrum=run.options.spectrum)
+    """Return the solver with the prior fitted to the set, and the measurements; the last fit is remembered."""
+    key = (prior_digest(prior), images.name, images.box, len(images.original), cell.name, run.options.spectrum)
+    if key not in _FITTED:
+        operator = cell.operator(images.box)
+        y = measure(operator, images.original)
+        _FITTED.clear()
+        _FITTED[key] = (operator, y, fit_prior(prior, operator, y, spectrum=run.options.spectrum))
+    operator, y, found = _FITTED[key]
     return found.restorer(parse_solver(text), operator, dtype=run.options.dtype), y
 
 
