@@ -12,6 +12,7 @@ from cryoprior.errors import InputError
 from cryoprior.operators import Fourier, Operator, Pixel, parse_operator
 from cryoprior.prior import random_operators
 from cryoprior.prior.random_operators import OperatorFamily, OperatorPool
+from cryoprior.random import numpy_stream
 
 FAMILY = OperatorFamily()
 
@@ -202,3 +203,9 @@ def test_the_operator_asked_for_last_is_held_whatever_it_takes(monkeypatch: pyte
     for number in range(5):
         pool[number]
         assert list(pool._held) == [number]
+
+
+def test_a_box_that_no_block_divides_is_refused() -> None:
+    family = OperatorFamily(blocks=(4, 8), patterns=(), symmetries=())
+    with pytest.raises(InputError, match=r"box 6: blocks of 4, 8 pixels do not divide it"):
+        family.draw(numpy_stream(0, "draw"), 6)

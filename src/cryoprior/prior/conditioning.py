@@ -92,7 +92,7 @@ class Measurement:
     def condition(
         self,
         guess: Float[Tensor, "b box box"],
-        covariance: Float[Tensor, "box half"],
+        covariance: Float[Tensor, "*c box half"],
         noise: ParticleNoise | None = None,
         *,
         tolerance: float = 1e-4,
@@ -123,7 +123,7 @@ class Measurement:
         return x + self.synthesise(misfit)
 
     def _filtered(
-        self, guess: Float[Tensor, "b box box"], covariance: Float[Tensor, "box half"], noise: ParticleNoise | None
+        self, guess: Float[Tensor, "b box box"], covariance: Float[Tensor, "*c box half"], noise: ParticleNoise | None
     ) -> Float[Tensor, "b box box"]:
         assert self.diagonal is not None
         spectrum, data = _fourier(guess), self.back_projection
@@ -137,7 +137,7 @@ class Measurement:
         return conditioned
 
     def _solved(
-        self, misfit: Float[Tensor, "b r"], covariance: Float[Tensor, "box half"], tolerance: float, limit: int
+        self, misfit: Float[Tensor, "b r"], covariance: Float[Tensor, "*c box half"], tolerance: float, limit: int
     ) -> Float[Tensor, "b box box"]:
         """Return C V (V^T C V + sigma^2 S^-2)^-1 misfit."""
         variance = self.deviation**2
@@ -152,7 +152,7 @@ class Measurement:
         return spread(conjugate_gradients(system, misfit, precondition, tolerance=tolerance, limit=limit))
 
     def _preconditioner(
-        self, covariance: Float[Tensor, "box half"], variance: Float[Tensor, "b r"]
+        self, covariance: Float[Tensor, "*c box half"], variance: Float[Tensor, "b r"]
     ) -> Callable[[Float[Tensor, "b r"]], Float[Tensor, "b r"]]:
         """Return an approximation of (V^T C V + variance)^-1.
 
@@ -173,7 +173,7 @@ class Measurement:
         return precondition
 
 
-def floored(power: Float[Tensor, "box half"]) -> Float[Tensor, "box half"]:
+def floored(power: Float[Tensor, "*b box half"]) -> Float[Tensor, "*b box half"]:
     """Return the spectrum with empty frequencies raised to a millionth of the mean, so that no law is degenerate."""
     return power.clamp_min(1e-6 * float(power.mean()))
 

@@ -67,8 +67,8 @@ def evidence_of_measurement(
     measurement: Measurement,
     x: Float[Tensor, "b box box"] | None,
     tau: float | None,
-    signal: Float[Tensor, "*b box half"],
-    noise: Float[Tensor, "*b box half"],
+    signal: Float[Tensor, "*s box half"],
+    noise: Float[Tensor, "*n box half"],
     *,
     tolerance: float = 1e-3,
 ) -> Evidence:
@@ -136,11 +136,10 @@ def _level(variance: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
 def _matching_level(error: Float[Tensor, "b"], signal: Tensor, noise: Tensor) -> Float[Tensor, "b"]:
     """Return the level of the white noise beside which a noisy image would leave this mean square error."""
     white = torch.linspace(*LEVELS, device=error.device).to(signal).exp() ** 2
-    noise = torch.broadcast_to(noise, (len(error), *noise.shape[-2:]))
-    total = noise[:, None] + white[:, None, None]
-    table = pixel_variance(signal * total / (signal + total))
+    total = (noise if noise.ndim == 3 else noise[None])[:, None] + white[:, None, None]  # one row where it is shared
+    table = pixel_variance(signal * total / (signal + total)).expand(len(error), -1).contiguous()
+    levels = _level(pixel_variance(total)).expand(len(error), -1)
     place = torch.searchsorted(table, error[:, None].contiguous()).clamp(1, table.shape[1] - 1)
     low, high = table.gather(1, place - 1), table.gather(1, place)
     share = ((error[:, None] - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
-    levels = _level(pixel_variance(total))
     return torch.lerp(levels.gather(1, place - 1), levels.gather(1, place), share)[:, 0]

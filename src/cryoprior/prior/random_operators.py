@@ -69,6 +69,9 @@ class OperatorFamily:
         """Return one operator for images of this box."""
         pixel = bool(self.rows and self._fitting(box))
         fourier = bool(self.patterns and self.symmetries)
+        if not pixel and not fourier:
+            blocks = ", ".join(map(str, self.blocks))
+            raise InputError(f"box {box}: blocks of {blocks} pixels do not divide it; leave fewer operators out")
         return self._pixel(rng, box) if pixel and (not fourier or rng.random() < 0.5) else self._fourier(rng, box)
 
     def knows(self, operator: Operator) -> bool:
@@ -112,7 +115,9 @@ class OperatorFamily:
         block = int(rng.choice(self._fitting(box)))
         masks = max(1, round(block**2 / self._compression(rng, block**2)))
         rows = str(rng.choice(self.rows))
-        sets = 1 if block >= HEAVY and rows == "bernoulli" else int(rng.choice((1, 4)))
+        keep_ones = bool(rng.random() < 0.85)
+        dense = rows == "bernoulli" or not keep_ones
+        sets = 1 if block >= HEAVY and dense else int(rng.choice((1, 4)))
         return Pixel(
             box=box,
             seed=int(rng.integers(2**31)),
@@ -120,7 +125,7 @@ class OperatorFamily:
             block=block,
             masks=masks,
             rows=rows,  # type: ignore[arg-type]
-            keep_ones=bool(rng.random() < 0.85),
+            keep_ones=keep_ones,
         )
 
     def _fourier(self, rng: np.random.Generator, box: int) -> Fourier:
