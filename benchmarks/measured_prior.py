@@ -9,17 +9,19 @@ the posterior mean, in one evaluation, of held-out particles measured in either 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from arguments import Run, parser
+from arguments import parser
 from clean_scores import Sums, gain, score
 from datasets import RECIPES
-from harness import fit_prior, restore
+from harness import fit_prior, prior_digest, restore
 from simulated_particles import digits
-from table import markdown, progress, signed, write
+from store import code_digest
+from table import markdown, progress, provenance, signed, write
 from torch import Tensor
 
 from cryoprior.io import read_measurements, read_particles
@@ -144,19 +146,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append([operator, f"none: {text}", whole, hidden, "-", "-"])
     header = ["measured", "prior from", "corr.", "corr., unmeasured part", "lost, %", "lost of unmeasured, %"]
     head = HEAD.format(n=options.training, held=options.held, steps=options.steps)
-    run = Run.open(SCRIPT, options, arguments)
-    write(options.out / "measured_prior.md", head + markdown(header, rows) + run.footer())
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    names = "; ".join(f"{name} {prior_digest(load_prior(folder))}" for name, folder in priors.items())
+    footer = provenance(SCRIPT, given, f"sha256 of weights: {names}", code_digest())
+    write(options.out / "measured_prior.md", head + markdown(header, rows) + footer)
 
 
 HEAD = """# A prior that never saw a full image
 
 Simulated 50S particles in four states, 32 pixels of 10 Angstrom, SNR 0.26: {n} to train on, {held} others to judge.
 Each prior (half the channels of the small preset) is trained from nothing for {steps} steps of 16 particles, without
-clean images: `full` on whole noisy
-particles and random operators of both families, the others on measurements of the same particles alone, at C = 2 with
-one of 256 mask sets each. Correlation with the clean projection, of the posterior mean at one evaluation, sums over
-particles; the second is that of the unmeasured parts, x - A+ A x. Lost: in percent of what the prior from full images
-reaches, with paired standard errors (negative where nothing is lost).
+clean images: `full` on whole noisy particles and random operators of both families, the others on measurements of the
+same particles alone, at C = 2 with one of 256 mask sets each. So `full` learns more kinds of question in as many steps:
+what the others gain on it is owed to that, and `lost` says that nothing is missing without full images, not more.
+Correlation with the clean projection, of the posterior mean at one evaluation, sums over particles; the second is that
+of the unmeasured parts, x - A+ A x. Lost: in percent of what the prior from full images reaches, with paired standard
+errors (negative where nothing is lost). Gaussian: with the spectrum of the prior from full images.
 
 """
 
