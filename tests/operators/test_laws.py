@@ -224,6 +224,26 @@ def test_fourier_diagonal(spec: str, dtype: torch.dtype) -> None:
     assert difference.norm() <= TOLERANCE[dtype] * wave.norm()
 
 
+@linear
+def test_groups_are_the_numbers_of_one_complex_measurement(spec: str) -> None:
+    operator = build(spec)
+    groups = operator.groups(PARTICLES)
+    assert groups.shape == (len(PARTICLES), operator.r)
+    for particle, numbers in zip(PARTICLES, groups, strict=True):
+        assert torch.equal(operator.groups([particle])[0], numbers)
+        known = operator.singular_values([particle])[0] > 0
+        basis = torch.eye(operator.r, dtype=torch.float64)[known]
+        waves = operator.synthesise(basis, [particle] * len(basis))
+        found = numbers[known]
+        same = found[:, None] == found
+        if operator.name in ("fourier", "crop"):  # Re and Im of a coefficient are images of the same one frequency
+            there = torch.fft.rfft2(waves, norm="ortho").abs().flatten(1) > 1e-6
+            assert torch.equal(same, (there[:, None] & there).any(-1))
+            assert int(same.sum(1).max()) == 2
+        else:
+            assert torch.equal(same, torch.eye(len(found), dtype=torch.bool))
+
+
 @pytest.mark.parametrize("spec", SPECS)
 def test_text_and_digest(spec: str) -> None:
     operator = build(spec)
