@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cryoprior.image.spectrum import pixel_variance, radial_average, shell_index
+from cryoprior.errors import InputError
+from cryoprior.image.spectrum import pixel_variance, power_spectrum, radial_average, shell_index
 from cryoprior.operators import parse_operator
 from cryoprior.prior.conditioning import seen_share
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers.calibration import calibrate, fit_spectrum
+from cryoprior.solvers.calibration import calibrate, fit_appearance, fit_spectrum
 
 BOX, B = 32, 96
 
@@ -81,6 +82,44 @@ def test_the_spectrum_of_the_prior_stays_on_request() -> None:
     prior, operator = GaussianPrior(curve(8.0)[shell_index(BOX)]), parse_operator("identity", box=BOX)
     found = calibrate(operator.forward(draws(curve(4.0)), range(B)), operator, prior, 0.0, range(B), spectrum=False)
     assert found.denoiser is prior
+
+
+def particles(box: int, sign: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return images of mean 0 with a disc in the middle, and their power in units of their variance."""
+    radial = curve(4.0)[: int(shell_index(box).max()) + 1]
+    white = ParticleNoise(6, "x", range(B)).normal_like(torch.empty(B, box, box, dtype=torch.float64))
+    axis = torch.arange(box, dtype=torch.float64) - box // 2
+    disc = (torch.hypot(axis[:, None], axis) < box / 4).double()
+    x = GaussianPrior(radial[shell_index(box)]).draw(white) + sign * 0.6 * (disc - disc.mean())
+    power = radial_average(power_spectrum(x))
+    return x, power / pixel_variance(power[shell_index(box)])
+
+
+@pytest.mark.parametrize(("sign", "sigma"), [(1.0, 0.5), (-1.0, 0.0)], ids=["bright", "dark"])
+@pytest.mark.parametrize("text", ["fourier:compression=2,sets=4", "pixel:block=4,masks=8,sets=2"])
+def test_of_measurements_alone_grey_scale_contrast_and_power_are_found(text: str, sign: float, sigma: float) -> None:
+    box = 16
+    x, truth = particles(box, sign)
+    operator = parse_operator(text, box=box)
+    y = operator.forward(30.0 * x - 80.0, range(B))
+    y = y + 30.0 * sigma * ParticleNoise(7, "noise", range(B)).normal_like(y)
+    found = fit_appearance(y, operator, 30.0 * sigma, range(B))
+    assert found.intensity.offset == pytest.approx(-80.0, abs=2.0)
+    assert found.intensity.scale == pytest.approx(sign * 30.0 * float(x.std()), rel=0.05)
+    assert found.contrast.particles == ("bright" if sign > 0 else "dark")
+    assert found.contrast.clear
+    torch.testing.assert_close(found.power[2:-1], truth[2:-1], rtol=0.2, atol=0)  # one number is in the last shell
+    assert float(pixel_variance(found.power[shell_index(box)])) == pytest.approx(1)
+    inner = found.intensity.to_prior(y, operator, range(B))
+    inside = operator.pinv(inner, range(B))[:, box // 2, box // 2]
+    assert float(inside.mean()) > 0  # in the prior's grey scale every particle is bright
+
+
+def test_measurements_of_nothing_but_their_noise_have_no_appearance() -> None:
+    operator = parse_operator("fourier:compression=2,sets=4", box=16)
+    y = ParticleNoise(7, "noise", range(B)).normal_like(torch.empty(B, operator.m, dtype=torch.float64))
+    with pytest.raises(InputError, match=r"measurements: no power above the noise, sigma 1\.5"):
+        fit_appearance(y, operator, 1.5, range(B))
 
 
 def test_what_the_signal_leaves_is_noise() -> None:
