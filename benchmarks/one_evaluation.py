@@ -158,7 +158,9 @@ def sections(run: Run, rival: Prior) -> tuple[str, list[dict[str, Any]]]:
     for cell in cells:
         found = race(run, rival, images, cell, options.raced)
         row = [cell.name, *(digits(found[k][s]) for s in ("correlation", "frc") for k in ("nesterov", "posterior"))]
-        rows.append([*row, signed(found["gain"]["frc"]), "" if found["gain"]["frc"][0] > 0 else "FRC NOT above"])
+        difference = found["gain"]["frc"]
+        shown = signed(difference) if options.raced > 1 else f"{difference[0]:+.3f}"  # one particle has no error
+        rows.append([*row, shown, "" if difference[0] > 0 else "FRC NOT above"])
         lines.append({"cell": cell.name, "solver": RIVAL[cell.table], **found["nesterov"]})
     header = [
         "cell",
