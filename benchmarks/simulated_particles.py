@@ -23,6 +23,7 @@ from missing_power import FIRST_SHELL, missing_power
 from table import markdown, signed, write, write_csv
 
 from cryoprior.operators import parse_operator
+from cryoprior.prior.evidence import evidence_of_image
 from cryoprior.prior.signal import SignalDenoiser
 from cryoprior.solvers import Solver, parse_solver
 
@@ -73,7 +74,7 @@ def denoised(run: Run, images: Images) -> dict[str, float] | None:
     inner = (images.original - fitted.intensity.offset) / fitted.intensity.scale
     signal, noise = denoiser.spectra[images.box].grids(images.box, inner)
     with torch.inference_mode():
-        parts = [denoiser.network(part, signal, noise.expand(len(part), -1, -1)) for part in inner.split(BATCH)]
+        parts = [denoiser.estimate(evidence_of_image(part, signal, noise)) for part in inner.split(BATCH)]
     assert images.clean is not None
     return score(Sums.of(torch.cat(parts), images.clean))
 
