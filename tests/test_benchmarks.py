@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,15 @@ import arguments as arguments_module
 import cells
 import datasets
 import harness
+import images as kept
+import measured_prior
+import one_evaluation
 import real_particles
+import samples
 import simulated_particles
 import speed
 from clean_scores import Sums, gain, jackknife, score
+from images import reconstructed
 from missing_power import missing_power
 from real_tables import flags as real_flags
 from store import Store
@@ -30,9 +36,12 @@ from table import markdown
 
 from cryoprior.image import shell_index
 from cryoprior.operators import parse_operator
-from cryoprior.prior import PriorConfig, load_prior, save_prior
+from cryoprior.prior import GaussianPrior, PriorConfig, load_prior, save_prior
 from cryoprior.prior.checkpoint import build_network
+from cryoprior.prior.conditioning import Measurement
+from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.signal import Spectra
+from cryoprior.random import ParticleNoise
 from cryoprior.solvers import parse_solver
 
 
@@ -41,15 +50,24 @@ def decaying(box: int, height: float) -> tuple[float, ...]:
     return tuple((height * np.exp(-shells / 4) + 1e-3).tolist())
 
 
-@pytest.fixture(scope="module")
-def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def untrained(folder: Path, **more: Any) -> Path:
     """Return an untrained prior: the best linear estimate of images with these spectra."""
     spectra = {box: Spectra(decaying(box, 3.0), tuple(0.9 for _ in decaying(box, 1))) for box in (32, 64)}
-    config = PriorConfig("signal", (8, 32), 1, spectra, {}, (5.0, 5.0))
-    folder = tmp_path_factory.mktemp("prior")
+    config = PriorConfig("signal", (8, 32), 1, spectra, {}, (5.0, 5.0), **more)
     torch.manual_seed(0)
     save_prior(folder, build_network(config), config)
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained(tmp_path_factory.mktemp("prior"))
+
+
+@pytest.fixture(scope="module")
+def aware_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same that can be asked about measurements."""
+    return untrained(tmp_path_factory.mktemp("aware"), operators=asdict(OperatorFamily()))
 
 
 def stack(box: int, n: int = 3) -> datasets.Images:
@@ -67,7 +85,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def simulated(recipe: object, data: Path, work: Path, n: int, box: int = 64) -> datasets.Images:
         return stack(32 if box == 64 else 64, n)
 
-    for module in (simulated_particles, speed):
+    for module in (simulated_particles, speed, one_evaluation, samples):
         monkeypatch.setattr(module, "simulated", simulated)
     monkeypatch.setattr(arguments_module, "code_digest", lambda: "code")
     monkeypatch.setattr(real_particles, "real", lambda data, limit: [stack(32, limit or 3)])
@@ -235,11 +253,12 @@ def run_twice(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("computed again")
 
-    for module in (simulated_particles, real_particles, speed):
+    for module in (simulated_particles, real_particles, speed, samples):
         monkeypatch.setattr(module, "restore", refuse)
     main(given)
     assert (tmp_path / "out" / f"{name}.md").read_text() == table
-    assert (tmp_path / "out" / f"{name}.csv").read_text().count("\n") > 2
+    lines = tmp_path / "out" / f"{name}.csv"
+    assert not lines.exists() or lines.read_text().count("\n") > 2
     return table
 
 
@@ -321,3 +340,134 @@ def test_the_finalists_are_the_best_steps_and_the_next_shorter_ones() -> None:
 def test_markdown_and_results_are_plain() -> None:
     assert markdown(("a", "b"), [(0.123, None)]) == "| a | b |\n|---|---|\n| 0.12 | - |\n"
     assert json.loads(json.dumps(cells.PIXEL))
+
+
+def opened(tmp_path: Path, prior: Path) -> arguments_module.Run:
+    return arguments_module.Run.open("x.py", arguments_module.parser("x").parse_args(given_to(tmp_path, prior)), [])
+
+
+@pytest.mark.usefixtures("made_up")
+def test_an_image_is_reconstructed_once(aware_prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, cell = opened(tmp_path, aware_prior), cells.named_cells()[0]
+    images = stack(32, 4)
+    texts = ("gaussian", "posterior:steps=1", "exact:estimate=sample,steps=2")
+
+    def all_of_them() -> dict[tuple[str, int, int], torch.Tensor]:
+        found = {(text, 0, 4): reconstructed(run, run.prior, images, cell, text) for text in texts}
+        found |= {(text, 2, 1): reconstructed(run, run.prior, images, cell, text, n=1, first=2) for text in texts}
+        return found
+
+    before = all_of_them()
+    for text in texts:
+        assert before[text, 0, 4].shape == (4, 32, 32)
+        torch.testing.assert_close(before[text, 2, 1], before[text, 0, 4][2:3], rtol=1e-3, atol=1e-3)
+    other = reconstructed(run, run.prior, images, cell, texts[2], seed=1)
+    assert not torch.allclose(other, before[texts[2], 0, 4], atol=0.1)
+    folders = list((tmp_path / "work" / "images").iterdir())
+    assert [folder.name for folder in folders] == [f"made-32-4-{harness.prior_digest(run.prior)}"]
+    assert {path.suffix for path in folders[0].iterdir()} == {".npy"}
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(kept, "restore", refuse)
+    again = all_of_them()
+    assert all(torch.equal(again[key], x) for key, x in before.items())
+    for more in ({"seed": 2}, {"n": 2}):
+        with pytest.raises(AssertionError, match="computed again"):
+            reconstructed(run, run.prior, images, cell, texts[2], **more)
+
+
+def evaluated(correlation: list[float], frc: list[float], similarity: list[float]) -> dict[str, Any]:
+    one = {"over exact": {"correlation": correlation, "frc": frc}, "over least-squares, ssim": similarity}
+    return {one_evaluation.ONE: one}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        (([0.1, 0.01], [0.0, 0.01], [0.1, 0.01]), ""),
+        (([-0.1, 0.01], [0.1, 0.01], [0.1, 0.01]), "correlation below exact"),
+        (([0.1, 0.01], [-0.01, 0.01], [0.1, 0.01]), "~frc below exact"),
+        (([0.1, 0.01], [0.1, 0.01], [-0.03, 0.01]), "SSIM below LS"),
+        (([-0.01, 0.01], [-0.1, 0.01], [-0.01, 0.01]), "~correlation below exact; frc below exact; ~SSIM below LS"),
+    ],
+)
+def test_flags_of_one_evaluation(pairs: tuple[list[float], ...], expected: str) -> None:
+    assert one_evaluation.flags(evaluated(*pairs)) == expected
+
+
+@pytest.mark.usefixtures("made_up")
+def test_one_evaluation_writes_its_tables(
+    aware_prior: Path, tiny_prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_evaluation, "MEAN", "exact:steps=2")
+    monkeypatch.setattr(one_evaluation, "SAMPLE", "exact:estimate=sample,steps=2")
+    monkeypatch.setattr(one_evaluation, "RIVAL", {1: "nesterov:steps=4,gradient=unit,zeta_max=1"})
+    given = [*given_to(tmp_path, aware_prior), "--rival-prior", str(tiny_prior), "--cells", "K=16 C=10.2 hadamard"]
+    given += ["--limit", "3", "--particles", "3", "--averaged", "2", "--samples", "2", "--raced", "1", "--rounds", "1"]
+    one_evaluation.main(given)
+    table = (tmp_path / "out" / "one_evaluation.md").read_text()
+    assert table.count("\n| pixel K=16 C=10.2 hadamard |") == 4  # quality, average of samples, race, speed
+    assert "Every cell with C >= 1.3, 3 particles" in table
+    assert "nan" not in table
+    lines = (tmp_path / "out" / "one_evaluation.csv").read_text()
+    assert "average of 2 exact:estimate=sample,steps=2" in lines
+
+
+@pytest.fixture(scope="module")
+def exact_draws() -> tuple[Any, torch.Tensor, list[torch.Tensor], torch.Tensor]:
+    """Return an operator, Gaussian images, 16 draws of each given what was measured of it, and the mean of such."""
+    operator = parse_operator("pixel:block=4,masks=8", box=16)
+    grid = torch.arange(9.0).expand(16, -1)
+    prior = GaussianPrior((0.1 + 4 / (1 + grid**2)).double())
+    particles, nothing = range(96), torch.zeros(96, 16, 16, dtype=torch.float64)
+    truth = prior.draw(ParticleNoise(1, "truth", particles).normal_like(nothing))
+    measurement = Measurement(operator, operator.forward(truth, particles), 0.0, particles, "a test")
+    draws = [measurement.condition(nothing, prior.power, ParticleNoise(i, "draw", particles)) for i in range(16)]
+    return operator, truth, draws, measurement.condition(nothing, prior.power)
+
+
+def test_exact_draws_cover_the_truth_as_often_as_they_say(exact_draws: Any) -> None:
+    operator, truth, draws, _ = exact_draws
+    found = samples.coverage(operator, draws, truth)
+    assert set(found) == {"50%", "80%", "95%"}
+    for level in samples.LEVELS:
+        share, error = found[f"{level:.0%}"]
+        assert share == pytest.approx(level, abs=0.02)
+        assert 0 < error < 0.02
+    assert samples.row("x", {"power": missing_power(operator, draws[0], truth), **found})[-1] == "yes"
+
+
+@pytest.mark.parametrize(("spread", "below"), [(0.8, True), (1.25, False)])
+def test_draws_that_are_too_narrow_cover_too_little(exact_draws: Any, spread: float, below: bool) -> None:
+    operator, truth, draws, mean = exact_draws
+    changed = [mean + spread * (x - mean) for x in draws]
+    found = samples.coverage(operator, changed, truth)
+    for level in samples.LEVELS[:2]:
+        share, error = found[f"{level:.0%}"]
+        assert (share < level - 3 * error) is below
+        assert (share > level + 3 * error) is not below
+    assert samples.row("x", {"power": missing_power(operator, changed[0], truth), **found})[-1] == "NO"
+
+
+@pytest.mark.usefixtures("made_up")
+def test_samples_writes_its_tables(aware_prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "SPECTRUM_OPERATORS", samples.SPECTRUM_OPERATORS[:1])
+    given = [*given_to(tmp_path, aware_prior), "--all", "3", "--particles", "2", "--samples", "3"]
+    given += ["--solvers", "posterior:estimate=sample,steps=2"]
+    table = run_twice(samples.main, given, "samples", tmp_path, monkeypatch)
+    assert "posterior:estimate=sample,steps=2, held-out particles" in table
+    assert "posterior:estimate=sample,steps=2, images of a Gaussian prior" in table
+    assert table.count("| fourier:pattern=uniform,compression=2 |") == 2
+
+
+def test_what_is_lost_is_positive_and_what_is_gained_negative() -> None:
+    images = stack(32, 40)
+    assert images.clean is not None
+    good, bad = (Sums.of(images.clean + s * (images.original - images.clean), images.clean) for s in (0.5, 1.0))
+    loss = 100 * (1 - score(bad)["correlation"] / score(good)["correlation"])
+    assert loss > 5
+    assert measured_prior.lost(bad, good).startswith(f"+{loss:.1f} ± ")
+    assert measured_prior.lost(good, bad).startswith("-")
+    assert measured_prior.lost(good, good) == "-0.0 ± 0.0"

@@ -147,6 +147,19 @@ def test_trained_on_particles_are_reported_loudly(files, caplog: pytest.LogCaptu
     assert "trained the prior" in caplog.text
 
 
+@pytest.mark.parametrize("known", [False, True, None])
+def test_a_kind_of_operator_that_the_prior_was_not_trained_on_is_noted(
+    files, caplog: pytest.LogCaptureFixture, known: bool | None
+) -> None:
+    write_reconstruction(files["recon"], particles()[0], files["y"], trained_operator=known)
+    title, warned = "The prior was not trained on this kind of operator", known is False
+    summary = evaluate.run(options(files))
+    assert summary["warnings"] == ([title] if warned else [])
+    page = (files["out"] / "report.html").read_text()
+    assert (title in page) is warned
+    assert ("compare it with --solver exact" in caplog.text) is warned
+
+
 def test_another_reference_than_the_measured_one_is_noted(files, tmp_path: Path) -> None:
     other = write_particles(tmp_path / "other.star", particles()[0] + 1)
     summary = evaluate.run(options(files, reference=other))

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles, write_stack, write_star
 from cryoprior.prior.checkpoint import load_prior
+from cryoprior.prior.measured import MeasuredParticles
 from cryoprior.prior.training import Training
 from cryoprior.stages import measure, reconstruct, train
 
@@ -63,6 +66,25 @@ def options(particles: Path, name: str = "prior", **more: Any) -> train.Options:
 def run(particles: Path, name: str = "prior", **more: Any) -> Path:
     train.run(options(particles, name, **more))
     return particles.parent / name
+
+
+def refuse(particles: Path, match: str, **more: Any) -> None:
+    """Check that a run is refused in these words, and that it leaves nothing behind."""
+    before = sorted(particles.parent.iterdir())
+    with pytest.raises(InputError, match=match):
+        run(particles, "refused", **more)
+    assert sorted(particles.parent.iterdir()) == before
+
+
+def measured(particles: Path, operator: str = "fourier:compression=2,sets=32", name: str = "y.zarr") -> Path:
+    measure.run(measure.Options(particles=particles, output=particles.with_name(name), operator=operator))
+    return particles.with_name(name)
+
+
+def groups(particles: Path, **more: Any) -> list[train.Group]:
+    """Return what a run would learn from."""
+    given = options(particles, **more)
+    return train._groups(given, train.PRESETS[given.preset])
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +151,8 @@ def test_the_split_is_disjoint_complete_and_seeded(prior: Path, tmp_path: Path) 
     assert held_out | trained == set(range(N))
     config = load_prior(prior).config
     assert config.trained_on == {split["digest"]: split["train"]}
-    many, preset = write_particles(tmp_path, n=100), train.PRESETS["small"]
-    stacks = [train._stacks(options(many, seed=seed, validation=0.3), preset)[0] for seed in (0, 0, 1)]
+    many = write_particles(tmp_path, n=100)
+    stacks = [groups(many, seed=seed, validation=0.3)[0].stacks[0] for seed in (0, 0, 1)]
     held = [stack.validation_rows.tolist() for stack in stacks]
     assert held[0] == held[1] != held[2]
     assert [len(rows) for rows in held] == [30, 30, 30]
@@ -176,14 +198,19 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     monkeypatch.setattr(Training, "_optimiser_step", stopping)
 
 
-@pytest.mark.parametrize("preset", ["small", pytest.param("paper-128", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("box", "more"),
+    [
+        (BOX, {}),
+        (BOX, {"operator_aware": True}),
+        pytest.param(32, {"preset": "paper-128", "box": 32, "precision": "no"}, marks=pytest.mark.slow),
+    ],
+    ids=["small", "operator-aware", "paper-128"],
+)
 def test_a_run_that_was_interrupted_ends_with_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, box: int, more: dict[str, Any]
 ) -> None:
-    particles = write_particles(tmp_path, box=BOX if preset == "small" else 32)
-    given: dict[str, Any] = {"steps": 5, "preset": preset}
-    if preset != "small":
-        given |= {"box": 32, "precision": "no"}
+    particles, given = write_particles(tmp_path, box=box), {"steps": 5} | more
     whole = run(particles, "whole", **given)
     with monkeypatch.context() as patched:
         interrupt(patched, at=3)
@@ -249,9 +276,8 @@ def test_the_preset_of_the_paper_trains_and_knows_its_box(tmp_path: Path) -> Non
     low, high = [(v - loaded.config.ddpm_offset) / loaded.config.ddpm_scale for v in (-1, 1)]
     assert low < -1 < 1 < high  # [-1, 1] covers the images
     assert bool(torch.isfinite(loaded(torch.randn(2, 32, 32), torch.ones(2))).all())
-    preset = train.PRESETS["paper-128"]
-    (stack,) = train._stacks(options(tmp_path / "particles.star", preset="paper-128"), preset)
-    assert stack.particles.box == 128
+    (group,) = groups(tmp_path / "particles.star", preset="paper-128")
+    assert group.box == 128
 
 
 def test_several_boxes_train_one_prior(tmp_path: Path) -> None:
@@ -263,43 +289,106 @@ def test_several_boxes_train_one_prior(tmp_path: Path) -> None:
     assert len(json.loads((folder / "split.json").read_text())) == 2
 
 
-def test_goes_on_from_another_prior(prior: Path, particles: Path) -> None:
-    folder = run(particles, init=prior, steps=1, learning_rate=0.0)
+def test_goes_on_from_another_prior(prior: Path, tmp_path: Path) -> None:
+    other = write_particles(tmp_path, seed=3)
+    folder = run(other, init=str(prior), steps=1, learning_rate=0.0)
     assert_same_weights(folder, prior)
-    with pytest.raises(InputError, match=r"channels .* pass the preset and --width it was trained with"):
-        run(particles, "wide", init=prior, width=0.5)
+    before, after = (load_prior(name).config.trained_on for name in (prior, folder))
+    assert len(after) == 2
+    assert after.items() > before.items()  # what the first one learned from has been seen too
+    refuse(other, r"channels .* pass the preset and --width it was trained with", init=str(prior), width=0.5)
+
+
+def test_the_first_answer_of_an_operator_aware_prior_to_a_noisy_image_is_that_of_the_prior_it_goes_on_from(
+    prior: Path, particles: Path
+) -> None:
+    given = {"init": str(prior), "steps": 1, "learning_rate": 0.0, "validation": 0.4}
+    folders = [run(particles, name, operator_aware=name == "aware", **given) for name in ("plain", "aware")]
+    plain, aware = (load_prior(folder) for folder in folders)
+    assert (plain.config.operator_aware, aware.config.operator_aware) == (False, True)
+    x = torch.randn(2, BOX, BOX, generator=torch.Generator().manual_seed(0))
+    for tau in (0.1, 1.0, 5.0):
+        torch.testing.assert_close(aware(x, torch.full((2,), tau)), plain(x, torch.full((2,), tau)))
+    first, second = (json.loads((folder / "summary.json").read_text())["correlation"] for folder in folders)
+    assert set(second) == {*first, f"{BOX}px measured"}
+    for name, value in first.items():
+        assert second[name] == pytest.approx(value, abs=0.05)  # under other noise
+
+
+def test_a_refused_run_keeps_the_prior_that_it_would_have_replaced(prior: Path, tmp_path: Path) -> None:
+    shutil.copytree(prior.parent, tmp_path / "copy")
+    particles, kept = tmp_path / "copy" / "particles.star", tmp_path / "copy" / "prior"
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    with pytest.raises(InputError, match="add --operator-aware to go on from it"):
+        run(particles, init="operator-aware", width=1.0, overwrite=True)
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
 
 
 def test_refuses_boxes_that_the_network_cannot_take(tmp_path: Path) -> None:
     particles = write_particles(tmp_path, box=20)
-    with pytest.raises(InputError, match=r"particles\.star: box 20 is no multiple of 16, .*pass --box 16"):
-        run(particles)
+    refuse(particles, r"particles\.star: box 20 is no multiple of 16, .*pass --box 16")
     assert run(particles, "cropped", box=16, steps=1).is_dir()
 
 
 def test_refuses_images_that_are_none(tmp_path: Path) -> None:
     particles = write_particles(tmp_path)
     write_stack(tmp_path / "particles.mrcs", np.ones((N, BOX, BOX), np.float32), 4.0)
-    with pytest.raises(InputError, match=r"particles\.star: grey values have deviation 0"):
-        run(particles, "constant")
+    refuse(particles, r"particles\.star: grey values have deviation 0")
     images = np.ones((N, BOX, BOX), np.float32)
     images[3, 2, 1] = np.nan
     write_stack(tmp_path / "particles.mrcs", images, 4.0)
-    with pytest.raises(InputError, match=r"particles\.star: grey values have deviation nan"):
-        run(particles, "nan")
+    refuse(particles, r"particles\.star: grey values have deviation nan")
 
 
 def test_refuses_clean_images_of_others(tmp_path: Path) -> None:
     particles, fewer = write_particles(tmp_path), write_particles(tmp_path, "fewer", n=30)
-    with pytest.raises(InputError, match=r"30 images of 16 pixels beside 40 of 16 .*row by row"):
-        run(particles, clean=(fewer,))
-    with pytest.raises(InputError, match="--clean: 2 for 1 stacks"):
-        options(particles, clean=(fewer, fewer))
+    refuse(particles, r"30 images of 16 pixels beside 40 of 16 .*row by row", clean=(fewer,))
+    refuse(particles, "--clean: 2 for 1 stacks", clean=(fewer, fewer))
 
 
 def test_refuses_too_few_particles(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="1 particles; expected at least 2 to train and validate"):
-        run(write_particles(tmp_path, n=1))
+    particles = write_particles(tmp_path, n=1)
+    refuse(particles, "1 particles; expected at least 2 to train and validate")
+    refuse(measured(particles), r"y\.zarr: 1 particles; expected at least 2 to train and validate")
+
+
+def test_refuses_masks_that_all_particles_share_in_one_line(
+    particles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared, folder = measured(particles, "fourier:compression=2", "shared.zarr"), particles.with_name("prior")
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train", str(shared), "-o", str(folder), "--cpu", "--width", "0.25"])
+    assert left.value.code == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith(f"error: {shared}: 1 mask set ")
+    assert line.endswith("measure with more sets, for example fourier:...,sets=64, or train on full images")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["bright", "dark"])
+def test_measurements_have_grey_scale_and_spectrum_of_the_particles_that_were_measured(
+    tmp_path: Path, sign: int
+) -> None:
+    particles = write_particles(tmp_path, n=200)
+    images = sign * read_particles(particles).read(slice(None))
+    write_stack(tmp_path / "particles.mrcs", images, 4.0)
+    (whole,), (ours,) = (groups(path, seed=2) for path in (particles, measured(particles)))
+    assert isinstance(ours, MeasuredParticles)
+    full, stack = whole.stacks[0], ours.stack
+    assert stack.offset == pytest.approx(full.offset, abs=0.1 * full.scale)
+    assert stack.scale == pytest.approx(sign * full.scale, rel=0.05)
+    assert (stack.digest, stack.has_clean) == (full.digest, False)
+    np.testing.assert_allclose(ours.spectra.signal[2:-1], whole.spectra.signal[2:-1], rtol=0.3)
+    held = ours.validation(8)[0]
+    seen = stack.operator.pinv(held.y, held.particles)
+    assert (
+        float(seen[:, 6:11, 6:11].mean()) > float(seen[:, :3].mean()) + 0.1
+    )  # in the grey scale of a prior the particles are bright
+
+
+def test_measurements_are_known_by_what_is_in_them(particles: Path) -> None:
+    plain = measured(particles).rename(particles.with_name("measurements"))
+    assert isinstance(groups(plain)[0], MeasuredParticles)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(particles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,25 +420,44 @@ def test_particles_that_trained_the_prior_are_reported_loudly(
     assert "TRAINED" not in caplog.text
 
 
+RANKS = """
+import sys
+from safetensors.torch import save_file
+from cryoprior import cli
+from cryoprior.stages import train
+
+def finish(options, config, training, *rest):
+    weights = {k: v.contiguous() for k, v in training.bare_network.state_dict().items()}
+    save_file(weights, f"{options.output}-{training.accelerator.process_index}.safetensors")
+    return finished(options, config, training, *rest)
+
+finished, train._finish = train._finish, finish
+cli.main(sys.argv[1:])
+"""
+
+
 @pytest.mark.slow
-def test_two_processes_train_one_prior(particles: Path) -> None:
-    folder = particles.parent / "prior"
-    words = ["train", str(particles), "-o", str(folder), "--width", "0.25", "--steps", "4", "--batch", "4", "--cpu"]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "cryoprior.cli"]
+@pytest.mark.parametrize("source", ["particles", "operators", "measurements"])
+def test_two_processes_train_one_prior(particles: Path, source: str) -> None:
+    folder, script = particles.parent / "prior", particles.with_name("ranks.py")
+    script.write_text(RANKS)
+    given = measured(particles) if source == "measurements" else particles
+    words = ["train", str(given), "-o", str(folder), "--width", "0.25", "--steps", "4", "--batch", "4", "--cpu"]
+    words += ["--every", "2", *(["--operator-aware"] if source == "operators" else [])]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
-        [sys.executable, *launcher, *words, "--every", "2"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        [sys.executable, *launcher, *words], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["images"] == 2 * 4 * 4
-    assert load_prior(folder).config.steps == 4
+    loaded = load_prior(folder).config
+    assert loaded.steps == 4
+    assert (loaded.operator_aware, loaded.means_only) == (source != "particles", source == "measurements")
     assert len((folder / "curve.csv").read_text().splitlines()) == 3
     assert json.loads((folder / "checkpoint.json").read_text())["processes"] == 2
-    alone = run(particles, "alone")
+    first, second = (load_file(f"{folder}-{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    alone = run(given, "alone", operator_aware=source == "operators")
     assert not all(torch.equal(a, b) for a, b in zip(weights(folder).values(), weights(alone).values(), strict=True))
