@@ -357,7 +357,7 @@ def test_refuses_masks_that_all_particles_share_in_one_line(
 ) -> None:
     shared, folder = measured(particles, "fourier:compression=2", "shared.zarr"), particles.with_name("prior")
     with pytest.raises(SystemExit) as left:
-        cli.main(["train", str(shared), "-o", str(folder), "--cpu", "--width", "0.25"])
+        cli.main(["train", str(shared), "-o", str(folder), "--cpu", "--width", "0.25", "--steps", "1"])
     assert left.value.code == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith(f"error: {shared}: 1 mask set ")
