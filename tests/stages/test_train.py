@@ -264,8 +264,24 @@ def test_refuses_an_output_in_use_and_replaces_it_when_told(particles: Path) -> 
 
 
 def test_refuses_to_resume_nothing(particles: Path) -> None:
-    with pytest.raises(InputError, match=r"no checkpoint\.json; nothing to resume"):
-        run(particles, resume=True)
+    refuse(particles, r"no checkpoint\.json; nothing to resume", resume=True)
+
+
+def test_a_run_does_not_go_on_with_other_operators(particles: Path) -> None:
+    given = {"steps": 2, "resume": True}
+    run(particles, "plain", steps=2)
+    run(particles, "aware", steps=2, operator_aware=True)
+    one = measured(particles)
+    two = measured(particles, "fourier:compression=2,sets=32,seed=9", "two.zarr")
+    run(one, "measured", steps=2)
+    for source, name, more, text in (
+        (particles, "plain", {"operator_aware": True}, r"operators \[None\]; resumed with"),
+        (particles, "aware", {}, "operators .*; resumed with .None"),
+        (particles, "aware", {"operator_aware": True, "leave_out": ("block=4",)}, "operators"),
+        (two, "measured", {}, "measured_by"),
+    ):
+        with pytest.raises(InputError, match=rf"checkpoint\.json: a run with {text}"):
+            run(source, name, **given, **more)
 
 
 def test_the_preset_of_the_paper_trains_and_knows_its_box(tmp_path: Path) -> None:
@@ -326,7 +342,8 @@ def test_a_refused_run_keeps_the_prior_that_it_would_have_replaced(prior: Path, 
 
 def test_refuses_boxes_that_the_network_cannot_take(tmp_path: Path) -> None:
     particles = write_particles(tmp_path, box=20)
-    refuse(particles, r"particles\.star: box 20 is no multiple of 16, .*pass --box 16")
+    refuse(particles, r"particles\.star: box 20 is no multiple of 16, .*; pass --box 16")
+    refuse(measured(particles), r"y\.zarr: box 20 is no multiple of 16, .*; measure with --box 16")
     assert run(particles, "cropped", box=16, steps=1).is_dir()
 
 

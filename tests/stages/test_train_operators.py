@@ -112,7 +112,7 @@ def test_an_interrupted_training_on_measurements_goes_on_to_the_same_weights(
 
 def test_masks_that_all_particles_share_teach_nothing_of_what_they_hide(folder: Path) -> None:
     shared = measured(folder, "pixel:block=4,masks=8", "shared.zarr")
-    with pytest.raises(InputError, match=r"shared\.zarr: 1 mask set leave \d+% of an image unseen .*sets=64"):
+    with pytest.raises(InputError, match=r"shared\.zarr: 1 mask set leaves \d+% of an image unseen .*sets=64"):
         run(shared, "impossible")
     assert not (folder / "impossible").exists()
 

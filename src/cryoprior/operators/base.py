@@ -224,12 +224,12 @@ class Operator(ABC):
         return self.r == self.n and system.complete
 
     def _system(self, index: int, like: Tensor) -> System:
-        def build() -> System:
-            system = self.system(index)
-            self._values[index] = system.values.clone()
-            return system.to(like)
+        return self._cache.get((index, like.dtype, like.device), lambda: self._build(index, like))
 
-        return self._cache.get((index, like.dtype, like.device), build)
+    def _build(self, index: int, like: Tensor) -> System:
+        system = self.system(index)
+        self._values[index] = system.values.clone()
+        return system.to(like)
 
     def _over_sets(self, apply: Callable[[System, Tensor], Tensor], x: Tensor, particles: Particles) -> Tensor:
         sets = self._sets(particles, len(x))

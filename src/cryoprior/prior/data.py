@@ -58,6 +58,11 @@ class TrainingStack:
         return self.particles.pixel_size
 
     @property
+    def measured_by(self) -> None:
+        """Return nothing: the particles are whole."""
+        return None
+
+    @property
     def has_clean(self) -> bool:
         """Return whether the clean images are known."""
         return self.clean is not None

@@ -80,6 +80,11 @@ class MeasuredStack:
         return self.measurements.pixel_size
 
     @property
+    def measured_by(self) -> str:
+        """Return the digest of the operator."""
+        return self.measurements.digest
+
+    @property
     def has_clean(self) -> bool:
         """Return False: nothing clean is known of what was only measured."""
         return False
@@ -153,7 +158,7 @@ def check_coverage(path: Path, operator: Operator) -> None:
         if blind < BLIND:
             return
     raise InputError(
-        f"{path}: {operator.sets} mask set{'s' if operator.sets > 1 else ''} leave "
+        f"{path}: {operator.sets} mask set{'s leave' if operator.sets > 1 else ' leaves'} "
         f"{blind:.0%} of an image unseen in every one of them, and nothing can be learned of that part; expected masks "
         f"that vary from particle to particle: measure with more sets, for example {operator.name}:...,sets=64, or "
         "train on full images"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -39,6 +40,11 @@ class OperatorObjective:
 
     base: SignalObjective
     operators: OperatorPool
+
+    @property
+    def family(self) -> dict[str, Any]:
+        """Return the operators that are drawn, as fields of OperatorFamily."""
+        return asdict(self.operators.family)
 
     def loss(
         self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator

@@ -199,6 +199,8 @@ class Training:
             "particles": [stack.digest for stack in stacks],
             "clean": [stack.has_clean for stack in stacks],
             "held_out": [len(stack.validation_rows) for stack in stacks],
+            "measured_by": [stack.measured_by for stack in stacks],
+            "operators": [getattr(objective, "family", None) for objective in self.objectives],
         }
         return dict(json.loads(json.dumps(identity)))
 

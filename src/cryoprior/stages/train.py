@@ -119,11 +119,11 @@ def run(options: Options) -> dict[str, Any]:
     network = _network(options, config)
     steps = _steps(options, preset, groups, accelerator.num_processes)
     objectives = [make_objective(config, group, options.seed) for group in groups]
-    _claim(options, accelerator)
     training = Training(network, groups, objectives, preset, steps, options.seed, accelerator)
     if options.resume:
         training.load(options.output)
-    elif accelerator.is_main_process:
+    _claim(options, accelerator)
+    if not options.resume and accelerator.is_main_process:
         _write_split(options.output, stacks)
     log: list[Progress] = []
     with (options.output / "curve.csv").open("a", newline="") as file:
@@ -236,9 +236,10 @@ def _check_boxes(config: PriorConfig, groups: Sequence[Group], preset: Preset) -
     multiple = preset.network().multiple if preset.objective == "signal" else 2 ** (len(preset.channels) - 1)
     for group in groups:
         if group.box % multiple:
+            remedy = "measure with" if isinstance(group, MeasuredParticles) else "pass"
             raise InputError(
                 f"{group.stacks[0].path}: box {group.box} is no multiple of {multiple}, which this network "
-                f"needs; pass --box {max(multiple, group.box // multiple * multiple)}"
+                f"needs; {remedy} --box {max(multiple, group.box // multiple * multiple)}"
             )
     if preset.objective == "ddpm" and len(groups) > 1:
         raise InputError(f"boxes {', '.join(str(g.box) for g in groups)}: this preset trains one box; pass --box")
