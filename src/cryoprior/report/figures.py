@@ -22,6 +22,10 @@ STYLES = (
     {"color": "#8b4a9c", "linestyle": ":", "linewidth": 2.2},
     {"color": "#5a6470", "linestyle": "-", "linewidth": 1.2},
     {"color": "#a1121f", "linestyle": (0, (6, 2, 1, 2, 1, 2)), "linewidth": 1.7},
+    {"color": "#3fa7c9", "linestyle": (0, (8, 2)), "linewidth": 1.7},
+    {"color": "#b8921a", "linestyle": (0, (3, 1)), "linewidth": 1.9},
+    {"color": "#d46a9a", "linestyle": (0, (1, 1)), "linewidth": 2.0},
+    {"color": "#6b4423", "linestyle": (0, (8, 2, 1, 2)), "linewidth": 1.6},
 )
 
 
@@ -53,7 +57,7 @@ def grey_limits(image: np.ndarray, deviations: float = 3.0) -> tuple[float, floa
 def montage(rows: Sequence[MontageRow], columns: Sequence[str], label_points: float = 9.0) -> bytes:
     """Return a grid of pictures, one row a particle, as PNG; ``label_points`` is the size of the titles."""
     side = 1.75
-    figure = _figure(side * len(columns) + 0.35, side * len(rows) + 0.3)
+    figure = new_figure(side * len(columns) + 0.35, side * len(rows) + 0.3)
     grid = figure.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
     for i, row in enumerate(rows):
         for j, name in enumerate(columns):
@@ -68,7 +72,7 @@ def montage(rows: Sequence[MontageRow], columns: Sequence[str], label_points: fl
             if i == 0:
                 axes.set_title(name, fontsize=label_points, color=INK, pad=5)
         grid[i][0].set_ylabel(row.title, fontsize=label_points - 0.5, color=QUIET, labelpad=4)
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def shell_curves(
@@ -77,7 +81,7 @@ def shell_curves(
     label: str = "Fourier ring correlation",
     bottom: float | None = None,
     top: float | None = None,
-    line: float | None = None,
+    line: float | Sequence[float] = (),
 ) -> bytes:
     """Return curves over the resolution of their shells as PNG, with a legend.
 
@@ -86,15 +90,15 @@ def shell_curves(
     resolution_angstrom: of every shell, (shells,); shell 0, infinite, is left out.
     curves: name to values, (shells,).
     bottom, top: limits of the vertical axis; from the data where None.
-    line: a level drawn thin across the figure.
+    line: a level, or several such as 0.143 and 0.5, drawn thin across the figure.
     """
-    figure = _figure(6.6, 3.7)
+    figure = new_figure(6.6, 3.7)
     axes = figure.subplots()
     frequency = 1 / resolution_angstrom[1:]
-    for (name, values), style in zip(curves.items(), _cycle(len(curves)), strict=True):
+    for (name, values), style in zip(curves.items(), line_styles(len(curves)), strict=True):
         axes.plot(frequency, values[1:], label=name, **style)
-    if line is not None:
-        axes.axhline(line, color=QUIET, linewidth=0.8)
+    for level in (line,) if isinstance(line, int | float) else line:
+        axes.axhline(level, color=QUIET, linewidth=0.8)
     axes.set_xlim(0, float(frequency[-1]))
     axes.set_ylim(bottom, top)
     axes.set_ylabel(label, color=INK)
@@ -104,7 +108,7 @@ def shell_curves(
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="best")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def _resolution_axis(axes: Axes, highest: float) -> None:
@@ -114,17 +118,20 @@ def _resolution_axis(axes: Axes, highest: float) -> None:
     axes.set_xlabel("resolution (Å), linear in spatial frequency", color=INK)
 
 
-def _cycle(n: int) -> list[dict[str, Any]]:
+def line_styles(n: int) -> list[dict[str, Any]]:
+    """Return the styles of n lines; the first ten stay apart."""
     return [dict(STYLES[i % len(STYLES)]) for i in range(n)]
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height))
 
 
-def _png(figure: Figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as PNG, cropped to what is drawn, the same bytes for the same figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, bbox_inches="tight", pad_inches=0.05, metadata={"Software": None})
     return buffer.getvalue()
