@@ -1,0 +1,12 @@
+"""Foreign programs, one module each: write its input, run it, read its output. A new one is one line in PROGRAMS."""
+
+from __future__ import annotations
+
+from cryoprior.external.program import Program
+from cryoprior.external.relion import RELION
+
+PROGRAMS: dict[str, Program] = {
+    "relion": RELION,
+}
+
+__all__ = ["PROGRAMS", "RELION", "Program"]

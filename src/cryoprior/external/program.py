@@ -1,0 +1,98 @@
+"""Running a foreign program: found on the PATH, its output kept in a log, its failure told with the log's end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryoprior.errors import InputError
+
+TAIL_LINES = 15
+TAIL_BYTES = 1 << 14
+
+
+@dataclass(frozen=True)
+class Program:
+    """A foreign program: its name, the executable that shows whether it is there, and how to get it."""
+
+    name: str
+    executable: str
+    how_to_get: str
+
+    @property
+    def path(self) -> Path | None:
+        """Where its executable is, None where it is not on the PATH."""
+        found = shutil.which(self.executable)
+        return Path(found) if found else None
+
+    def find(self, executable: str | None = None) -> Path:
+        """Return the path of an executable of the program.
+
+        Raises
+        ------
+        InputError: it is not on the PATH.
+        """
+        wanted = executable or self.executable
+        found = shutil.which(wanted)
+        if not found:
+            raise InputError(f"{self.name}: no {wanted} on the PATH; {self.how_to_get}")
+        return Path(found)
+
+    def run(
+        self,
+        arguments: Sequence[str | Path | float],
+        *,
+        folder: Path,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run the program in a folder; what it prints is added to the log, its command line first.
+
+        Parameters
+        ----------
+        arguments: the executable's name, looked up on the PATH, and its arguments.
+        folder: where it runs, so that it finds files by relative names.
+        log: kept, whatever happens.
+        environment: variables set for it beside those of this process.
+
+        Raises
+        ------
+        InputError: the executable is not there, or leaves with another code than 0; the message ends with what it
+            printed last.
+        """
+        words = [str(self.find(str(arguments[0]))), *(str(word) for word in arguments[1:])]
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            file.write(f"$ {' '.join(words)}\n".encode())
+            file.flush()
+            variables = {**os.environ, **(environment or {})}
+            done = subprocess.run(
+                words, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False
+            )
+        if done.returncode:
+            how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"failed ({done.returncode})"
+            raise InputError(f"{self.name}: {arguments[0]} {how}; its log is {log}, which ends with\n{tail(log)}")
+
+    def answer(self, arguments: Sequence[str]) -> str:
+        """Return what the program prints, for questions that it answers at once, such as that for its version.
+
+        Raises
+        ------
+        InputError: the executable is not there.
+        """
+        words = [str(self.find(arguments[0])), *arguments[1:]]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        return done.stdout + done.stderr
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> str:
+    """Return the last lines of a log, a progress bar that was drawn over itself as it last looked."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        text = file.read().decode(errors="replace")
+    shown = (line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n"))
+    return "\n".join([line for line in shown if line][-lines:])
