@@ -149,6 +149,11 @@ def test_maps_that_cannot_be_drawn_are_refused(
         picture({"a": blob(0, 0, 0)}, columns=0)
 
 
+def test_limits_must_rise() -> None:
+    with pytest.raises(InputError, match="give the finest first"):
+        surface_montage({"a": blob(0, 0, 0)}, limits_angstrom=(9.0, 9.0))
+
+
 def test_methods_stay_apart_and_better_is_up(drawn: list[Figure]) -> None:
     methods = {f"m{n}": [(c, 8.0 + n + c / 8, c == 2) for c in CELLS] for n in range(10)}
     resolution_against_compression(methods, full_data_angstrom=8.0)

@@ -108,6 +108,8 @@ def surface_montage(
     resolution, levels = local_resolution_angstrom or {}, levels or {}
     _check_maps(maps)
     check_surfaces(maps, resolution, levels, views)
+    if limits_angstrom is not None and not 0 < limits_angstrom[0] < limits_angstrom[1]:
+        raise InputError(f"limits {limits_angstrom} Å; expected two that rise, above 0; give the finest first")
     columns = _balanced(len(maps), columns)
     chosen = surface_levels(maps, levels)
     surfaces = {title: make_surface(volume, chosen[title], dust) for title, volume in maps.items()}
