@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cryoprior.image.normal_equations import NormalEquations
 
+
 class Backprojector:
     """Sums of transforms and weights over central slices, from which the weighted least-squares map is made.
 

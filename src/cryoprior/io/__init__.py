@@ -9,7 +9,7 @@ from cryoprior.io.particles import FORMATS, ParticleStack, read_particles
 from cryoprior.io.pickles import read_pickle
 from cryoprior.io.resize import resize
 from cryoprior.io.shards import ReconstructionWriter, ShardWriter, finished_shards, merge_shards, shard_rows
-from cryoprior.io.star import read_star, write_star
+from cryoprior.io.star import read_star, write_blocks, write_star
 from cryoprior.io.validation import check_images, validate_measurements, validate_particles, validate_reconstruction
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "validate_measurements",
     "validate_particles",
     "validate_reconstruction",
+    "write_blocks",
     "write_map",
     "write_stack",
     "write_star",

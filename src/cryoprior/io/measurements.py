@@ -16,6 +16,7 @@ from jaxtyping import Float, Float32, Float64
 
 from cryoprior.errors import InputError
 from cryoprior.io.columns import OPTICS_GROUP, PIXEL_SIZE, optics_rows
+from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.half import Baseline, HalfDecoder, HalfEncoder
 from cryoprior.io.particles import Indices
 from cryoprior.io.star import read_star, write_star
@@ -199,6 +200,14 @@ class Measurements:
         table, optics = self.particles
         rows = optics_rows(self.path, table, optics) if OPTICS_GROUP in table.columns else np.zeros(self.n, int)
         return np.asarray(optics[PIXEL_SIZE].to_numpy(np.float64)[rows])
+
+    def poses(self) -> tuple[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 2"]] | None:
+        """Return rot, tilt, psi in degrees, (n, 3), and rlnOriginX, YAngst in angstrom, (n, 2); None without angles."""
+        return table_poses(self.particles[0])
+
+    def ctf_parameters(self) -> dict[str, Float64[np.ndarray, " n"]] | None:
+        """Return the CTF parameters by name, each (n,), or None without defocus; see :func:`table_ctf`."""
+        return table_ctf(self.path, *self.particles)
 
     def y(self, indices: Indices) -> Float32[np.ndarray, "b m"]:
         """Return the measurements of the particles at these places in the file, (b, m) float32.

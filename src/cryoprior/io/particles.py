@@ -17,8 +17,6 @@ from jaxtyping import Float32, Float64
 
 from cryoprior.errors import InputError
 from cryoprior.io.columns import (
-    ANGLES,
-    CTF,
     IMAGE_NAME,
     IMAGE_SIZE,
     ORIGINS,
@@ -29,6 +27,7 @@ from cryoprior.io.columns import (
 )
 from cryoprior.io.cryodrgn import read_stack
 from cryoprior.io.cryosparc import read_cryosparc
+from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.images import ImageFiles
 from cryoprior.io.pickles import read_pickle
 from cryoprior.io.relion import read_relion
@@ -140,29 +139,11 @@ class ParticleStack:
         ------
         InputError: some of the parameters are there and others are missing.
         """
-        if "rlnDefocusU" not in self.table.columns:
-            return None
-        rows = optics_rows(self.path, self.table, self.optics)
-        found: dict[str, np.ndarray] = {}
-        for key, column in CTF.items():
-            if column in self.table.columns:
-                found[key] = self.table[column].to_numpy(np.float64)
-            elif column in self.optics.columns:
-                found[key] = self.optics[column].to_numpy(np.float64)[rows]
-        found.setdefault("phase_shift_deg", np.zeros(self.n))
-        missing = [column for key, column in CTF.items() if key not in found]
-        if missing:
-            raise InputError(f"{self.path}: rlnDefocusU without {', '.join(missing)}; add them, or remove the defocus")
-        return found
+        return table_ctf(self.path, self.table, self.optics)
 
     def poses(self) -> tuple[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 2"]] | None:
         """Return rot, tilt, psi in degrees, (n, 3), and rlnOriginX, YAngst in angstrom, (n, 2); None without angles."""
-        if not set(ANGLES) <= set(self.table.columns):
-            return None
-        angles = self.table[list(ANGLES)].to_numpy(np.float64)
-        if not set(ORIGINS) <= set(self.table.columns):
-            return angles, np.zeros((self.n, 2))
-        return angles, self.table[list(ORIGINS)].to_numpy(np.float64)
+        return table_poses(self.table)
 
     def digest(self) -> str:
         """Return the sha256 of the file this stack came from: its tables, stack sizes, and eight of its images.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,12 @@ def write_star(path: Path | str, table: pd.DataFrame, optics: pd.DataFrame | Non
 
     Without optics only ``data_particles`` is written. Numbers are written with all their digits.
     """
+    write_blocks(path, {"particles": table} if optics is None else {"optics": optics, "particles": table})
+
+
+def write_blocks(path: Path | str, blocks: Mapping[str, pd.DataFrame]) -> None:
+    """Write tables as the loops ``data_NAME`` of a STAR file, under a partial name until it is whole."""
     path = Path(path)
-    blocks = {"particles": table} if optics is None else {"optics": optics, "particles": table}
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_text("".join(_block_text(name, frame) for name, frame in blocks.items()), encoding="utf-8")

@@ -8,6 +8,7 @@ from cryoprior.operators.base import Operator, require_linear
 from cryoprior.operators.controls import Bin, Crop, Identity, Quantize
 from cryoprior.operators.fourier import Fourier
 from cryoprior.operators.pixel import Pixel
+from cryoprior.operators.transfer import measured_transfer
 from cryoprior.spec import format_spec, parse_spec
 
 OPERATORS: dict[str, type[Operator]] = {
@@ -52,6 +53,7 @@ __all__ = [
     "Pixel",
     "Quantize",
     "format_operator",
+    "measured_transfer",
     "parse_operator",
     "require_linear",
 ]

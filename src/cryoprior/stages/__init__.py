@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "train": "Train a prior on particles.",
     "reconstruct": "Reconstruct the images from their measurements.",
     "evaluate": "Compare reconstructed images with the originals, beside their floors, in one report.",
+    "map": "Make maps of particles, reconstructions or measurements with known poses, and judge their resolution.",
     "demo": "Run the whole path on a small simulated stack with the embedded prior.",
     "describe": "Show what measurements or an operator hold: compression, rank, conditioning.",
     "validate": "Check particles, measurements, a prior or a reconstruction, and say what is wrong.",

@@ -88,8 +88,8 @@ def open_comparison(
     """
     if not (folder / "particles.star").is_file():
         raise InputError(f"{folder}: no particles.star; expected a folder that cryoprior reconstruct wrote")
-    recorded = _read_summary(folder)
-    path = measurements or _recorded_measurements(folder, recorded)
+    recorded = read_recorded(folder)
+    path = measurements or recorded_measurements(folder, recorded)
     measured = read_measurements(path)
     operator = parse_operator(measured.operator_spec, box=measured.box)
     measured.check_operator(operator.digest())
@@ -127,7 +127,8 @@ def read_varied(stack: ParticleStack, rows: np.ndarray) -> Tensor:
     return images
 
 
-def _read_summary(folder: Path) -> dict[str, Any]:
+def read_recorded(folder: Path) -> dict[str, Any]:
+    """Return the summary of a reconstruction, empty where its folder has none."""
     path = folder / "summary.json"
     if not path.is_file():
         return {}
@@ -140,7 +141,8 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     return recorded
 
 
-def _recorded_measurements(folder: Path, recorded: Mapping[str, Any]) -> Path:
+def recorded_measurements(folder: Path, recorded: Mapping[str, Any]) -> Path:
+    """Return the measurements that a reconstruction recorded; InputError where it recorded none or they are gone."""
     if not recorded.get("measurements"):
         raise InputError(f"{folder / 'summary.json'}: records no measurements; pass --measurements y.zarr")
     path = Path(recorded["measurements"])
@@ -148,6 +150,22 @@ def _recorded_measurements(folder: Path, recorded: Mapping[str, Any]) -> Path:
         if candidate.exists():
             return candidate
     raise InputError(f"{path}: these measurements, recorded in {folder}, are not there; pass --measurements y.zarr")
+
+
+def measured_rows(stack: ParticleStack, measured: Measurements) -> ParticleStack:
+    """Return the particles of a stack that were measured, row by row, at the box of the measurements.
+
+    Raises
+    ------
+    InputError: another number of particles, or another box than the one that was measured.
+    """
+    rows = _resized(stack.subset(_selected([stack], measured)[0]), measured)
+    if rows.n != measured.n:
+        raise InputError(
+            f"{stack.path}: {stack.n} particles; {measured.path} has {measured.n} of {measured.source}; "
+            "pass the stack that was measured"
+        )
+    return rows
 
 
 def _limit(rebuilt: ParticleStack, recorded: Mapping[str, Any], measured: Measurements) -> int:

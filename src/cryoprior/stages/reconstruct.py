@@ -25,6 +25,7 @@ from cryoprior.solvers.posterior import TURNS
 from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
 from cryoprior.stages.contrast import contrast_doubt
+from cryoprior.stages.devices import choose_device
 from cryoprior.stages.options import argument, check_options, option
 from cryoprior.stages.progress import track
 from cryoprior.stages.resumable import ShardedOutput
@@ -309,18 +310,6 @@ def choose_solver(options: Options) -> Solver:
                 "leave the option out, or choose another --solver"
             )
     return dataclasses.replace(solver, **given)  # type: ignore[type-var]
-
-
-def choose_device(text: str) -> torch.device:
-    """Return the device; ``auto`` takes the first accelerator if there is one."""
-    if text == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(text)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {text!r}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
-    return device
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:

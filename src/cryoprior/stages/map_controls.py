@@ -1,0 +1,54 @@
+"""Maps of equal size with no prior: fewer full particles, smaller images, fewer bits a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.io import ParticleStack
+from cryoprior.operators import Bin, Crop, Operator, Quantize
+from cryoprior.stages.comparison import read_finite
+from cryoprior.stages.map_sources import ControlParticles, FullParticles, Source
+
+BITS = 32
+"""Bits of a recorded pixel and of a measured number; the compression is counted against them."""
+LAST_LEVEL = (0.798, 1.494, 2.051, 2.514, 2.916, 3.28)
+"""The outermost of 2^1, 2^2, ... equally spaced levels that round normal noise with the least error, in deviations."""
+WIDEST_LEVEL = 4.0
+RANGE_PARTICLES = 256
+
+
+def equal_size_controls(stack: ParticleStack, compression: float) -> Iterator[tuple[str, Source]]:
+    """Yield what could have been kept instead of the measurements, each with its name.
+
+    ``fewer particles``: the first N / C full ones. ``crop``: Fourier-cropped to box / sqrt(C). ``bin``: binned, where
+    the square of a divisor of the box is within a tenth of C. ``quantize``: as many bits a pixel as fit, 32 / C.
+
+    Source of the levels: J. Max, IRE Trans. Inf. Theory 6 (1960) 7, Table II.
+    """
+    yield "fewer particles", FullParticles(stack.subset(slice(max(2, round(stack.n / compression)))))
+    operators: dict[str, Operator] = {"crop": Crop(box=stack.box, size=max(1, round(stack.box / compression**0.5)))}
+    factor = round(compression**0.5)
+    if factor > 1 and stack.box % factor == 0 and abs(factor**2 - compression) < 0.1 * compression:
+        operators["bin"] = Bin(box=stack.box, factor=factor)
+    bits = min(16, int(BITS / compression + 1e-6))
+    if bits >= 1:
+        operators["quantize"] = quantizer(_sample(stack), bits)
+    for name, operator in operators.items():
+        yield name, ControlParticles(stack, operator)
+
+
+def quantizer(images: Float[Tensor, "b box box"], bits: int) -> Quantize:
+    """Return the rounding to 2^bits levels that is best for images with the mean and deviation of these."""
+    reach = LAST_LEVEL[bits - 1] if bits <= len(LAST_LEVEL) else WIDEST_LEVEL
+    mean, deviation = float(images.double().mean()), float(images.double().std())
+    return Quantize(box=images.shape[-1], bits=bits, low=mean - reach * deviation, high=mean + reach * deviation)
+
+
+def _sample(stack: ParticleStack) -> Float[Tensor, "b box box"]:
+    rows = np.unique(np.linspace(0, stack.n - 1, min(stack.n, RANGE_PARTICLES)).astype(int))
+    return torch.cat([read_finite(stack, rows)])
