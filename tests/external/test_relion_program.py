@@ -1,4 +1,4 @@
-"""RELION and foreign programs at large: found, run, logged, told apart when they fail; and RELION itself where it is."""
+"""Foreign programs: found, run, logged, told apart when they fail; and RELION itself, where it is installed."""
 
 from __future__ import annotations
 

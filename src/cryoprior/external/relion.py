@@ -258,7 +258,7 @@ def _sampling(step: SearchStep) -> Words:
 
 
 def _seen_from(folder: Path, path: Path) -> str:
-    return os.path.relpath(path.resolve(), folder)
+    return os.path.relpath(path.resolve(), folder.resolve())
 
 
 def _fits(stack: Path) -> bool:

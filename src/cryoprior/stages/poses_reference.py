@@ -1,0 +1,135 @@
+"""The reference of a pose search, brought to the particles' sign and grey scale before any pose is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.image.ctf import ctf_image
+from cryoprior.image.projection import project_particles
+from cryoprior.image.spectrum import frequency_radius, soft_disc
+from cryoprior.io import ParticleStack, read_map
+
+COARSE_ANGSTROM = 40.0
+"""Beyond this resolution no shell takes part in finding the scale: shifts would wash it out."""
+
+PARTICLES, BATCH = 2048, 128
+CLEAR = 4.0
+"""The scale is taken as known when it is this many standard errors from 0."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the images' grey values follow from the map's.
+
+    factor: grey value of an image over that of the map's projection; negative where the contrasts are opposite.
+    clearness: the factor in its standard errors. noise: standard deviation of a background pixel.
+    """
+
+    factor: float
+    clearness: float
+    noise: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether sign and size can be relied on."""
+        return abs(self.clearness) >= CLEAR
+
+
+def read_reference(path: Path, particles: ParticleStack) -> tuple[np.ndarray, float]:
+    """Return the reference map, z y x, and its voxel size, on the grid of the particles.
+
+    Raises
+    ------
+    InputError: it is no cube, has another box or another voxel size, or is constant.
+    """
+    volume, voxel_size = read_map(path)
+    pixel_size = float(particles.pixel_size[0])
+    if volume.shape != (particles.box,) * 3:
+        raise InputError(
+            f"{path}: a map of {' x '.join(map(str, volume.shape))}; the particles have box {particles.box}; "
+            "resample it to their box and pixel size"
+        )
+    if voxel_size > 0 and abs(voxel_size - pixel_size) > 5e-3 * pixel_size:
+        raise InputError(
+            f"{path}: voxel size {voxel_size:.4f} A; the particles have {pixel_size:.4f} A; resample it, or correct "
+            "its header"
+        )
+    if not np.isfinite(volume).all() or float(np.ptp(volume)) == 0:
+        raise InputError(f"{path}: the map is constant or not finite; pass the reference of these particles")
+    return volume, pixel_size
+
+
+def find_scale(particles: ParticleStack, volume: np.ndarray, radius_pixel: float) -> Scale:
+    """Return the scale of the images over the map, from all orientations together.
+
+    Averaged over all orientations, an image is the projection of the spherical average of the map, times its CTF. Its
+    scale is the least-squares one over particles, up to 40 A; particles of few views bias it, never its sign.
+
+    Parameters
+    ----------
+    particles: at most 2048 of them, evenly spread, are read.
+    volume: z y x, box as the particles.
+    radius_pixel: outside it is background.
+    """
+    rows = np.unique(np.linspace(0, len(particles) - 1, min(len(particles), PARTICLES)).astype(np.int64))
+    expected = _spherical_projection(volume)
+    parameters = particles.ctf_parameters()
+    outside = background(particles.box, radius_pixel)
+    cross, power, noise = [], [], []
+    for part in np.array_split(rows, -(-len(rows) // BATCH)):
+        images = torch.from_numpy(np.array(particles.read(part))).double()
+        images, variance = without_background(images, outside)
+        pixel_size = torch.from_numpy(particles.pixel_size[part])
+        radius = frequency_radius(particles.box) / pixel_size[:, None, None]
+        band = ((radius > 0) & (radius <= _coarse(particles))).double()
+        ctf = band
+        if parameters is not None:
+            ctf = band * ctf_image(
+                {k: torch.from_numpy(v[part]) for k, v in parameters.items()}, pixel_size, particles.box
+            )
+        model = torch.fft.irfft2(torch.fft.rfft2(expected) * ctf, s=images.shape[-2:])
+        cross.append((images * model).sum((-2, -1)))
+        power.append(model.square().sum((-2, -1)))
+        noise.append(variance)
+    return _fit(torch.cat(cross), torch.cat(power), torch.cat(noise))
+
+
+def background(box: int, radius_pixel: float) -> Tensor:
+    """Return the weights of the pixels outside the particle, 0 to 1, (box, box)."""
+    return 1 - soft_disc(box, radius_pixel)
+
+
+def without_background(images: Tensor, outside: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the images less the mean of their background, and the variance of each background, (b,)."""
+    total = outside.sum()
+    images = images - (images * outside).sum((-2, -1), keepdim=True) / total
+    return images, (images.square() * outside).sum((-2, -1)) / total
+
+
+def _coarse(particles: ParticleStack) -> float:
+    """Return the highest frequency that takes part, 1 / A: at least the first three shells do."""
+    return max(1 / COARSE_ANGSTROM, 3 / (particles.box * float(particles.pixel_size[0])))
+
+
+def _fit(cross: Tensor, power: Tensor, noise: Tensor) -> Scale:
+    factor = float(cross.sum() / power.sum())
+    rest = cross - factor * power
+    error = float(rest.square().sum().sqrt() / power.sum())
+    return Scale(factor, factor / error if error > 0 else float("inf"), float(noise.mean().sqrt()))
+
+
+def _spherical_projection(volume: np.ndarray) -> Tensor:
+    """Return the projection of the map's average over all orientations, (box, box)."""
+    axis = np.arange(len(volume)) - len(volume) // 2
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij", sparse=True)
+    shell = np.rint(np.sqrt(z**2 + y**2 + x**2)).astype(np.int64)
+    sums = np.bincount(shell.ravel(), volume.ravel().astype(np.float64))
+    means = sums / np.maximum(np.bincount(shell.ravel()), 1)
+    averaged = torch.from_numpy(means[shell].astype(np.float32))
+    return project_particles(averaged, torch.zeros(1, 3), torch.zeros(1, 2))[0].double()
