@@ -1,0 +1,244 @@
+"""``cryoprior compare-maps``: Fourier shell correlation, correlation, contrast and hand of two maps."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.image.alignment import Alignment, align, transform_volume
+from cryoprior.image.soft_mask import soft_mask, sphere_mask
+from cryoprior.image.volume_filters import crop_volume_transform
+from cryoprior.io import read_map, write_map
+from cryoprior.metrics.fsc import fsc, resolution
+from cryoprior.metrics.rings import shell_resolution_angstrom
+from cryoprior.metrics.volume import volume_correlation
+from cryoprior.provenance import claim_output, write_provenance, write_summary
+from cryoprior.report.figures import shell_curves
+from cryoprior.stages.options import argument, check_options, option
+
+CLEARLY = 0.05
+"""By how much a correlation must be higher before a map is called inverted, or of the other hand."""
+COARSE_BOX = 32
+SAME_VOXEL_SIZE = 0.01
+MIRRORS: tuple[tuple[int, ...], ...] = ((2,), (1,), (0,), (0, 1, 2))
+
+log = logging.getLogger("cryoprior")
+
+
+@dataclass(frozen=True)
+class Options:
+    a: Path = argument("First map (.mrc); its voxels above the level are those that are correlated.")
+    b: Path = argument(
+        "Second map, on the same grid. Read the FSC at 0.143 of two half maps, at 0.5 against a true map."
+    )
+    mask: Path | None = option("Mask from 0 to 1 that both maps are multiplied with for the FSC.", None)
+    level: float | None = option("Contour level of the first map; by default its 99th percentile.", None)
+    align: bool = option("Turn and shift the second map upon the first one, then compare.", False)
+    output: Path | None = option(
+        "Folder to write: fsc.csv, fsc.png, summary.json, aligned.mrc.", None, flags=("-o", "--output")
+    )
+    overwrite: bool = option("Replace an output in use.", False)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What the second map looks like beside the first: correlations of coarse maps, and how well each sign fits."""
+
+    as_is: float
+    inverted: float
+    other_hand: float
+    alignment: Alignment | None
+
+    @property
+    def contrast(self) -> str:
+        """Return ``inverted`` where the negative of the map fits clearly better."""
+        return "inverted" if self.inverted > self.as_is + CLEARLY else "same"
+
+    @property
+    def hand(self) -> str:
+        """Return ``flipped`` where a mirrored map fits clearly better."""
+        return "flipped" if self.other_hand > max(self.as_is, self.inverted) + CLEARLY else "same"
+
+
+def run(options: Options) -> dict[str, Any]:
+    a, voxel_size = _read(options.a)
+    b, mask = _read_like(options.b, a, voxel_size), None
+    if options.mask is not None:
+        mask = _read_mask(options.mask, a, voxel_size)
+    signs = _aligned_signs(a, b, voxel_size) if options.align else _signs(a, b)
+    aligned = b
+    if signs.alignment is not None:
+        aligned = transform_volume(b, signs.alignment.rotation, signs.alignment.shift_voxel)
+    curves = {"fsc": fsc(a, aligned)} if mask is None else {"fsc": fsc(a * mask, aligned * mask)}
+    if mask is not None:
+        curves["fsc_unmasked"] = fsc(a, aligned)
+    summary = _summary(a, aligned, voxel_size, curves, signs, options.level)
+    _warn(options.b, signs)
+    if options.output is not None:
+        _write(options, summary, curves, voxel_size, None if signs.alignment is None else aligned)
+    return summary
+
+
+def _read(path: Path) -> tuple[Tensor, float]:
+    """Return a cubic, finite map that is not constant, and its voxel size."""
+    array, voxel_size = read_map(path)
+    shape = " x ".join(map(str, array.shape))
+    if len(set(array.shape)) != 1 or len(array) < 4:
+        raise InputError(f"{path}: a map of {shape} voxels; expected a cube; pad it to one")
+    if not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise InputError(f"{path}: {bad} values are NaN or infinite; expected numbers; write the map again")
+    if array.min() == array.max():
+        raise InputError(f"{path}: every value is {array.min():g}; expected a map with density; is it the right file?")
+    if voxel_size <= 0:
+        raise InputError(f"{path}: the header gives no voxel size; expected angstrom above 0; set it in the header")
+    return torch.from_numpy(array), voxel_size
+
+
+def _read_like(path: Path, a: Tensor, voxel_size: float) -> Tensor:
+    """Return a map on the grid of the first."""
+    found, size = _read(path)
+    if found.shape != a.shape:
+        raise InputError(
+            f"{path}: a box of {len(found)} voxels; expected {len(a)}, that of the first map; "
+            "resample one, for example with relion_image_handler --new_box"
+        )
+    if abs(size / voxel_size - 1) > SAME_VOXEL_SIZE:
+        raise InputError(
+            f"{path}: voxels of {size:.4g} angstrom; expected {voxel_size:.4g}, those of the first map; resample one, "
+            "for example with relion_image_handler --rescale_angpix, or correct the header that is wrong"
+        )
+    return found
+
+
+def _read_mask(path: Path, a: Tensor, voxel_size: float) -> Tensor:
+    mask = _read_like(path, a, voxel_size)
+    low, high = float(mask.min()), float(mask.max())
+    if low < -0.01 or high > 1.01:
+        raise InputError(f"{path}: values from {low:.3g} to {high:.3g}; expected a mask, 0 to 1; is it a map?")
+    return mask
+
+
+def _signs(a: Tensor, b: Tensor) -> Signs:
+    """Return how the second map and its mirror images correlate with the first where they lie."""
+    a, b = (_coarse(v) for v in (a, b))
+    as_is, mirrored = _pearson(a, b), [_pearson(a, _mirror(b, axes)) for axes in MIRRORS]
+    return Signs(as_is, -as_is, max(abs(m) for m in mirrored), None)
+
+
+def _aligned_signs(a: Tensor, b: Tensor, voxel_size: float) -> Signs:
+    """Return how the second map, its negative and its mirror images correlate with the first, each aligned to it.
+
+    The alignment is that of the map as it is, or of its negative where that fits clearly better.
+    """
+    fixed = _particle(a, voxel_size)
+    as_is, inverted = (align(_particle(sign * b, voxel_size), fixed) for sign in (1, -1))
+    negative = inverted.correlation > as_is.correlation + CLEARLY
+    best = inverted if negative else as_is
+    mirrored = align(_particle(_mirror(-b if negative else b, (0,)), voxel_size), fixed)
+    return Signs(as_is.correlation, inverted.correlation, mirrored.correlation, best)
+
+
+def _particle(volume: Tensor, voxel_size: float) -> Tensor:
+    """Return the map without its solvent, as far as a particle stands out of it; otherwise without its corners."""
+    d = len(volume)
+    try:
+        mask = soft_mask(volume, voxel_size)
+    except InputError:
+        mask = sphere_mask(d, 0.4 * d, 0.1 * d).to(volume)
+    return (volume - volume[mask == 0].median()) * mask
+
+
+def _coarse(volume: Tensor) -> Tensor:
+    return crop_volume_transform(volume.double(), min(len(volume) - len(volume) % 2, COARSE_BOX))
+
+
+def _mirror(volume: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Return the map mirrored about voxel d // 2."""
+    return volume.flip(axes).roll([1 - len(volume) % 2] * len(axes), axes)
+
+
+def _pearson(a: Tensor, b: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])
+
+
+def _summary(
+    a: Tensor, b: Tensor, voxel_size: float, curves: dict[str, Tensor], signs: Signs, level: float | None
+) -> dict[str, Any]:
+    box, found = len(a), volume_correlation(a, b, level)
+    at = {key: [resolution(curve, box, voxel_size, t) for t in (0.143, 0.5)] for key, curve in curves.items()}
+    summary: dict[str, Any] = {
+        "fsc_0143_angstrom": at["fsc"][0].angstrom,
+        "fsc_05_angstrom": at["fsc"][1].angstrom,
+        "nyquist_limited": at["fsc"][0].nyquist_limited,
+        "masked": "fsc_unmasked" in at,
+    }
+    if "fsc_unmasked" in at:
+        summary["fsc_0143_unmasked_angstrom"] = at["fsc_unmasked"][0].angstrom
+        summary["fsc_05_unmasked_angstrom"] = at["fsc_unmasked"][1].angstrom
+    summary |= {
+        "correlation": found.about_zero,
+        "correlation_about_mean": found.about_mean,
+        "level": found.level,
+        "voxels": found.voxels,
+        "box": box,
+        "voxel_size_angstrom": voxel_size,
+        "contrast": signs.contrast,
+        "hand": signs.hand,
+    }
+    if signs.alignment is not None:
+        summary["alignment"] = {
+            "angle_deg": signs.alignment.angle_deg,
+            "shift_angstrom": float(np.linalg.norm(signs.alignment.shift_voxel)) * voxel_size,
+            "correlation": signs.alignment.correlation,
+            "correlation_of_the_other_hand": signs.other_hand,
+            **{key: value for key, value in dataclasses.asdict(signs.alignment).items() if key != "correlation"},
+        }
+    return summary
+
+
+def _warn(path: Path, signs: Signs) -> None:
+    numbers = f"correlation {signs.as_is:.3f}"
+    if signs.contrast == "inverted":
+        log.warning("%s: its contrast is inverted (%s); multiply it with -1 and compare again", path, numbers)
+    if signs.hand == "flipped":
+        log.warning(
+            "%s: it has the other hand (%s, mirrored %.3f); mirror it, for example with relion_image_handler "
+            "--invert_hand, and compare again",
+            path,
+            numbers,
+            signs.other_hand,
+        )
+
+
+def _write(
+    options: Options, summary: dict[str, Any], curves: dict[str, Tensor], voxel_size: float, aligned: Tensor | None
+) -> None:
+    assert options.output is not None
+    angstrom = shell_resolution_angstrom(summary["box"], voxel_size).numpy()
+    arrays = {name: curve.numpy() for name, curve in curves.items()}
+    names = {"fsc": "masked" if summary["masked"] else "FSC", "fsc_unmasked": "unmasked"}
+    shown = {names[name]: values for name, values in arrays.items()}
+    with claim_output(options.output, overwrite=options.overwrite) as folder:
+        table = {"shell": np.arange(len(angstrom)), "resolution_angstrom": angstrom, **arrays}
+        pd.DataFrame(table).to_csv(folder / "fsc.csv", index=False, float_format="%.6g")
+        (folder / "fsc.png").write_bytes(
+            shell_curves(angstrom, shown, "Fourier shell correlation", top=1.05, line=0.143)
+        )
+        if aligned is not None:
+            write_map(folder / "aligned.mrc", aligned.numpy(), voxel_size)
+        write_summary(folder, summary)
+        inputs = [path for path in (options.a, options.b, options.mask) if path is not None]
+        write_provenance(folder, "compare-maps", options, inputs)
