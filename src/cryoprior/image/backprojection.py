@@ -16,8 +16,10 @@ class Backprojector:
 
     An image i of pose R and transfer T (CTF, and what a measurement left of each frequency) adds T F to the numerator
     and T^2 to the weights, each coefficient to the eight voxels around R k on a grid ``padding`` times finer than the
-    transform of the box, trilinear; the envelope of that kernel is divided out in real space. The map is the volume of
-    the box that fits all images best, sum of T^2-weighted squares. Sums are float64; memory depends on the box alone.
+    transform of the box, trilinear; the envelope of that kernel is divided out in real space. The means, at the origin
+    in every pose, are summed apart: they lie on the grid, have no envelope, and outweigh all else where T is 1. The map
+    is the volume of the box that fits all images best, sum of T^2-weighted squares. Sums are float64; memory depends on
+    the box alone.
 
     Parameters
     ----------
@@ -35,6 +37,7 @@ class Backprojector:
         size = self._side**2 * (self._reach + 2)
         self._sums = torch.zeros(size, dtype=torch.complex128, device=device)
         self._weights = torch.zeros(size, dtype=torch.float64, device=device)
+        self._means = torch.zeros(2, dtype=torch.float64, device=device)
 
     def insert(
         self,
@@ -61,16 +64,20 @@ class Backprojector:
         self._sums.index_add_(0, index, (shares * kept).to(torch.complex128).flatten())
         added = shares * weights.flatten(1)[:, places].to(shares).flatten()
         self._weights.index_add_(0, index, added.to(torch.float64).flatten())
+        means = torch.stack((transforms[:, 0, 0].real, weights[:, 0, 0].to(values.real)))
+        self._means += means.to(torch.float64).sum(1)
 
     def add(self, other: Backprojector) -> None:
         """Add the sums of another set of particles of the same box and padding."""
         self._sums += other._sums.to(self._sums.device)
         self._weights += other._weights.to(self._weights.device)
+        self._means += other._means.to(self._means.device)
 
     def copy(self) -> Backprojector:
         """Return the same sums, held apart."""
         twin = Backprojector.__new__(Backprojector)
-        twin.__dict__.update(self.__dict__, _sums=self._sums.clone(), _weights=self._weights.clone())
+        held = {name: getattr(self, name).clone() for name in ("_sums", "_weights", "_means")}
+        twin.__dict__.update(self.__dict__, **held)
         return twin
 
     def volume(self, iterations: int = 1) -> Float[Tensor, "box box box"]:
@@ -81,12 +88,12 @@ class Backprojector:
         iterations: steps of conjugate gradients after the division by the weights; see
             :class:`cryoprior.image.normal_equations.NormalEquations`.
         """
-        equations = NormalEquations(self._lags(self._weights), self.box)
-        lags = self._lags(self._sums)
+        equations = NormalEquations(self._lags(self._weights, self._means[1]), self.box)
+        lags = self._lags(self._sums, self._means[0])
         axis = torch.arange(self.box, device=lags.device) - self.box // 2
         return equations.solve(lags[axis[:, None, None], axis[None, :, None], axis], iterations)
 
-    def _lags(self, flat: Tensor) -> Float[Tensor, "D D D"]:
+    def _lags(self, flat: Tensor, mean: Float[Tensor, ""]) -> Float[Tensor, "D D D"]:
         """Return a sum in real space, voxel 0 at the origin, padding * box voxels a side, the envelope divided out."""
         padded, edge = self.padding * self.box, (self.padding * self.box - 1) // 2
         grid = torch.zeros(padded, padded, padded // 2 + 1, dtype=flat.dtype, device=flat.device)
@@ -99,7 +106,7 @@ class Backprojector:
         lags: Tensor = torch.fft.irfftn(grid, s=(padded, padded, padded))
         envelope = torch.sinc(torch.fft.fftfreq(padded, dtype=torch.float64, device=flat.device)).square()
         lags /= envelope[:, None, None] * envelope[None, :, None]
-        return lags.div_(envelope)
+        return lags.div_(envelope).add_(mean / padded**3)
 
     def _corners(
         self, x: Float[Tensor, "k"], y: Float[Tensor, "k"], z: Float[Tensor, "k"]
@@ -148,12 +155,12 @@ def centred_transforms(
 def _half_disc(box: int, device: torch.device) -> tuple[Float[Tensor, "2 k"], Tensor]:
     """Return the frequencies (x, y) within Nyquist of which no two are mates, and their places in the flat rfft2 grid.
 
-    The lone Nyquist row and column of an even box, which stand for both signs, are left out.
+    The origin is left out, and of an even box the lone Nyquist row and column, which stand for both signs.
     """
     ky, kx = torch.meshgrid(
         torch.fft.fftfreq(box, 1 / box, dtype=torch.float64), torch.arange(box // 2 + 1).double(), indexing="ij"
     )
-    inside = (ky.square() + kx.square() <= (box // 2) ** 2) & ((kx > 0) | (ky >= 0))
+    inside = (ky.square() + kx.square() <= (box // 2) ** 2) & ((kx > 0) | (ky > 0))
     if box % 2 == 0:
         inside &= (kx < box // 2) & (ky > -(box // 2))
     places = torch.nonzero(inside.flatten()).flatten()
