@@ -115,6 +115,12 @@ def calls(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "calls.txt"
 
 
+@pytest.fixture(autouse=True)
+def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "without_images" not in request.node.name:  # a picture takes longer than all the rest
+        monkeypatch.setattr(poses, "pose_histograms", lambda angle, shift: b"")
+
+
 def search(made: Path, output: Path, **options: Any) -> dict[str, Any]:
     given = {"particles": made / "truth.star", "truth": made / "truth.star", "reference_map": made / "map.mrc"}
     return poses.run(poses.Options(output=output, **{"mode": "search", **given, **options}))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SMALLEST_DEG, BINS = 0.1, 48
-ANGLE_TICKS = (0.1, 0.3, 1, 3, 10, 30, 90, 180)
+ANGLE_TICKS = (0.1, 0.3, 1, 3, 10, 30, 180)
 
 
 def pose_histograms(angle_deg: np.ndarray, shift_angstrom: np.ndarray) -> bytes:
@@ -24,12 +24,14 @@ def pose_histograms(angle_deg: np.ndarray, shift_angstrom: np.ndarray) -> bytes:
     figure = new_figure(8.2, 3.3)
     left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.28})
     bins = np.geomspace(SMALLEST_DEG, 180, BINS)
-    left.hist(np.clip(angle_deg, SMALLEST_DEG, 180), bins=bins, color=STYLES[0]["color"])
+    left.hist(np.clip(angle_deg, SMALLEST_DEG, 180), bins=bins, histtype="stepfilled", color=STYLES[0]["color"])
     left.set_xscale("log")
     left.set_xticks(ANGLE_TICKS, [f"{tick:g}" for tick in ANGLE_TICKS])
     left.set_xticks([], minor=True)
     top = max(float(np.percentile(shift_angstrom, 99)), 1e-3)
-    right.hist(np.clip(shift_angstrom, 0, top), bins=np.linspace(0, top, BINS), color=STYLES[1]["color"])
+    right.hist(
+        np.clip(shift_angstrom, 0, top), bins=np.linspace(0, top, BINS), histtype="stepfilled", color=STYLES[1]["color"]
+    )
     for axes, values, label, unit in (
         (left, angle_deg, "angle between the poses (degrees)", "°"),
         (right, shift_angstrom, "distance of the origins (Å)", " Å"),

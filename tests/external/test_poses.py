@@ -1,0 +1,113 @@
+"""poses by RELION itself: right poses from noisy particles of either sign, and a reference that is never changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from cryoprior.external.relion import RELION, has_mpi
+from cryoprior.image.ctf import ctf_image
+from cryoprior.image.projection import project_particles
+from cryoprior.io import read_map, read_particles, write_map, write_stack, write_star
+from cryoprior.io.columns import ANGLES, ORIGINS
+from cryoprior.io.euler import euler_of_matrix
+from cryoprior.stages import poses
+
+pytestmark = [
+    pytest.mark.external,
+    pytest.mark.skipif(RELION.path is None, reason="no relion_refine on the PATH"),
+]
+N, BOX, PIXEL = 48, 32, 8.0
+
+
+def blobs() -> np.ndarray:
+    """Return an asymmetric map of many bright blobs, about 160 A wide."""
+    rng = np.random.default_rng(1)
+    axis = np.arange(BOX) - BOX // 2
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    centres, weights = rng.normal(scale=4.5, size=(40, 3)), rng.uniform(0.5, 2, 40)
+    parts = [
+        w * np.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / 2)
+        for w, (a, b, c) in zip(weights, centres, strict=True)
+    ]
+    return np.sum(parts, axis=0).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of noisy particles: float32 and bright (``truth.star``), float16 and dark (``dark.star``)."""
+    folder, rng = tmp_path_factory.mktemp("poses"), np.random.default_rng(0)
+    table = pd.DataFrame({"rlnImageName": [f"{i + 1:06d}@truth.mrcs" for i in range(N)], "rlnOpticsGroup": 1})
+    table[list(ANGLES)] = euler_of_matrix(Rotation.random(N, rng=rng).as_matrix())
+    table[list(ORIGINS)] = rng.normal(scale=6.0, size=(N, 2))
+    table["rlnDefocusU"] = rng.uniform(12e3, 22e3, N)
+    table["rlnDefocusV"], table["rlnDefocusAngle"] = table["rlnDefocusU"] - 200, 30.0
+    optics = pd.DataFrame({"rlnOpticsGroup": [1], "rlnVoltage": 300.0, "rlnSphericalAberration": 2.7})
+    optics["rlnAmplitudeContrast"], optics["rlnImagePixelSize"], optics["rlnImageSize"] = 0.1, PIXEL, BOX
+    write_stack(folder / "truth.mrcs", np.zeros((N, BOX, BOX), np.float32), PIXEL)
+    write_star(folder / "truth.star", table, optics)
+    particles = read_particles(folder / "truth.star")
+    ctf = ctf_image(
+        {k: torch.from_numpy(v.copy()) for k, v in particles.ctf_parameters().items()},
+        torch.full((N,), PIXEL, dtype=torch.float64),
+        BOX,
+    )
+    euler, origin = (torch.from_numpy(part.copy()) for part in particles.poses())
+    signal = project_particles(torch.from_numpy(blobs()), euler, origin / PIXEL, ctf).numpy()
+    images = (signal + 0.5 * signal.std() * rng.normal(size=signal.shape)).astype(np.float32)
+    write_stack(folder / "truth.mrcs", images, PIXEL)
+    with mrcfile.new(folder / "dark.mrcs") as mrc:
+        mrc.set_data((3 - images).astype(np.float16))
+        mrc.set_image_stack()
+    names = [f"{i + 1:06d}@dark.mrcs" for i in range(N)]
+    write_star(folder / "dark.star", table.drop(columns=[*ANGLES, *ORIGINS]).assign(rlnImageName=names), optics)
+    write_map(folder / "map.mrc", blobs(), PIXEL)
+    return folder
+
+
+def run(made: Path, output: Path, **options: Any) -> dict[str, Any]:
+    given = {"particles": made / "truth.star", "truth": made / "truth.star", "reference_map": made / "map.mrc"}
+    return poses.run(poses.Options(output=output, **{"mode": "search", "threads": 1, **given, **options}))
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def test_relion_finds_the_poses_and_leaves_the_map_alone(made: Path, tmp_path: Path) -> None:
+    summary = run(made, tmp_path / "out", lowpass=18.0)
+    assert summary["median_angle_deg"] < 5
+    assert summary["median_shift_pixel"] < 0.5
+    assert summary["above_30_deg"] <= N // 4  # random poses: 46 of 48
+    assert summary["hand_flipped"] is False
+    work = tmp_path / "out" / "relion"
+    for part in ("global", "local"):  # RELION writes what it started from, and no map after it
+        assert [p.name for p in sorted((work / part).glob("*class001.mrc"))] == ["run_it000_class001.mrc"]
+        start = read_map(work / part / "run_it000_class001.mrc")[0]
+        assert correlation(start, read_map(work / "input" / "reference.mrc")[0]) > 0.9
+
+
+def test_dark_float16_particles_and_the_other_hand_are_seen_through(made: Path, tmp_path: Path) -> None:
+    mirrored = np.roll(blobs()[::-1, ::-1, ::-1], 1, (0, 1, 2))  # inverted through the centre, pixel 16
+    write_map(tmp_path / "mirrored.mrc", mirrored, PIXEL)
+    options = {"particles": made / "dark.star", "reference_map": tmp_path / "mirrored.mrc", "healpix_order": 1}
+    summary = run(made, tmp_path / "out", lowpass=18.0, **options)
+    assert summary["contrast"] == "dark"
+    assert summary["hand_flipped"] is True
+    assert summary["median_angle_other_hand_deg"] < 6
+    assert summary["median_view_deg"] < 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_mpi(), reason="no mpirun or relion_refine_mpi on the PATH")
+def test_auto_refinement_runs_to_its_end(made: Path, tmp_path: Path) -> None:
+    summary = run(made, tmp_path / "out", mode="refine", lowpass=24.0, healpix_order=1)
+    assert summary["mode"] == "refine"
+    assert summary["median_angle_deg"] < 10
