@@ -14,8 +14,8 @@ from cryoprior.report.volumes import slice_montage
 
 HALVES = (
     "The FSC of two half maps measures what they share. With a prior they share more than signal: what it adds to both "
-    "halves correlates too, so half maps of reconstructed images flatter them. The map of the measurements alone has no "
-    "such error; trust the difference between the two only where a true map confirms it."
+    "halves correlates too, so half maps of reconstructed images flatter them. The map of the measurements alone has "
+    "no such error; trust the difference between the two only where a true map confirms it."
 )
 CORRECTED = (
     "Corrected: within the mask, with the part that the mask itself brings taken out by randomising phases (Chen et "

@@ -1,0 +1,175 @@
+"""The outputs of a benchmark of maps: tidy tables, a Markdown table, pictures and one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from cryoprior.report.figures import shell_curves
+from cryoprior.report.page import Block, Picture, Prose, Section, Table, write_page
+from cryoprior.report.volumes import resolution_against_compression, slice_montage, surface_montage
+
+HALF, TRUE = "resolution_0143_angstrom", "truth_fsc_05_angstrom"
+LIMITED = {HALF: "nyquist_limited", TRUE: "truth_nyquist_limited"}
+FULL = "full particles"
+NUMBERS = (
+    (HALF, "half maps 0.143 (Å)"),
+    (TRUE, "true map 0.5 (Å)"),
+    ("truth_correlation", "correlation"),
+    ("truth_correlation_about_mean", "about mean"),
+)
+MEANING = (
+    "Half maps: the phase-randomised FSC within the mask at 0.143. True map: FSC of the full map with the true one "
+    "within the same mask at 0.5. Correlation: with the true map above its 99th percentile, about zero and about the "
+    "mean. Half maps of reconstructions share the prior, so their FSC may claim more than the true map confirms; read "
+    "the second column. A curve that never falls below its threshold is marked ≤, limited by Nyquist."
+)
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """A map to show, with its local resolution in angstrom."""
+
+    volume: Float[np.ndarray, "d d d"]
+    local_resolution: Float[np.ndarray, "d d d"]
+
+
+@dataclass(frozen=True)
+class MapTable:
+    """All numbers of a benchmark of maps, and the maps that are shown.
+
+    numbers: one row for each (series, cell, method, particles). curves: their FSC by shell. poses: pose errors by cell
+    and method. pictured: cell to method to map. mask: the one that all FSC were computed within.
+    """
+
+    title: str
+    numbers: pd.DataFrame
+    curves: pd.DataFrame
+    poses: pd.DataFrame
+    pictured: Mapping[str, Mapping[str, Pictured]]
+    truth: Float[np.ndarray, "d d d"] | None
+    mask: Float[np.ndarray, "d d d"]
+    voxel_size_angstrom: float
+
+    def summary(self) -> dict[str, Any]:
+        """Return every row of the table and the pose errors."""
+        return {
+            "title": self.title,
+            "rows": json.loads(self.numbers.to_json(orient="records")),
+            "poses": json.loads(self.poses.to_json(orient="records")),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write rows.csv, fsc.csv, poses.csv, table.md, the pictures and report.html."""
+        self.numbers.to_csv(folder / "rows.csv", index=False, float_format="%.6g")
+        self.curves.to_csv(folder / "fsc.csv", index=False, float_format="%.5g")
+        if len(self.poses):
+            self.poses.to_csv(folder / "poses.csv", index=False, float_format="%.6g")
+        (folder / "table.md").write_text(self.markdown(), encoding="utf-8")
+        pictures = dict(self._pictures())
+        for name, (png, _) in pictures.items():
+            (folder / f"{name}.png").write_bytes(png)
+        write_page(folder / "report.html", self.title, list(self._sections(pictures)))
+
+    def markdown(self) -> str:
+        """Return all tables as Markdown."""
+        parts = [f"# {self.title}\n", MEANING + "\n"]
+        for heading, columns, rows in self._tables():
+            lines = [columns, ["---"] * len(columns), *rows]
+            parts.append(f"## {heading}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
+        return "\n".join(parts)
+
+    def _tables(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+        """Yield heading, columns and rows: for every number of particles and every number one table, methods across."""
+        known = [(column, label) for column, label in NUMBERS if column in self.numbers]
+        for particles, group in self.numbers.groupby("particles", sort=False):
+            cells = group[group["cell"] != ""]
+            methods = list(dict.fromkeys(cells["method"]))
+            full = group[group["method"] == FULL].iloc[0]
+            for column, label in known:
+                rows = [[FULL, "1", *[_number(full, column)] * bool(methods), *[""] * (len(methods) - 1)]]
+                for (series, cell), found in cells.groupby(["series", "cell"], sort=False):
+                    by = found.set_index("method")
+                    shown = [_number(by.loc[m], column) if m in by.index else "" for m in methods]
+                    rows.append([f"{series} {cell}", f"{found['compression'].iloc[0]:.3g}", *shown])
+                yield f"{label}, {particles} particles", ["cell", "C", *methods], rows
+        if len(self.poses):
+            columns = ["cell", "method", "median angle (°)", "above 30°", "median shift (pixels)", "hand flipped"]
+            yield "Pose errors", columns, [_pose_row(row) for _, row in self.poses.iterrows()]
+
+    def _pictures(self) -> Iterator[tuple[str, tuple[bytes, str]]]:
+        """Yield the name of each picture with its PNG and caption."""
+        for particles, group in self.numbers.groupby("particles", sort=False):
+            full = group[group["method"] == FULL].iloc[0]
+            for series, rows in group[group["cell"] != ""].groupby("series", sort=False):
+                for column, what in ((TRUE, "true map, FSC 0.5"), (HALF, "half maps, FSC 0.143")):
+                    if column not in rows:
+                        continue
+                    png = resolution_against_compression(_lines(rows, column), float(full[column]), label=f"{what} (Å)")
+                    where = "truth" if column == TRUE else "half-maps"
+                    caption = f"Resolution by {what}, against compression: {series} cells, {particles} particles."
+                    yield f"resolution-{where}-{series}-{particles}", (png, caption)
+        for cell, maps in self.pictured.items():
+            yield from self._cell_pictures(cell, maps)
+
+    def _cell_pictures(self, cell: str, maps: Mapping[str, Pictured]) -> Iterator[tuple[str, tuple[bytes, str]]]:
+        name = cell.lower().replace(" ", "-").replace("=", "")
+        truth = {} if self.truth is None else {"true map": self.truth}
+        slices = {**truth, **{method: shown.volume for method, shown in maps.items()}}
+        yield f"slices-{name}", (slice_montage(slices, self.voxel_size_angstrom), f"Central sections, {cell}.")
+        masked = {method: shown.volume * self.mask for method, shown in maps.items()}
+        local = {method: shown.local_resolution for method, shown in maps.items()}
+        surfaces = surface_montage(
+            masked, local, views=("front",), pixel_size_angstrom=self.voxel_size_angstrom, columns=5
+        )
+        caption = (
+            f"Surfaces that enclose equal volumes within the mask, coloured by the local resolution of the half maps, "
+            f"{cell}. Half maps that share a prior look better than they are."
+        )
+        yield f"surfaces-{name}", (surfaces, caption)
+        curve = "fsc_truth" if "fsc_truth" in self.curves else "fsc_corrected"
+        chosen = self.curves[self.curves["cell"].isin(("", cell)) & self.curves["method"].isin(maps)]
+        particles = chosen["particles"].min()
+        chosen = chosen[chosen["particles"] == particles]
+        curves = {m: chosen[chosen["method"] == m][curve].to_numpy() for m in maps}
+        resolution = chosen[chosen["method"] == next(iter(maps))]["resolution_angstrom"].to_numpy(copy=True)
+        resolution[0] = np.inf
+        against = "true map" if curve == "fsc_truth" else "other half map"
+        png = shell_curves(resolution, curves, f"FSC with the {against}", -0.1, 1.05, line=(0.143, 0.5))
+        yield f"fsc-{name}", (png, f"FSC with the {against}, {cell}, {particles} particles; lines at 0.143 and 0.5.")
+
+    def _sections(self, pictures: Mapping[str, tuple[bytes, str]]) -> Iterator[Section]:
+        yield Section("", [Prose(MEANING)])
+        blocks: list[Block] = [Picture(png, caption, caption) for png, caption in pictures.values()]
+        yield Section("Pictures", blocks)
+        yield Section("Tables", [Table(columns, rows, heading) for heading, columns, rows in self._tables()])
+
+
+def _lines(rows: pd.DataFrame, column: str) -> dict[str, list[tuple[float, float, bool]]]:
+    lines = {}
+    for method, found in rows.groupby("method", sort=False):
+        ordered = found.sort_values("compression")
+        values = zip(ordered["compression"], ordered[column], ordered[LIMITED[column]], strict=True)
+        lines[str(method)] = [(float(c), float(r), bool(limited)) for c, r, limited in values]
+    return lines
+
+
+def _number(row: pd.Series, column: str) -> str:
+    value = row[column]
+    if pd.isna(value):
+        return ""
+    if column in LIMITED:
+        return f"≤ {value:.2f}" if row[LIMITED[column]] else f"{value:.2f}"
+    return f"{value:.4f}"
+
+
+def _pose_row(row: pd.Series) -> list[str]:
+    numbers = [f"{row['median_angle_deg']:.2f}", f"{row['above_30_deg']:.0f}", f"{row['median_shift_pixel']:.2f}"]
+    return [row["cell"] or FULL, row["method"], *numbers, "yes" if row["hand_flipped"] else "no"]

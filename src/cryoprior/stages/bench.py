@@ -1,0 +1,55 @@
+"""``cryoprior bench``: a comparison of methods as one command, from a TOML file, resumable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cryoprior.errors import InputError
+from cryoprior.provenance import write_provenance, write_summary
+from cryoprior.stages.bench_maps import run_maps
+from cryoprior.stages.bench_plan import read_plan
+from cryoprior.stages.devices import choose_device
+from cryoprior.stages.options import argument, check_options, option
+
+PLAN = "plan.toml"
+
+
+@dataclass(frozen=True)
+class Options:
+    plan: Path = argument("Benchmark (.toml): particles, cells, methods; docs/benchmarks.md names the keys.")
+    output: Path = option(
+        "Folder to fill; what it holds already is kept, so an interrupted run goes on.", flags=("-o",)
+    )
+    batch: int = option("Particles in memory at a time.", 32, minimum=1)
+    threads: int | None = option("Processor threads; all by default.", None, minimum=1)
+    device: str = option("Where to compute: auto, cpu, cuda or cuda:1.", "auto")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def run(options: Options) -> dict[str, Any]:
+    plan = read_plan(options.plan)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    folder = options.output.resolve()
+    _claim(folder, options.plan)
+    computing = {"batch": options.batch, "threads": options.threads, "device": str(choose_device(options.device))}
+    summary = run_maps(plan, folder, **computing)
+    write_provenance(folder, "bench", options, [options.plan], plan.seed)
+    write_summary(folder, summary)
+    return {"title": summary["title"], "rows": len(summary["rows"]), "report": str(folder / "report.html")}
+
+
+def _claim(folder: Path, plan: Path) -> None:
+    """Make the folder of a benchmark, or go on in one that was begun; another plan may add cells and methods."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file; expected a folder; pass another -o")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / PLAN).is_file():
+        raise InputError(f"{folder}: in use by something else than a benchmark; pass another -o")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PLAN).write_text(plan.read_text(encoding="utf-8"), encoding="utf-8")

@@ -1,0 +1,166 @@
+"""The table of maps: full data, what was measured, every method and every control of equal size, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cryoprior.io import read_measurements, read_particles, write_map
+from cryoprior.metrics.local_resolution import local_resolution
+from cryoprior.operators import parse_operator
+from cryoprior.report.bench_maps import FULL, MapTable, Pictured
+from cryoprior.stages.bench_images import LEAST_SQUARES, BenchImages
+from cryoprior.stages.bench_plan import CellPlan, MapsPlan
+from cryoprior.stages.bench_rows import MapRow, RowKey, RowMaker, read_mask
+from cryoprior.stages.bench_steps import run_step, slug
+from cryoprior.stages.map_controls import equal_size_controls
+from cryoprior.stages.map_judgement import map_mask
+from cryoprior.stages.map_making import MapSettings, make_maps
+from cryoprior.stages.map_sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
+
+PRIOR_FREE = "prior-free map"
+
+
+@dataclass(frozen=True)
+class MapBench:
+    """A table of maps in the making, in its folder."""
+
+    plan: MapsPlan
+    images: BenchImages
+    folder: Path
+
+    def rows(self) -> Iterator[MapRow]:
+        """Yield all rows: for every number of particles that a method names, full data first, then cell by cell."""
+        maker = self._maker()
+        for particles in self._sizes():
+            stack = self.images.stack.subset(slice(particles))
+            yield maker.row(RowKey("", "", FULL, particles), f"maps/{particles}/full", FullParticles(stack))
+            for cell in self.plan.cells:
+                for method, source in self._sources(cell, particles):
+                    key = self._key(cell, method, particles)
+                    yield maker.row(
+                        key, f"maps/{particles}/{slug(f'{cell.series} {cell.name}')}/{slug(method)}", source
+                    )
+
+    def poses(self) -> pd.DataFrame:
+        """Return the pose errors that the plan asks for, one row a cell and method; empty where it asks for none."""
+        plan = self.plan.poses
+        if plan is None:
+            return pd.DataFrame()
+        reference = self._reference()
+        shared = {
+            "truth": self.images.particles,
+            "reference_map": reference,
+            "limit": plan.particles,
+            "lowpass": plan.lowpass,
+            "healpix_order": plan.healpix_order,
+            "mode": "search",
+            "contrast": "bright",
+            "threads": self.images.threads,
+        }
+        rows = []
+        for cell, method, star in self._posed():
+            place = self.folder / "poses" / slug(f"{cell} {method}")
+            found = run_step("poses", place, particles=star, **shared)
+            rows.append({"cell": cell, "method": method, **found})
+        return pd.DataFrame(rows)
+
+    def table(self) -> MapTable:
+        """Return all that the plan asks for, for the report."""
+        rows = list(self.rows())
+        return MapTable(
+            title=self.plan.title,
+            numbers=pd.DataFrame([row.flat() for row in rows]),
+            curves=pd.concat([row.curves.assign(**_named(row.key)) for row in rows], ignore_index=True),
+            poses=self.poses(),
+            pictured={name: self._pictured(name, rows) for name in self.plan.pictured},
+            truth=None if self.images.truth is None else self.images.truth.numpy(),
+            mask=read_mask(self.folder / "mask.mrc").numpy(),
+            voxel_size_angstrom=float(self.images.stack.pixel_size[0]),
+        )
+
+    def _maker(self) -> RowMaker:
+        settings = MapSettings(self.plan.symmetry, batch=self.images.batch, device=self.images.device)
+        path, truth = self.folder / "mask.mrc", self.images.truth
+        if not path.is_file():
+            mask, _ = map_mask(make_maps(FullParticles(self.images.stack), settings, "mask"))
+            write_map(path, mask.numpy(), float(self.images.stack.pixel_size[0]))
+        return RowMaker(self.folder, settings, read_mask(path), truth, self.plan.seed)
+
+    def _sizes(self) -> list[int]:
+        asked = {method.particles or self.images.stack.n for method in self.plan.methods}
+        return sorted({self.images.stack.n, *asked}, reverse=True)
+
+    def _sources(self, cell: CellPlan, particles: int) -> Iterator[tuple[str, Source]]:
+        """Yield the rows of a cell: the map of the measurements, controls, least squares, and every method."""
+        stack = self.images.stack.subset(slice(particles))
+        measured = self._measured(cell)
+        yield PRIOR_FREE, _first(measured, particles)
+        yield from equal_size_controls(stack, measured.operator.compression)
+        for method in (LEAST_SQUARES, *self.plan.methods):
+            if (method.particles or self.images.stack.n) < particles:
+                continue
+            star = read_particles(self.images.reconstruction(cell, method))
+            for weight in self.plan.prior_weights if method is not LEAST_SQUARES else (1.0,):
+                name = method.name if weight == 1 else f"{method.name}, weight {weight:g}"
+                yield name, _first(ReconstructedParticles(star, measured, weight), particles)
+
+    def _measured(self, cell: CellPlan) -> MeasuredParticles:
+        measurements = read_measurements(self.images.measurements(cell))
+        operator = parse_operator(measurements.operator_spec, box=measurements.box)
+        measurements.check_operator(operator.digest())
+        return MeasuredParticles(measurements, operator)
+
+    def _key(self, cell: CellPlan, method: str, particles: int) -> RowKey:
+        operator = parse_operator(cell.operator, box=self.images.stack.box)
+        return RowKey(cell.series, cell.name, method, particles, operator.compression, cell.operator)
+
+    def _pictured(self, cell: str, rows: list[MapRow]) -> dict[str, Pictured]:
+        """Return full data and the maps of a cell, at the smallest number of particles, where all methods are."""
+        particles, size = self._sizes()[-1], float(self.images.stack.pixel_size[0])
+        shown = [r for r in rows if r.key.particles == particles and r.key.cell in ("", cell)]
+        return {row.key.method: _picture(row, size) for row in shown}
+
+    def _posed(self) -> Iterator[tuple[str, str, Path]]:
+        plan = self.plan.poses
+        assert plan is not None
+        yield "", FULL, self.images.particles
+        methods = {m.name: m for m in (LEAST_SQUARES, *self.plan.methods)}
+        cells = {cell.name: cell for cell in self.plan.cells}
+        for cell in plan.cells:
+            for method in plan.methods:
+                yield cell, method, self.images.reconstruction(cells[cell], methods[method])
+
+    def _reference(self) -> Path:
+        path = self.folder / "reference.mrc"
+        if not path.is_file():
+            truth = self.images.truth
+            volume = truth if truth is not None else make_maps(FullParticles(self.images.stack), MapSettings()).full
+            write_map(path, volume.numpy(), float(self.images.stack.pixel_size[0]))
+        return path
+
+
+def run_maps(plan: MapsPlan, folder: Path, **computing: Any) -> dict[str, Any]:
+    """Return the summary of a table of maps, written into the folder with its pictures."""
+    table = MapBench(plan, BenchImages(plan, folder, **computing), folder).table()
+    table.write(folder)
+    return table.summary()
+
+
+def _picture(row: MapRow, voxel_size: float) -> Pictured:
+    half_1, half_2 = (torch.from_numpy(row.volume(name)) for name in ("half1", "half2"))
+    return Pictured(row.volume(), local_resolution(half_1, half_2, voxel_size).numpy())
+
+
+def _first(source: Source, particles: int) -> Source:
+    return Subset(source, np.arange(min(particles, source.n)))
+
+
+def _named(key: RowKey) -> dict[str, Any]:
+    return {"series": key.series, "cell": key.cell, "method": key.method, "particles": key.particles}

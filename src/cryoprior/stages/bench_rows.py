@@ -1,0 +1,103 @@
+"""The rows of a table of maps: each made once, judged, and kept in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.io import read_map
+from cryoprior.provenance import claim_output, to_json
+from cryoprior.stages.map_judgement import judge
+from cryoprior.stages.map_making import MapSet, MapSettings, make_maps
+from cryoprior.stages.map_outputs import NamedMaps, write_maps
+from cryoprior.stages.map_sources import Source
+
+ROW = "row.json"
+
+
+@dataclass(frozen=True)
+class RowKey:
+    """What a row is: a cell and its series (empty for full data), a method, and how many particles were given.
+
+    operator, compression: those of the cell; kept: particles that entered the map.
+    """
+
+    series: str
+    cell: str
+    method: str
+    particles: int
+    compression: float = 1.0
+    operator: str = ""
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """A finished row: its numbers, its FSC curves by shell, and where its maps lie."""
+
+    key: RowKey
+    numbers: dict[str, Any]
+    curves: pd.DataFrame
+    folder: Path
+
+    def volume(self, name: str = "map") -> Float[np.ndarray, "d d d"]:
+        """Return one of its maps: map, half1, half2."""
+        return read_map(self.folder / f"{name}.mrc")[0]
+
+    def flat(self) -> dict[str, Any]:
+        """Return key and numbers as one line of a tidy table."""
+        return {**vars(self.key), **self.numbers}
+
+
+@dataclass(frozen=True)
+class RowMaker:
+    """Makes rows with one mask, one truth and one way of making maps."""
+
+    folder: Path
+    settings: MapSettings
+    mask: Float[Tensor, "d d d"]
+    truth: Float[Tensor, "d d d"] | None
+    seed: int
+
+    def row(self, key: RowKey, place: str, source: Source) -> MapRow:
+        """Return the row that lies in ``place``, made from the source if it is not there yet.
+
+        Raises
+        ------
+        InputError: the place holds another row.
+        """
+        folder = self.folder / place
+        if not (folder / ROW).is_file():
+            maps = make_maps(source, self.settings, f"{key.series} {key.cell} {key.method}".strip())
+            self._write(folder, key, maps)
+        recorded = json.loads((folder / ROW).read_text())
+        if recorded["key"] != json.loads(to_json(key)):
+            raise InputError(f"{folder}: holds the row {recorded['key']}; expected {vars(key)}; pass another -o")
+        return MapRow(key, recorded["numbers"], pd.read_csv(folder / "fsc.csv"), folder)
+
+    def _write(self, folder: Path, key: RowKey, maps: MapSet) -> None:
+        judgement = judge(maps, self.mask, self.truth, self.seed)
+        with claim_output(folder, overwrite=True) as partial:
+            write_maps(partial, NamedMaps(key.method, maps, judgement))
+            numbers = _flat({"kept": maps.n, **judgement.summary()})
+            (partial / ROW).write_text(to_json({"key": key, "numbers": numbers}) + "\n")
+
+
+def read_mask(path: Path) -> Float[Tensor, "d d d"]:
+    """Return a mask that a row wrote."""
+    return torch.from_numpy(read_map(path)[0])
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for name, value in values.items():
+        rows.update(_flat(value, f"{prefix}{name}_") if isinstance(value, dict) else {prefix + name: value})
+    return rows
