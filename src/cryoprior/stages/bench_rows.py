@@ -17,8 +17,9 @@ from cryoprior.errors import InputError
 from cryoprior.io import read_map
 from cryoprior.provenance import claim_output, to_json
 from cryoprior.stages.map_judgement import judge
-from cryoprior.stages.map_making import MapSet, MapSettings, make_maps
+from cryoprior.stages.map_making import MapSet, MapSettings
 from cryoprior.stages.map_outputs import NamedMaps, write_maps
+from cryoprior.stages.map_refinement import make_refined_maps
 from cryoprior.stages.map_sources import Source
 
 ROW = "row.json"
@@ -76,7 +77,7 @@ class RowMaker:
         """
         folder = self.folder / place
         if not (folder / ROW).is_file():
-            maps = make_maps(source, self.settings, f"{key.series} {key.cell} {key.method}".strip())
+            maps = make_refined_maps(source, self.settings, f"{key.series} {key.cell} {key.method}".strip())
             self._write(folder, key, maps)
         recorded = json.loads((folder / ROW).read_text())
         if recorded["key"] != json.loads(to_json(key)):

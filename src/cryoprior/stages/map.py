@@ -23,8 +23,9 @@ from cryoprior.stages.comparison import measured_rows, read_recorded, recorded_m
 from cryoprior.stages.devices import choose_device
 from cryoprior.stages.map_controls import equal_size_controls
 from cryoprior.stages.map_judgement import judge, map_mask, read_volume
-from cryoprior.stages.map_making import MapSet, MapSettings, make_maps
+from cryoprior.stages.map_making import MapSet, MapSettings
 from cryoprior.stages.map_outputs import NamedMaps, write_map_page, write_maps
+from cryoprior.stages.map_refinement import make_refined_maps
 from cryoprior.stages.map_sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
 from cryoprior.stages.options import argument, check_options, option
 
@@ -52,6 +53,11 @@ class Options:
         "The full particles that were measured: maps of equal size from them are made too.", None
     )
     iterations: int = option("Conjugate gradient steps after the division by the weights.", 1, minimum=0)
+    refinements: int = option(
+        "Sums of pixels: how often what the map does not explain of the measurements is back-projected again.",
+        1,
+        minimum=0,
+    )
     invert: bool = option("Reverse the contrast of all images, for particles that are dark.", False)
     limit: int | None = option("Use the first particles only.", None, minimum=2)
     pixel_size: float | None = option("Pixel size in angstrom, where the file gives none or a wrong one.", None)
@@ -130,6 +136,7 @@ def run(options: Options) -> dict[str, Any]:
     settings = MapSettings(
         options.symmetry,
         options.iterations,
+        options.refinements,
         options.batch,
         str(choose_device(options.device)),
         -1.0 if options.invert else 1.0,
@@ -138,13 +145,13 @@ def run(options: Options) -> dict[str, Any]:
     truth = None if options.truth is None else read_volume(options.truth, job.source.box, size, "--truth")
     given = None if options.mask is None else read_volume(options.mask, job.source.box, size, "--mask")
     with claim_output(options.output, overwrite=options.overwrite) as folder:
-        maps = make_maps(job.source, settings)
+        maps = make_refined_maps(job.source, settings)
         mask, made = map_mask(maps) if given is None else (given, str(options.mask))
         main = NamedMaps(job.name, maps, judge(maps, mask, truth, options.seed))
         write_maps(folder, main, mask)
         shown, beside = [main], {}
         for name, source in others:
-            other = make_maps(source, settings, name)
+            other = make_refined_maps(source, settings, name)
             shown.append(NamedMaps(name, other, judge(other, mask, truth, options.seed)))
             place = _folder_name(name)
             write_maps(folder / place, shown[-1])

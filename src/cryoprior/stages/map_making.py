@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.image import ctf_image
 from cryoprior.image.backprojection import Backprojector, centred_transforms
 from cryoprior.image.projection import rotation_matrices
 from cryoprior.image.symmetry import point_group
-from cryoprior.stages.map_sources import Geometry, Source, row_batches
+from cryoprior.stages.map_geometry import Geometry
+from cryoprior.stages.map_sources import Source, row_batches
 from cryoprior.stages.progress import track
 
 
@@ -46,19 +46,21 @@ class MapSettings:
 
     symmetry: point group, every image is inserted at all its mates.
     iterations: steps of conjugate gradients after the division by the weights.
+    refinements: further passes where the images mix frequencies; see :mod:`cryoprior.stages.map_refinement`.
     batch: images in memory at a time; the map does not depend on it but for the order of float64 sums.
     contrast: factor on all images, 1 or -1.
     """
 
     symmetry: str = "C1"
     iterations: int = 1
+    refinements: int = 1
     batch: int = 32
     device: str = "cpu"
     contrast: float = 1.0
 
 
 def make_maps(source: Source, settings: MapSettings, label: str = "map") -> MapSet:
-    """Return the maps of all particles of a source.
+    """Return the maps of all particles of a source by one pass over its images.
 
     Raises
     ------
@@ -95,10 +97,8 @@ def _weighted(
     device = images.device
     transforms = centred_transforms(images, torch.as_tensor(geometry.origin_pixel[rows], device=device))
     weights = torch.ones(transforms.shape, dtype=images.dtype, device=device)
-    if geometry.ctf is not None:
-        parameters = {k: torch.tensor(v[rows], dtype=images.dtype, device=device) for k, v in geometry.ctf.items()}
-        sizes = torch.full((len(rows),), geometry.pixel_size, dtype=images.dtype, device=device)
-        ctf = ctf_image(parameters, sizes, source.box)
+    ctf = geometry.ctf_images(rows, images)
+    if ctf is not None:
         transforms, weights = transforms * ctf, ctf.square()
     if share is not None:
         weights = weights * share.to(weights)

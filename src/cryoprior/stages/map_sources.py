@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,85 +17,50 @@ from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack
 from cryoprior.operators import Operator, measured_transfer
 from cryoprior.stages.comparison import read_finite
-
-SUBSET = "rlnRandomSubset"
+from cryoprior.stages.map_geometry import Geometry
 
 Views = tuple[Float[Tensor, "b box box"], Float[Tensor, "_ box half"] | None]
 
 
-class Source(Protocol):
+class Source(ABC):
     """Particles of one box and pixel size with their poses, from which images can be had by row."""
 
     @property
+    @abstractmethod
     def path(self) -> Path:
         """The file, for messages."""
 
     @property
+    @abstractmethod
     def n(self) -> int:
         """The number of particles."""
 
     @property
+    @abstractmethod
     def box(self) -> int:
         """Pixels a side."""
 
     @property
+    @abstractmethod
     def geometry(self) -> Geometry:
         """Poses, CTF and half set of every row."""
 
+    @property
+    @abstractmethod
+    def mixes(self) -> bool:
+        """Whether the images hold frequencies mixed with others, as sums of pixels leave them; see ``seen``."""
+
+    @abstractmethod
     def views(self, rows: np.ndarray) -> Views:
         """Return the images of the rows, and the share of every Fourier coefficient that they hold (None: all)."""
 
-
-@dataclass(frozen=True)
-class Geometry:
-    """Pose, origin (pixels), CTF parameters (None: images as without a CTF) and half set (1 or 2) of every particle."""
-
-    euler_deg: np.ndarray
-    origin_pixel: np.ndarray
-    ctf: dict[str, np.ndarray] | None
-    half: np.ndarray
-    pixel_size: float
-
-    @classmethod
-    def read(cls, source: ParticleStack | Measurements, table: pd.DataFrame) -> Geometry:
-        """Return the geometry of a stack or of measurements.
-
-        Half sets are rlnRandomSubset where the file has it (1 and 2); otherwise rows 1, 3, 5, ... are half 1.
-
-        Raises
-        ------
-        InputError: no angles, several pixel sizes, a random subset other than 1 and 2.
-        """
-        poses, sizes = source.poses(), source.pixel_size
-        if poses is None:
-            raise InputError(
-                f"{source.path}: no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi); expected the poses of every "
-                "particle; refine them first, or join them from the original star file"
-            )
-        if not np.allclose(sizes, sizes[0], rtol=1e-3):
-            raise InputError(
-                f"{source.path}: pixel sizes from {sizes.min():.4f} to {sizes.max():.4f} A; expected one; split the "
-                "file by optics group, or bring all to one pixel size"
-            )
-        for name, values in (("an angle", poses[0]), ("an origin", poses[1])):
-            if not np.isfinite(values).all():
-                raise InputError(f"{source.path}: {name} that is not finite; expected numbers; remove these rows")
-        origin = poses[1] / sizes[:, None]
-        return cls(poses[0], origin, source.ctf_parameters(), _halves(source.path, table), float(sizes.mean()))
-
-
-def _halves(path: Path, table: pd.DataFrame) -> np.ndarray:
-    if SUBSET not in table.columns:
-        return np.arange(len(table)) % 2 + 1
-    halves = pd.to_numeric(table[SUBSET], errors="coerce").to_numpy()
-    if not np.isin(halves, (1, 2)).all():
-        row = int(np.argmin(np.isin(halves, (1, 2))))
-        raise InputError(f"{path}: particle {row + 1} has {SUBSET} {table[SUBSET].iloc[row]}; expected 1 or 2")
-    return np.asarray(halves, int)
+    @abstractmethod
+    def seen(self, images: Float[Tensor, "b box box"], rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        """Return A+ A x, what the operators of these rows see of any images."""
 
 
 @dataclass(frozen=True)
-class FullParticles:
+class FullParticles(Source):
     """Particles as recorded; every frequency counts."""
 
     stack: ParticleStack
@@ -117,12 +81,19 @@ class FullParticles:
     def geometry(self) -> Geometry:
         return Geometry.read(self.stack, self.stack.table)
 
+    @property
+    def mixes(self) -> bool:
+        return False
+
     def views(self, rows: np.ndarray) -> Views:
         return read_finite(self.stack, rows), None
 
+    def seen(self, images: Float[Tensor, "b box box"], rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        return images
+
 
 @dataclass(frozen=True)
-class MeasuredParticles:
+class MeasuredParticles(Source):
     """Least-squares images of measurements, with no prior; a frequency counts for what was measured of it."""
 
     measurements: Measurements
@@ -144,18 +115,31 @@ class MeasuredParticles:
     def geometry(self) -> Geometry:
         return Geometry.read(self.measurements, self.measurements.particles[0])
 
+    @property
+    def mixes(self) -> bool:
+        return _mixes(self.operator)
+
     def views(self, rows: np.ndarray) -> Views:
         y = torch.from_numpy(self.measurements.y(rows))
         if not bool(torch.isfinite(y).all()):
             row = int(rows[int((~torch.isfinite(y).all(1)).nonzero()[0])])
             raise InputError(f"{self.path}: row {row} holds values that are not finite; measure again without it")
-        particles = [int(i) for i in self.measurements.particle_index[rows]]
-        images = self.operator.pinv(y, particles)
-        return images, measured_transfer(self.operator, particles, like=images)
+        images = self.operator.pinv(y, self._particles(rows))
+        return images, self.share(rows, images)
+
+    def share(self, rows: np.ndarray, like: Tensor) -> Float[Tensor, "_ box half"]:
+        """Return the share of every Fourier coefficient that was measured of these rows."""
+        return measured_transfer(self.operator, self._particles(rows), like=like)
+
+    def seen(self, images: Float[Tensor, "b box box"], rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        return self.operator.project(images, self._particles(rows))
+
+    def _particles(self, rows: np.ndarray) -> list[int]:
+        return [int(i) for i in self.measurements.particle_index[rows]]
 
 
 @dataclass(frozen=True)
-class ControlParticles:
+class ControlParticles(Source):
     """Full particles as an operator would have measured them without noise of its own, by least squares."""
 
     stack: ParticleStack
@@ -177,14 +161,24 @@ class ControlParticles:
     def geometry(self) -> Geometry:
         return Geometry.read(self.stack, self.stack.table)
 
+    @property
+    def mixes(self) -> bool:
+        return _mixes(self.operator)
+
     def views(self, rows: np.ndarray) -> Views:
-        images, particles = read_finite(self.stack, rows), [int(i) for i in self.stack.index[rows]]
+        images, particles = read_finite(self.stack, rows), self._particles(rows)
         seen = self.operator.pinv(self.operator.forward(images, particles), particles)
         return seen, measured_transfer(self.operator, particles, like=images)
 
+    def seen(self, images: Float[Tensor, "b box box"], rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        return self.operator.project(images, self._particles(rows))
+
+    def _particles(self, rows: np.ndarray) -> list[int]:
+        return [int(i) for i in self.stack.index[rows]]
+
 
 @dataclass(frozen=True)
-class ReconstructedParticles:
+class ReconstructedParticles(Source):
     """Reconstructed images: their measured part, and as much of the rest as ``prior_weight`` says.
 
     With A+ A x the measured part and w the weight, the image is A+ A x + w (x - A+ A x), and a frequency of which q is
@@ -211,19 +205,23 @@ class ReconstructedParticles:
     def geometry(self) -> Geometry:
         return Geometry.read(self.stack, self.stack.table)
 
+    @property
+    def mixes(self) -> bool:
+        return self.prior_weight == 0 and self.measured.mixes
+
     def views(self, rows: np.ndarray) -> Views:
-        images = read_finite(self.stack, rows)
-        if self.prior_weight == 1:
+        images, weight = read_finite(self.stack, rows), self.prior_weight
+        if weight == 1:
             return images, None
-        operator, weight = self.measured.operator, self.prior_weight
-        particles = [int(i) for i in self.measured.measurements.particle_index[rows]]
-        seen = operator.project(images, particles)
-        share = measured_transfer(operator, particles, like=images)
+        seen, share = self.seen(images, rows), self.measured.share(rows, images)
         return seen + weight * (images - seen), share + weight * (1 - share)
+
+    def seen(self, images: Float[Tensor, "b box box"], rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        return self.measured.seen(images, rows)
 
 
 @dataclass(frozen=True)
-class Subset:
+class Subset(Source):
     """The rows of a source that are kept, in their order."""
 
     source: Source
@@ -247,8 +245,19 @@ class Subset:
         ctf = None if whole.ctf is None else {key: value[rows] for key, value in whole.ctf.items()}
         return Geometry(whole.euler_deg[rows], whole.origin_pixel[rows], ctf, whole.half[rows], whole.pixel_size)
 
+    @property
+    def mixes(self) -> bool:
+        return self.source.mixes
+
     def views(self, rows: np.ndarray) -> Views:
         return self.source.views(self.rows[rows])
+
+    def seen(self, images: Float[Tensor, "b box box"], rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        return self.source.seen(images, self.rows[rows])
+
+
+def _mixes(operator: Operator) -> bool:
+    return operator.fourier_diagonal([0]) is None
 
 
 def row_batches(n: int, size: int) -> Iterator[np.ndarray]:
