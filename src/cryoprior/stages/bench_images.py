@@ -12,11 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.io import ParticleStack, read_map, read_particles
-from cryoprior.stages.bench_plan import CellPlan, MapsPlan, MethodPlan, SimulatePlan
+from cryoprior.io import ParticleStack, read_map, read_particles, write_map
+from cryoprior.stages.bench_plan import LEAST_SQUARES, CellPlan, MapsPlan, MethodPlan, SimulatePlan
 from cryoprior.stages.bench_steps import run_step, slug
+from cryoprior.stages.map_making import MapSettings, make_maps
+from cryoprior.stages.map_sources import FullParticles
 
-LEAST_SQUARES = MethodPlan("least squares", "least-squares")
+BY_LEAST_SQUARES = MethodPlan(LEAST_SQUARES, "least-squares")
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,14 @@ class BenchImages:
         )
         return output / "particles.star"
 
-    def make_all(self) -> None:
-        """Make all reconstructions that the plan names."""
-        for method in self.plan.methods:
-            for cell in self.plan.cells:
-                self.reconstruction(cell, method)
+    @cached_property
+    def reference(self) -> Path:
+        """The map that poses are searched against: the truth, or the map of the full particles."""
+        path = self.folder / "reference.mrc"
+        if not path.is_file():
+            volume = self.truth if self.truth is not None else make_maps(FullParticles(self.stack), MapSettings()).full
+            write_map(path, volume.numpy(), float(self.stack.pixel_size[0]))
+        return path
 
     def _cell(self, cell: CellPlan) -> Path:
         return self.folder / "cells" / slug(f"{cell.series} {cell.name}")

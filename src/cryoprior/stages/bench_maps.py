@@ -15,10 +15,11 @@ from cryoprior.io import read_measurements, read_particles, write_map
 from cryoprior.metrics.local_resolution import local_resolution
 from cryoprior.operators import parse_operator
 from cryoprior.report.bench_maps import FULL, MapTable, Pictured
-from cryoprior.stages.bench_images import LEAST_SQUARES, BenchImages
+from cryoprior.stages.bench_images import BY_LEAST_SQUARES, BenchImages
 from cryoprior.stages.bench_plan import CellPlan, MapsPlan
+from cryoprior.stages.bench_poses import pose_table
 from cryoprior.stages.bench_rows import MapRow, RowKey, RowMaker, read_mask
-from cryoprior.stages.bench_steps import run_step, slug
+from cryoprior.stages.bench_steps import slug
 from cryoprior.stages.map_controls import equal_size_controls
 from cryoprior.stages.map_judgement import map_mask
 from cryoprior.stages.map_making import MapSettings, make_maps
@@ -48,29 +49,6 @@ class MapBench:
                         key, f"maps/{particles}/{slug(f'{cell.series} {cell.name}')}/{slug(method)}", source
                     )
 
-    def poses(self) -> pd.DataFrame:
-        """Return the pose errors that the plan asks for, one row a cell and method; empty where it asks for none."""
-        plan = self.plan.poses
-        if plan is None:
-            return pd.DataFrame()
-        reference = self._reference()
-        shared = {
-            "truth": self.images.particles,
-            "reference_map": reference,
-            "limit": plan.particles,
-            "lowpass": plan.lowpass,
-            "healpix_order": plan.healpix_order,
-            "mode": "search",
-            "contrast": "bright",
-            "threads": self.images.threads,
-        }
-        rows = []
-        for cell, method, star in self._posed():
-            place = self.folder / "poses" / slug(f"{cell} {method}")
-            found = run_step("poses", place, particles=star, **shared)
-            rows.append({"cell": cell, "method": method, **found})
-        return pd.DataFrame(rows)
-
     def table(self) -> MapTable:
         """Return all that the plan asks for, for the report."""
         rows = list(self.rows())
@@ -78,7 +56,7 @@ class MapBench:
             title=self.plan.title,
             numbers=pd.DataFrame([row.flat() for row in rows]),
             curves=pd.concat([row.curves.assign(**_named(row.key)) for row in rows], ignore_index=True),
-            poses=self.poses(),
+            poses=pose_table(self.images),
             pictured={name: self._pictured(name, rows) for name in self.plan.pictured},
             truth=None if self.images.truth is None else self.images.truth.numpy(),
             mask=read_mask(self.folder / "mask.mrc").numpy(),
@@ -103,11 +81,11 @@ class MapBench:
         measured = self._measured(cell)
         yield PRIOR_FREE, _first(measured, particles)
         yield from equal_size_controls(stack, measured.operator.compression)
-        for method in (LEAST_SQUARES, *self.plan.methods):
+        for method in (BY_LEAST_SQUARES, *self.plan.methods):
             if (method.particles or self.images.stack.n) < particles:
                 continue
             star = read_particles(self.images.reconstruction(cell, method))
-            for weight in self.plan.prior_weights if method is not LEAST_SQUARES else (1.0,):
+            for weight in self.plan.prior_weights if method is not BY_LEAST_SQUARES else (1.0,):
                 name = method.name if weight == 1 else f"{method.name}, weight {weight:g}"
                 yield name, _first(ReconstructedParticles(star, measured, weight), particles)
 
@@ -126,24 +104,6 @@ class MapBench:
         particles, size = self._sizes()[-1], float(self.images.stack.pixel_size[0])
         shown = [r for r in rows if r.key.particles == particles and r.key.cell in ("", cell)]
         return {row.key.method: _picture(row, size) for row in shown}
-
-    def _posed(self) -> Iterator[tuple[str, str, Path]]:
-        plan = self.plan.poses
-        assert plan is not None
-        yield "", FULL, self.images.particles
-        methods = {m.name: m for m in (LEAST_SQUARES, *self.plan.methods)}
-        cells = {cell.name: cell for cell in self.plan.cells}
-        for cell in plan.cells:
-            for method in plan.methods:
-                yield cell, method, self.images.reconstruction(cells[cell], methods[method])
-
-    def _reference(self) -> Path:
-        path = self.folder / "reference.mrc"
-        if not path.is_file():
-            truth = self.images.truth
-            volume = truth if truth is not None else make_maps(FullParticles(self.images.stack), MapSettings()).full
-            write_map(path, volume.numpy(), float(self.images.stack.pixel_size[0]))
-        return path
 
 
 def run_maps(plan: MapsPlan, folder: Path, **computing: Any) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from cryoprior.solvers import parse_solver
 
 Plan = TypeVar("Plan")
 
+LEAST_SQUARES = "least squares"
+"""The method that needs no naming."""
+
 
 @dataclass(frozen=True)
 class SimulatePlan:
@@ -59,13 +62,17 @@ class MethodPlan:
 
 @dataclass(frozen=True)
 class PosesPlan:
-    """Pose errors of the first ``particles`` in these cells, by these methods beside ``full particles``."""
+    """Pose errors of the first ``particles`` in these cells, by these methods beside full particles.
+
+    simulate: particles of their own, where those of the maps are too noisy for any program to find their poses.
+    """
 
     particles: int
     cells: tuple[str, ...]
     methods: tuple[str, ...]
     lowpass: float = 15.0
     healpix_order: int = 2
+    simulate: SimulatePlan | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,9 @@ class MapsPlan:
             parse_solver(method.solver)
         known = {cell.name for cell in self.cells}
         asked = {*self.pictured, *(self.poses.cells if self.poses else ())}
+        wanted = set(self.poses.methods if self.poses else ()) - {LEAST_SQUARES, *(m.name for m in self.methods)}
+        if wanted:
+            raise InputError(f"bench: poses by unknown methods {_list(wanted)}; name methods of the plan")
         if asked - known:
             raise InputError(f"bench: no cell named {', '.join(sorted(asked - known))}; the cells are {_list(known)}")
         if not all(0 <= weight <= 1 for weight in self.prior_weights):
