@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cryoprior
+from cryoprior.external import PROGRAMS, Program
 from cryoprior.provenance import installed_version
 
 DISTRIBUTIONS = ("torch", "diffusers", "accelerate", "numpy", "scipy", "scikit-image", "zarr", "mrcfile", "starfile")
 TEAMTOMO = ("torch-fourier-slice", "torch-ctf", "torch-fourier-shift", "torch-fourier-shell-correlation")
 EXTRAS = {"heterogeneity": "umap-learn", "cluster": "dask-jobqueue", "dev": "pytest"}
-PROGRAMS = {
-    "relion": ("relion_project", "Debian and Ubuntu: apt-get install relion"),
-    "cryodrgn": ("cryodrgn", "in an environment of its own: pip install 'cryodrgn>=4.3,<5', and put it on the PATH"),
-    "modelangelo": ("model_angelo", "install it from its source repository in an environment of its own"),
-}
+MODELANGELO = Program(
+    "ModelAngelo", "model_angelo", "install it from its source repository in an environment of its own"
+)
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,14 @@ def run(options: Options) -> dict[str, Any]:
         "device": _device(),
         "processors": os.cpu_count(),
         "memory_gib": _memory_gib(),
-        "programs": {name: shutil.which(binary) or f"not found; {how}" for name, (binary, how) in PROGRAMS.items()},
+        "programs": {name: str(program.path or f"not found; {program.how_to_get}") for name, program in _programs()},
         "prior": _embedded_prior(),
         "lpips_weights": _lpips_weights(),
     }
+
+
+def _programs() -> Iterable[tuple[str, Program]]:
+    return {**PROGRAMS, "modelangelo": MODELANGELO}.items()
 
 
 def _extra(name: str, marker: str) -> str:
