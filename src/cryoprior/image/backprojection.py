@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from cryoprior.image.normal_equations import NormalEquations
+
+CACHED_POINTS = 1 << 14
+"""Coefficients that a processor spreads at a time: what they take stays in its cache, which halves the time."""
 
 
 class Backprojector:
@@ -54,17 +57,12 @@ class Backprojector:
         rotations: those of the particles; for a symmetry mate S pass S R.
         """
         plane, places = _half_disc(self.box, transforms.device)
-        places = places.to(transforms.device)
-        values = transforms.flatten(1)[:, places]
-        slices = self.padding * rotations.to(values.real.dtype)[:, :, :2]
-        x, y, z = ((slices[:, axis] @ plane.to(slices)).flatten() for axis in range(3))
-        sign = torch.where(x < 0, -1.0, 1.0).to(x)  # the mate at -k stands for k: x >= 0 is kept
-        kept = torch.complex(values.real.flatten(), values.imag.flatten() * sign)
-        index, shares = self._corners(x * sign, y * sign, z * sign)
-        self._sums.index_add_(0, index, (shares * kept).to(torch.complex128).flatten())
-        added = shares * weights.flatten(1)[:, places].to(shares).flatten()
-        self._weights.index_add_(0, index, added.to(torch.float64).flatten())
-        means = torch.stack((transforms[:, 0, 0].real, weights[:, 0, 0].to(values.real)))
+        cached = transforms.device.type == "cpu"
+        together = max(1, CACHED_POINTS // len(places) if cached else len(transforms))
+        for first in range(0, len(transforms), together):
+            rows = slice(first, first + together)
+            self._spread(transforms[rows], weights[rows], rotations[rows], plane, places.to(transforms.device))
+        means = torch.stack((transforms[:, 0, 0].real, weights[:, 0, 0].to(transforms.real)))
         self._means += means.to(torch.float64).sum(1)
 
     def add(self, other: Backprojector) -> None:
@@ -92,6 +90,25 @@ class Backprojector:
         lags = self._lags(self._sums, self._means[0])
         axis = torch.arange(self.box, device=lags.device) - self.box // 2
         return equations.solve(lags[axis[:, None, None], axis[None, :, None], axis], iterations)
+
+    def _spread(
+        self,
+        transforms: Complex[Tensor, "b box half"],
+        weights: Float[Tensor, "b box half"],
+        rotations: Float[Tensor, "b 3 3"],
+        plane: Float[Tensor, "2 k"],
+        places: Int[Tensor, " k"],
+    ) -> None:
+        """Add the coefficients at these places of the images, whose frequencies are ``plane``, to the eight corners."""
+        values = transforms.flatten(1)[:, places]
+        slices = self.padding * rotations.to(values.real.dtype)[:, :, :2]
+        x, y, z = ((slices[:, axis] @ plane.to(slices)).flatten() for axis in range(3))
+        sign = torch.where(x < 0, -1.0, 1.0).to(x)  # the mate at -k stands for k: x >= 0 is kept
+        kept = torch.complex(values.real.flatten(), values.imag.flatten() * sign)
+        index, shares = self._corners(x * sign, y * sign, z * sign)
+        self._sums.index_add_(0, index, (shares * kept).to(torch.complex128).flatten())
+        added = shares * weights.flatten(1)[:, places].to(shares).flatten()
+        self._weights.index_add_(0, index, added.to(torch.float64).flatten())
 
     def _lags(self, flat: Tensor, mean: Float[Tensor, ""]) -> Float[Tensor, "D D D"]:
         """Return a sum in real space, voxel 0 at the origin, padding * box voxels a side, the envelope divided out."""
