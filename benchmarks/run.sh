@@ -28,4 +28,10 @@ python benchmarks/samples.py "${aware[@]}"
 echo "== measured_prior" >&2
 [ -n "${LIMIT:-}" ] || python benchmarks/measured_prior.py --data "$data" --out "$out" --threads "${THREADS:-1}"
 [ -n "${LIMIT:-}" ] || python benchmarks/gaussian_oracle.py --draws 4000 --images 3
+echo "== backprojection, resize_control" >&2
+[ -n "${LIMIT:-}" ] || python benchmarks/backprojection.py
+[ -n "${LIMIT:-}" ] || python benchmarks/resize_control.py --data "$data" --out "$out" --threads "${THREADS:-1}"
+echo "== table3" >&2
+export CRYOPRIOR_SHARED_DATA=$(cd "$data" && pwd)
+[ -n "${LIMIT:-}" ] || cryoprior bench benchmarks/table3.toml -o "$out/../work/table3" --threads "${THREADS:-1}"
 echo "results: $out"

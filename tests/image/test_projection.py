@@ -56,6 +56,14 @@ def test_poses_are_those_of_relion(euler: tuple[float, float, float]) -> None:
     torch.testing.assert_close(project(euler, (1.25, -2.5)), expected, rtol=0, atol=1e-2 * float(expected.max()))
 
 
+def test_an_odd_box_is_projected_about_its_centre() -> None:
+    inner = volume()[1:, 1:, 1:]  # the centre of 63 voxels is voxel 31
+    pose, origin = torch.tensor([[30.0, 70.0, -50.0]]).double(), torch.tensor([[1.25, -2.5]]).double()
+    expected = drawn((30, 70, -50), (1.25, -2.5))[1:, 1:]
+    found = project_particles(inner, pose, origin)[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-2 * float(expected.max()))
+
+
 def test_rotations_are_proper_and_in_plane_angles_add() -> None:
     found = rotation_matrices(torch.tensor([[20.0, 40.0, 60.0], [20.0, 0.0, 60.0], [80.0, 0.0, 0.0]]).double())
     torch.testing.assert_close(found @ found.mT, torch.eye(3).double().expand(3, 3, 3))

@@ -35,6 +35,7 @@ from cryoprior.operators import parse_operator
 from cryoprior.stages import measure
 from cryoprior.stages.map import Options, run
 from cryoprior.stages.map_making import MapSet, MapSettings, make_maps
+from cryoprior.stages.map_refinement import make_refined_maps
 from cryoprior.stages.map_sources import FullParticles, MeasuredParticles, ReconstructedParticles, Subset
 
 N, BOX, PIXEL = 60, 16, 8.0
@@ -175,6 +176,33 @@ def test_sums_of_pixels_give_unbiased_amplitudes_where_the_ctf_alone_would_not(t
     naive = write_reconstruction(tmp_path / "naive", seen_images(source), source.path)
     taken_for_whole = make_maps(FullParticles(read_particles(naive)), EXACT)
     assert float(slopes(taken_for_whole.full, truth)[4:12].max()) < 0.4  # four numbers of sixteen were measured
+
+
+def test_a_refinement_takes_out_what_sums_of_pixels_mix(tmp_path: Path) -> None:
+    source = measured_source(write_measured(write_views(tmp_path / "p.star", 300), tmp_path / "y.zarr", PIXEL_SUMS))
+    truth = torch.from_numpy(volume_of(BOX))
+    maps = [make_refined_maps(source, MapSettings(refinements=steps)) for steps in (0, 2)]
+    close(maps[0], make_maps(source, MapSettings()))
+    plain, refined = (slopes(m.full, truth)[1:7] for m in maps)
+    assert float((plain - 1).abs().max()) > 0.25
+    assert float((refined - 1).abs().max()) < 0.1
+    for name, least in (("half_1", 0.7), ("half_2", 0.7), ("full", 0.98)):
+        before, after = (float(fsc(getattr(m, name), truth)[1:7].min()) for m in maps)
+        assert before + 0.1 < after, name
+        assert after > least, name
+
+
+def test_dark_particles_are_refined_as_bright_ones(tmp_path: Path) -> None:
+    stars = [
+        write_views(tmp_path / name / "p.star", 100, sign=sign) for name, sign in (("bright", 1.0), ("dark", -1.0))
+    ]
+    measured = [measured_source(write_measured(star, star.parent / "y.zarr", PIXEL_SUMS)) for star in stars]
+    close(make_refined_maps(measured[1], MapSettings(contrast=-1.0)), make_refined_maps(measured[0], MapSettings()))
+
+
+def test_nothing_is_refined_where_nothing_is_mixed(tmp_path: Path) -> None:
+    source = measured_source(write_measured(write_views(tmp_path / "p.star"), tmp_path / "y.zarr", "crop:size=8"))
+    close(make_refined_maps(source, MapSettings(refinements=3)), make_maps(source, MapSettings()))
 
 
 @pytest.mark.parametrize("operator", [PIXEL_SUMS, "fourier:pattern=uniform,compression=3,sets=60"])

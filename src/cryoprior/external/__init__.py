@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from cryoprior.external.cryodrgn import CRYODRGN
 from cryoprior.external.program import Program
 from cryoprior.external.relion import RELION
 
 PROGRAMS: dict[str, Program] = {
     "relion": RELION,
+    "cryodrgn": CRYODRGN,
 }
 
-__all__ = ["PROGRAMS", "RELION", "Program"]
+__all__ = ["CRYODRGN", "PROGRAMS", "RELION", "Program"]

@@ -50,7 +50,7 @@ class NormalEquations:
     def solve(self, target: Float[Tensor, "box box box"], iterations: int) -> Float[Tensor, "box box box"]:
         """Return the map: the target divided by the smoothed weights, then refined by so many steps.
 
-        One step takes the bias out that the division leaves (of half a percent at 64 voxels); more fit noise.
+        One step takes most of the bias out that the division leaves, within the particle nearly all; more fit noise.
         """
         volume = self.precondition(target)
         residual = target - self.apply(volume)

@@ -37,11 +37,18 @@ def project_particles(
     Source: RELION conventions; correlation with ``relion_project --ctf`` above 0.9999 (tested).
     """
     box = volume.shape[-1]
-    images = project_3d_to_2d(volume, rotation_matrices(euler_deg).to(volume), pad_factor=2.0, fftfreq_max=0.5)
-    transform = torch.fft.rfft2(images)
+    transform = torch.fft.rfft2(_projections(volume, rotation_matrices(euler_deg).to(volume)))
     shift_yx = -origin_pixel.flip(-1).to(volume)
     transform = fourier_shift_dft_2d(transform, (box, box), shift_yx, rfft=True, fftshifted=False)
     if ctf is not None:
         transform = transform * ctf.to(volume)
     shifted: Tensor = torch.fft.irfft2(transform, s=(box, box))
     return shifted
+
+
+def _projections(volume: Float[Tensor, "d d d"], rotations: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b d d"]:
+    """Return the projections; an odd box gets a plane before each axis, since the library pads it off its centre."""
+    odd = volume.shape[-1] % 2
+    even = torch.nn.functional.pad(volume, (odd, 0) * 3)
+    images: Tensor = project_3d_to_2d(even, rotations, pad_factor=2.0, fftfreq_max=0.5)
+    return images[..., odd:, odd:]

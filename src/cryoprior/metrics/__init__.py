@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from cryoprior.metrics.fsc import FscCurves, Resolution, fsc, fsc_curves, resolution
 from cryoprior.metrics.image import correlation, map_to_interval, psnr, relative_residual, ssim, ssim_range2
 from cryoprior.metrics.lpips import Lpips, load_lpips
+from cryoprior.metrics.pose import PoseErrors, pose_errors
 from cryoprior.metrics.rings import (
     ShellPowers,
     frc,
@@ -18,6 +20,7 @@ from cryoprior.metrics.rings import (
     shell_powers,
     shell_resolution_angstrom,
 )
+from cryoprior.metrics.volume import VolumeCorrelation, volume_correlation
 
 ImageMetric = Callable[[Tensor, Tensor], Tensor]
 
@@ -31,21 +34,30 @@ IMAGE_METRICS: dict[str, ImageMetric] = {
 
 __all__ = [
     "IMAGE_METRICS",
+    "FscCurves",
     "ImageMetric",
     "Lpips",
+    "PoseErrors",
+    "Resolution",
     "ShellPowers",
+    "VolumeCorrelation",
     "correlation",
     "frc",
     "frc_mean",
+    "fsc",
+    "fsc_curves",
     "load_lpips",
     "map_to_interval",
     "pooled_frc",
+    "pose_errors",
     "power_ratio",
     "psnr",
     "relative_residual",
+    "resolution",
     "shell_coefficients",
     "shell_powers",
     "shell_resolution_angstrom",
     "ssim",
     "ssim_range2",
+    "volume_correlation",
 ]

@@ -64,7 +64,9 @@ class MapBench:
         )
 
     def _maker(self) -> RowMaker:
-        settings = MapSettings(self.plan.symmetry, batch=self.images.batch, device=self.images.device)
+        settings = MapSettings(
+            self.plan.symmetry, refinements=self.plan.refinements, batch=self.images.batch, device=self.images.device
+        )
         path, truth = self.folder / "mask.mrc", self.images.truth
         if not path.is_file():
             mask, _ = map_mask(make_maps(FullParticles(self.images.stack), settings, "mask"))

@@ -80,6 +80,7 @@ class MapsPlan:
     """A table of maps: particles (simulated, or a stack with poses), cells, methods.
 
     star, truth: a stack with poses and, where it is known, its true map; in place of ``simulate``.
+    refinements: of maps of sums of pixels, as ``cryoprior map`` has them.
     prior_weights: maps of reconstructions are made with each of these weights of what was not measured.
     pictured: cells whose maps are shown.
     """
@@ -91,6 +92,7 @@ class MapsPlan:
     star: str | None = None
     truth: str | None = None
     symmetry: str = "C1"
+    refinements: int = 2
     prior_weights: tuple[float, ...] = (1.0,)
     pictured: tuple[str, ...] = ()
     poses: PosesPlan | None = None

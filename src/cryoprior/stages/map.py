@@ -55,7 +55,7 @@ class Options:
     iterations: int = option("Conjugate gradient steps after the division by the weights.", 1, minimum=0)
     refinements: int = option(
         "Sums of pixels: how often what the map does not explain of the measurements is back-projected again.",
-        1,
+        2,
         minimum=0,
     )
     invert: bool = option("Reverse the contrast of all images, for particles that are dark.", False)

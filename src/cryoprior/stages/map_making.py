@@ -53,7 +53,7 @@ class MapSettings:
 
     symmetry: str = "C1"
     iterations: int = 1
-    refinements: int = 1
+    refinements: int = 2
     batch: int = 32
     device: str = "cpu"
     contrast: float = 1.0

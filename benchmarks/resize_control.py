@@ -1,0 +1,119 @@
+"""The paper's preparation of EMPIAR-10648: does bicubic resizing from 222 to 256 pixels change the map's resolution?
+
+Particles of the PKM2-like tetramer are simulated at 222 pixels and mapped as they are, resized to 256 pixels by bicubic
+interpolation (as the paper did) and by Fourier padding. One mask, made at 222 pixels, is resampled for the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from gaussian_oracle import processor
+from scipy import ndimage
+from table import markdown, write
+
+from cryoprior.io import ParticleStack, read_particles
+from cryoprior.metrics.fsc import resolution
+from cryoprior.stages import simulate
+from cryoprior.stages.map_judgement import judge, map_mask
+from cryoprior.stages.map_making import MapSettings, make_maps
+from cryoprior.stages.map_sources import FullParticles
+
+OLD, NEW = 222, 256
+MEANING = (
+    "Resolutions of half maps, and the place of the corrected 0.143 crossing in Fourier shells, which are equally wide "
+    "at any number of pixels over one field of view. A preparation that harms nothing moves it by less than a shell."
+)
+
+
+def stacks(data: Path, folder: Path, n: int, snr: float, pixel_size: float) -> dict[str, ParticleStack]:
+    """Return the simulated particles as they are, and resized in two ways."""
+    options = simulate.Options(
+        (data / "structures" / "pkm2_tetramer.pdb.gz",),
+        folder / "sim",
+        n=n,
+        box=OLD,
+        pixel_size=pixel_size,
+        snr=snr,
+        b_factor=60.0,
+        ctf=data / "meta" / "empiar_10028_ctf_sample.csv",
+        seed=5,
+        batch=16,
+    )
+    simulate.run(options)
+    particles = read_particles(folder / "sim" / "particles.star")
+    return {
+        f"{OLD} pixels, as simulated": particles,
+        f"bicubic to {NEW}": particles.resized(NEW, "bicubic"),
+        f"Fourier-padded to {NEW}": particles.resized(NEW, "fourier"),
+    }
+
+
+def rows(data: Path, n: int, snr: float, pixel_size: float, threads: int) -> list[list[str]]:
+    """Return one row a preparation: box, pixel size, resolutions by half maps unmasked and corrected, at two levels."""
+    torch.set_num_threads(threads)
+    found, mask = [], None
+    with tempfile.TemporaryDirectory() as folder:
+        for name, stack in stacks(data, Path(folder), n, snr, pixel_size).items():
+            maps = make_maps(FullParticles(stack), MapSettings(symmetry="D2", batch=8), name)
+            if mask is None:
+                mask = map_mask(maps)[0]
+            judgement = judge(maps, resampled(mask, maps.box))
+            size = maps.voxel_size_angstrom
+            shell = maps.box * size
+            at_half = resolution(judgement.curves.corrected, maps.box, size, 0.5).angstrom
+            corrected, unmasked = judgement.resolution.angstrom, judgement.unmasked.angstrom
+            cells = [f"{value:.3f}" for value in (size, unmasked, at_half, corrected, shell / corrected)]
+            found.append([name, str(maps.box), *cells])
+    return found
+
+
+def resampled(mask: torch.Tensor, box: int) -> torch.Tensor:
+    """Return a mask at another number of voxels over the same field of view, centre upon centre."""
+    if mask.shape[0] == box:
+        return mask
+    old = mask.shape[0]
+    axis = (np.arange(box) - box // 2) * old / box + old // 2
+    grid = np.meshgrid(axis, axis, axis, indexing="ij")
+    return torch.from_numpy(ndimage.map_coordinates(mask.numpy(), grid, order=1, mode="nearest").astype(np.float32))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--n", type=int, default=300)
+    parser.add_argument("--snr", type=float, default=0.05)
+    parser.add_argument("--pixel-size", type=float, default=1.1)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    found = rows(arguments.data, arguments.n, arguments.snr, arguments.pixel_size, arguments.threads)
+    columns = [
+        "preparation",
+        "box",
+        "pixel (Å)",
+        "0.143 unmasked (Å)",
+        "0.5 corrected (Å)",
+        "0.143 corrected (Å)",
+        "shell",
+    ]
+    facts = f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {arguments.threads} thread(s). {arguments.n} particles of"
+    command = shlex.join(["python", "benchmarks/resize_control.py", *sys.argv[1:]])
+    text = (
+        f"# Bicubic resizing from {OLD} to {NEW} pixels, as the paper prepares EMPIAR-10648\n\n{MEANING}\n\n"
+        f"{markdown(columns, found)}\n{facts} pkm2_tetramer (D2, simulated, not 6TTF), {arguments.pixel_size} Å, "
+        f"SNR {arguments.snr}.\n\n    {command}\n"
+    )
+    write(arguments.out / "resize_control.md", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""A benchmark from its TOML file: what it refuses, what it leaves, and that it goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cryoprior.errors import InputError
+from cryoprior.io import write_map
+from cryoprior.stages import bench, load_stage
+from cryoprior.stages.bench_images import BenchImages
+from cryoprior.stages.bench_maps import MapBench
+from cryoprior.stages.bench_plan import read_plan
+from cryoprior.stages.bench_steps import run_step, slug
+
+PLAN = """
+table = "maps"
+title = "small"
+prior_weights = [1.0, 0.5]
+pictured = ["half"]
+[simulate]
+structures = ["{map}"]
+n = 24
+box = 32
+pixel_size = 5.0
+snr = 5.0
+[[cells]]
+name = "half"
+operator = "fourier:compression=2,sets=4"
+series = "fourier"
+[[cells]]
+name = "K=4"
+operator = "pixel:block=4,masks=4,rows=hadamard,sets=4"
+series = "pixel"
+[[methods]]
+name = "wiener"
+solver = "gaussian"
+prior = "{prior}"
+[[methods]]
+name = "few"
+solver = "gaussian"
+prior = "{prior}"
+particles = 12
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory, tiny_prior: Path) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    axis = np.arange(32) - 16
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    blobs = [((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2) / 12 for a, b, c in ((3, -4, 2), (-5, 3, 4), (0, 5, -6))]
+    write_map(folder / "blobs.mrc", sum(np.exp(-r) for r in blobs).astype(np.float32), 5.0)
+    path = folder / "plan.toml"
+    path.write_text(PLAN.format(map="blobs.mrc", prior=tiny_prior))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(plan: Path) -> Path:
+    output = plan.parent / "out"
+    bench.run(bench.Options(plan, output, threads=1))
+    return output
+
+
+def test_every_row_has_its_numbers(finished: Path) -> None:
+    rows = pd.read_csv(finished / "rows.csv", keep_default_na=False)
+    assert (rows["compression"] >= 1).all()
+    at = rows.groupby("particles")["method"].agg(list)
+    expected = [
+        "prior-free map",
+        "fewer particles",
+        "crop",
+        "quantize",
+        "least squares",
+        "wiener",
+        "wiener, weight 0.5",
+    ]
+    assert set(expected) <= set(at[24])
+    assert "few" not in set(at[24])
+    assert {"few", "wiener"} <= set(at[12])
+    assert "bin" in set(rows[rows["cell"] == "K=4"]["method"])
+    assert rows["truth_correlation"].notna().all()
+    fewer = rows[(rows["method"] == "fewer particles") & (rows["cell"] == "half") & (rows["particles"] == 24)]
+    assert fewer["kept"].item() == 12
+
+
+def test_more_is_better(finished: Path) -> None:
+    rows = pd.read_csv(finished / "rows.csv", keep_default_na=False)
+    full = rows[(rows["method"] == "full particles") & (rows["particles"] == 24)]["truth_correlation"].item()
+    fewer = rows[(rows["method"] == "fewer particles") & (rows["particles"] == 24)]["truth_correlation"]
+    assert (fewer < full).all()
+
+
+def test_tables_pictures_and_page_are_there(finished: Path) -> None:
+    names = {p.name for p in finished.iterdir()}
+    assert {"report.html", "table.md", "fsc.csv", "summary.json", "provenance.json", "slices-half.png"} <= names
+    assert {"surfaces-half.png", "resolution-truth-fourier-24.png", "resolution-half-maps-pixel-12.png"} <= names
+    assert "| fourier half | 2 |" in (finished / "table.md").read_text()
+    curves = pd.read_csv(finished / "fsc.csv", keep_default_na=False)
+    assert len(curves[(curves["method"] == "crop") & (curves["cell"] == "half") & (curves["particles"] == 24)]) == 17
+
+
+def rows_of(plan: Path, folder: Path) -> list[dict[str, object]]:
+    """Return the rows of a plan, those that are finished from their files, without pictures."""
+    found = read_plan(plan)
+    return [row.flat() for row in MapBench(found, BenchImages(found, folder, threads=1), folder).rows()]
+
+
+def test_a_finished_run_is_not_computed_again(plan: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    for command in ("simulate", "measure", "reconstruct"):
+        monkeypatch.setattr(load_stage(command), "run", refuse)
+    monkeypatch.setattr("cryoprior.stages.bench_rows.make_refined_maps", refuse)
+    assert len(rows_of(plan, finished)) == len(pd.read_csv(finished / "rows.csv"))
+
+
+def test_a_lost_row_is_made_again_and_alike(plan: Path, finished: Path) -> None:
+    before = rows_of(plan, finished)
+    lost = finished / "maps" / "12" / "fourier-half" / "few" / "row.json"
+    lost.unlink()
+    assert rows_of(plan, finished) == before
+    assert lost.is_file()
+
+
+def test_a_step_of_other_options_is_refused(finished: Path, plan: Path) -> None:
+    cell = finished / "cells" / "fourier-half" / "measurements.zarr"
+    recorded = json.loads((cell / "provenance.json").read_text())["options"]
+    particles = Path(recorded["particles"])
+    with pytest.raises(InputError, match="with other operator; pass another -o"):
+        run_step("measure", cell, particles=particles, operator="fourier:compression=4,sets=4", seed=0)
+
+
+def test_a_row_of_another_plan_is_refused(plan: Path, finished: Path, tmp_path: Path) -> None:
+    other = plan.parent / "other.toml"
+    other.write_text(plan.read_text().replace("n = 24", "n = 20"))
+    with pytest.raises(InputError, match="simulate with other n"):
+        rows_of(other, finished)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('table = "maps"', 'table = "chairs"', "expected table = 'maps'"),
+        ("n = 24", "n = 'many'", "simulate, n: 'many'; expected int"),
+        ("n = 24", "m = 24", "unknown m"),
+        ("n = 24\n", "", "without n"),
+        ('pictured = ["half"]', 'pictured = ["quarter"]', "no cell named quarter"),
+        ("prior_weights = [1.0, 0.5]", "prior_weights = [2.0]", "expected numbers from 0 to 1"),
+        ('solver = "gaussian"', 'solver = "magic"', "magic"),
+        ("compression=2,", "compression=0.5,", "compression=0.5"),
+        ('name = "few"', 'name = "wiener"', "more than once"),
+        ("[simulate]", "[simulate", "not TOML"),
+        ("{map}", "${NOT_THERE}/x.mrc", "no NOT_THERE"),
+    ],
+)
+def test_a_wrong_plan_is_refused_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in PLAN
+    path = tmp_path / "plan.toml"
+    path.write_text(PLAN.replace(old, new).replace("{map}", "a.mrc").replace("{prior}", "default"))
+    with pytest.raises(InputError, match=message):
+        read_plan(path)
+
+
+def test_a_folder_of_something_else_is_left_alone(plan: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="in use by something else"):
+        bench.run(bench.Options(plan, tmp_path))
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_missing_plan_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_plan(tmp_path / "none.toml")
+
+
+def test_a_slug_is_a_path() -> None:
+    assert slug("pixel K=16 C=1.3, weight 0.5") == "pixel-k-16-c-1.3-weight-0.5"
+
+
+def test_the_committed_plan_is_read(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYOPRIOR_SHARED_DATA", str(shared_data))
+    plan = read_plan(Path(__file__).resolve().parents[2] / "benchmarks" / "table3.toml")
+    assert len(plan.cells) == 10
+    assert plan.poses is not None
