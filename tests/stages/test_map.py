@@ -186,7 +186,7 @@ def test_a_refinement_takes_out_what_sums_of_pixels_mix(tmp_path: Path) -> None:
     plain, refined = (slopes(m.full, truth)[1:7] for m in maps)
     assert float((plain - 1).abs().max()) > 0.25
     assert float((refined - 1).abs().max()) < 0.1
-    for name, least in (("half_1", 0.7), ("half_2", 0.7), ("full", 0.98)):
+    for name, least in (("half_1", 0.7), ("half_2", 0.7), ("full", 0.9)):
         before, after = (float(fsc(getattr(m, name), truth)[1:7].min()) for m in maps)
         assert before + 0.1 < after, name
         assert after > least, name
