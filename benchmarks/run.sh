@@ -31,7 +31,8 @@ echo "== measured_prior" >&2
 echo "== backprojection, resize_control" >&2
 [ -n "${LIMIT:-}" ] || python benchmarks/backprojection.py
 [ -n "${LIMIT:-}" ] || python benchmarks/resize_control.py --data "$data" --out "$out" --threads "${THREADS:-1}"
-echo "== table3" >&2
+echo "== table3, unseen_map" >&2
 export CRYOPRIOR_SHARED_DATA=$(cd "$data" && pwd)
 [ -n "${LIMIT:-}" ] || cryoprior bench benchmarks/table3.toml -o "$out/../work/table3" --threads "${THREADS:-1}"
+[ -n "${LIMIT:-}" ] || cryoprior bench benchmarks/unseen_map.toml -o "$out/../work/unseen_map" --threads "${THREADS:-1}"
 echo "results: $out"

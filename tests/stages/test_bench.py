@@ -89,6 +89,16 @@ def test_every_row_has_its_numbers(finished: Path) -> None:
     assert fewer["kept"].item() == 12
 
 
+def test_differences_are_those_of_the_curves(finished: Path) -> None:
+    curves = pd.read_csv(finished / "fsc.csv", keep_default_na=False)
+    chosen = curves[(curves["cell"] == "half") & (curves["particles"] == 24)]
+    by = {method: rows["fsc_truth"].to_numpy()[1:-1] for method, rows in chosen.groupby("method")}
+    difference = by["wiener"] - by["prior-free map"]
+    text = (finished / "table.md").read_text()
+    assert "FSC with the true map less that of the prior-free map, 24 particles" in text
+    assert f"{difference.min():+.3f} ({difference.argmin() + 1})" in text
+
+
 def test_more_is_better(finished: Path) -> None:
     rows = pd.read_csv(finished / "rows.csv", keep_default_na=False)
     full = rows[(rows["method"] == "full particles") & (rows["particles"] == 24)]["truth_correlation"].item()
@@ -184,8 +194,12 @@ def test_a_slug_is_a_path() -> None:
     assert slug("pixel K=16 C=1.3, weight 0.5") == "pixel-k-16-c-1.3-weight-0.5"
 
 
-def test_the_committed_plan_is_read(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "cells"), [("table3", 10), ("unseen_map", 6)])
+def test_the_committed_plans_are_read(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch, name: str, cells: int
+) -> None:
     monkeypatch.setenv("CRYOPRIOR_SHARED_DATA", str(shared_data))
-    plan = read_plan(Path(__file__).resolve().parents[2] / "benchmarks" / "table3.toml")
-    assert len(plan.cells) == 10
-    assert plan.poses is not None
+    plan = read_plan(Path(__file__).resolve().parents[2] / "benchmarks" / f"{name}.toml")
+    assert len(plan.cells) == cells
+    assert plan.simulate is not None
+    assert plan.path(plan.simulate.structures[0]).is_file()

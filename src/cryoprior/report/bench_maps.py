@@ -18,7 +18,7 @@ from cryoprior.report.volumes import resolution_against_compression, slice_monta
 
 HALF, TRUE = "resolution_0143_angstrom", "truth_fsc_05_angstrom"
 LIMITED = {HALF: "nyquist_limited", TRUE: "truth_nyquist_limited"}
-FULL = "full particles"
+FULL, PRIOR_FREE, FEWER = "full particles", "prior-free map", "fewer particles"
 NUMBERS = (
     (HALF, "half maps 0.143 (Å)"),
     (TRUE, "true map 0.5 (Å)"),
@@ -29,7 +29,8 @@ MEANING = (
     "Half maps: the phase-randomised FSC within the mask at 0.143. True map: FSC of the full map with the true one "
     "within the same mask at 0.5. Correlation: with the true map above its 99th percentile, about zero and about the "
     "mean. Half maps of reconstructions share the prior, so their FSC may claim more than the true map confirms; read "
-    "the second column. A curve that never falls below its threshold is marked ≤, limited by Nyquist."
+    "the second column. A curve that never falls below its threshold is marked ≤, limited by Nyquist. Differences of "
+    "FSC with the true map: worst and best shell, its number in brackets, and the mean over shells."
 )
 
 
@@ -100,9 +101,20 @@ class MapTable:
                     shown = [_number(by.loc[m], column) if m in by.index else "" for m in methods]
                     rows.append([f"{series} {cell}", f"{found['compression'].iloc[0]:.3g}", *shown])
                 yield f"{label}, {particles} particles", ["cell", "C", *methods], rows
+            for other in (PRIOR_FREE, FEWER) * ("fsc_truth" in self.curves):
+                rows = list(self._differences(int(particles), methods, other))
+                yield f"FSC with the true map less that of the {other}, {particles} particles", ["cell", *methods], rows
         if len(self.poses):
             columns = ["cell", "method", "median angle (°)", "above 30°", "median shift (pixels)", "hand flipped"]
             yield "Pose errors", columns, [_pose_row(row) for _, row in self.poses.iterrows()]
+
+    def _differences(self, particles: int, methods: list[str], other: str) -> Iterator[list[str]]:
+        """Yield by cell what each method's FSC with the truth gains on another's: worst, best and mean over shells."""
+        chosen = self.curves[(self.curves["particles"] == particles) & (self.curves["cell"] != "")]
+        for (series, cell), found in chosen.groupby(["series", "cell"], sort=False):
+            curves = {m: rows["fsc_truth"].to_numpy()[1:-1] for m, rows in found.groupby("method")}
+            gains = {m: curves[m] - curves[other] for m in methods if m in curves and m != other}
+            yield [f"{series} {cell}", *(_gain(gains[m]) if m in gains else "" for m in methods)]
 
     def _pictures(self) -> Iterator[tuple[str, tuple[bytes, str]]]:
         """Yield the name of each picture with its PNG and caption."""
@@ -159,6 +171,12 @@ def _lines(rows: pd.DataFrame, column: str) -> dict[str, list[tuple[float, float
         values = zip(ordered["compression"], ordered[column], ordered[LIMITED[column]], strict=True)
         lines[str(method)] = [(float(c), float(r), bool(limited)) for c, r, limited in values]
     return lines
+
+
+def _gain(difference: np.ndarray) -> str:
+    worst, best = int(difference.argmin()), int(difference.argmax())
+    ends = f"{difference[worst]:+.3f} ({worst + 1}), {difference[best]:+.3f} ({best + 1})"
+    return f"{ends}, mean {difference.mean():+.3f}"
 
 
 def _number(row: pd.Series, column: str) -> str:

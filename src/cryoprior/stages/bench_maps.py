@@ -14,7 +14,7 @@ import torch
 from cryoprior.io import read_measurements, read_particles, write_map
 from cryoprior.metrics.local_resolution import local_resolution
 from cryoprior.operators import parse_operator
-from cryoprior.report.bench_maps import FULL, MapTable, Pictured
+from cryoprior.report.bench_maps import FULL, PRIOR_FREE, MapTable, Pictured
 from cryoprior.stages.bench_images import BY_LEAST_SQUARES, BenchImages
 from cryoprior.stages.bench_plan import CellPlan, MapsPlan
 from cryoprior.stages.bench_poses import pose_table
@@ -24,8 +24,6 @@ from cryoprior.stages.map_controls import equal_size_controls
 from cryoprior.stages.map_judgement import map_mask
 from cryoprior.stages.map_making import MapSettings, make_maps
 from cryoprior.stages.map_sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
-
-PRIOR_FREE = "prior-free map"
 
 
 @dataclass(frozen=True)
