@@ -23,7 +23,7 @@ from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.intensity import Contrast
 from cryoprior.solvers.restore import Restorer
-from cryoprior.stages import measure, reconstruct
+from cryoprior.stages import measure, reconstruct, solver_choice
 from cryoprior.stages.contrast import contrast_doubt
 
 N, BOX, SCALE, OFFSET = 23, 16, 5.0, 30.0
@@ -131,7 +131,7 @@ def aware(monkeypatch: pytest.MonkeyPatch, **config: Any) -> list[str]:
         return made
 
     monkeypatch.setattr(reconstruct, "load_prior", load)
-    monkeypatch.setattr(reconstruct, "read_config", lambda folder: made.config)
+    monkeypatch.setattr(solver_choice, "read_config", lambda folder: made.config)
     return asked
 
 
@@ -160,7 +160,7 @@ def test_means_are_asked_of_a_prior_that_knows_the_operator(
 
 
 def test_a_prior_that_knows_no_operators_goes_to_exact(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconstruct, "read_config", lambda folder: known().config)
+    monkeypatch.setattr(solver_choice, "read_config", lambda folder: known().config)
     assert run(y, limit=2)[0]["solver"].startswith("exact")
 
 

@@ -24,7 +24,7 @@ from cryoprior.stages import evaluate, measure, reconstruct, simulate
 from cryoprior.stages.demo_assembly import made_up_assembly
 from cryoprior.stages.demo_results import Result, clean_curves, read_images
 from cryoprior.stages.options import check_options, option
-from cryoprior.stages.reconstruct import suited_prior
+from cryoprior.stages.solver_choice import suited_prior
 
 BOX, PIXEL_SIZE_ANGSTROM, SNR = 64, 5.0, 0.1
 FEW, PICTURES = 4, 3

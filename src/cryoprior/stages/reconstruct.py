@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
 from collections.abc import Iterator
@@ -17,11 +16,10 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, read_measurements
 from cryoprior.operators import Operator, parse_operator
-from cryoprior.prior import Prior, load_prior, prior_folder, read_config
+from cryoprior.prior import Prior, load_prior
 from cryoprior.provenance import file_digest, write_provenance, write_summary
-from cryoprior.solvers import SOLVERS, Solver, parse_solver
+from cryoprior.solvers import SOLVERS, Solver
 from cryoprior.solvers.calibration import Calibration, calibrate
-from cryoprior.solvers.posterior import TURNS
 from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
 from cryoprior.stages.contrast import contrast_doubt
@@ -29,10 +27,9 @@ from cryoprior.stages.devices import choose_device
 from cryoprior.stages.options import argument, check_options, option
 from cryoprior.stages.progress import track
 from cryoprior.stages.resumable import ShardedOutput
+from cryoprior.stages.solver_choice import SAMPLES_FOR_DEVIATION, choose_solver, suited_prior
 
 INTENSITY_PARTICLES = 256
-SAMPLES_FOR_DEVIATION = 8
-AUTO = "auto"
 
 log = logging.getLogger("cryoprior")
 
@@ -116,7 +113,8 @@ class Job:
         measurements = read_measurements(options.measurements)
         operator = parse_operator(measurements.operator_spec, box=measurements.box)
         measurements.check_operator(operator.digest())
-        solver, device = choose_solver(options), choose_device(options.device)
+        chosen = {name: getattr(options, name) for name in ("estimate", "steps", "samples", "deviation")}
+        solver, device = choose_solver(options.solver, options.prior, **chosen), choose_device(options.device)
         prior = load_prior(suited_prior(options.prior, solver), device) if solver.needs_prior else None
         if prior is not None and prior.boxes and measurements.box not in prior.boxes:
             boxes = ", ".join(map(str, prior.boxes))
@@ -277,39 +275,6 @@ class Job:
 
     def _has_deviation(self) -> bool:
         return getattr(self.solver, "samples", 1) > 1
-
-
-def suited_prior(name: str, solver: Solver) -> str:
-    """Return which prior a solver asks: ``default`` is the operator-aware one for ``posterior``."""
-    return "operator-aware" if name == "default" and isinstance(solver, SOLVERS["posterior"]) else name
-
-
-def choose_solver(options: Options) -> Solver:
-    """Return the solver of ``--solver`` with the options that override its fields; InputError if it has no such.
-
-    ``auto`` is ``posterior`` for means of a prior that knows operators, at up to eight evaluations, and for all that
-    such a prior gives if it was trained on measurements alone; ``exact`` for the rest.
-    """
-    text = options.solver
-    if text == AUTO:
-        config = read_config(prior_folder("operator-aware" if options.prior == "default" else options.prior))
-        few = options.estimate != "sample" and (options.steps or 1) <= TURNS
-        text = "posterior" if config.operator_aware and (few or config.means_only) else "exact"
-    solver = parse_solver(text)
-    fields = {f.name for f in dataclasses.fields(solver)}  # type: ignore[arg-type]
-    values = {name: getattr(options, name) for name in ("estimate", "steps", "samples")}
-    if options.deviation and max(values["samples"] or 0, getattr(solver, "samples", 1)) < 2:
-        values["samples"] = SAMPLES_FOR_DEVIATION
-    if values["estimate"] == solver.estimate:
-        values["estimate"] = None
-    given = {name: value for name, value in values.items() if value is not None}
-    for name in given:
-        if name not in fields:
-            raise InputError(
-                f"--{name}: solver {text!r} has none; its fields are {', '.join(sorted(fields)) or 'none'}; "
-                "leave the option out, or choose another --solver"
-            )
-    return dataclasses.replace(solver, **given)  # type: ignore[type-var]
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
