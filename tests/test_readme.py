@@ -43,6 +43,7 @@ def _particles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disc = np.hypot(*np.meshgrid(axis, axis)) < 12
     write_stack(tmp_path / "p.mrcs", (rng.normal(size=(N, 64, 64)) + 0.7 * disc).astype(np.float32), 5.0)
     table = pd.DataFrame({"rlnImageName": [f"{i + 1:06d}@p.mrcs" for i in range(N)], "rlnOpticsGroup": 1})
+    table[["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]] = rng.uniform(0, 180, (N, 3))
     optics = pd.DataFrame({"rlnOpticsGroup": [1], "rlnImagePixelSize": [5.0], "rlnImageSize": [64]})
     write_star(tmp_path / "particles.star", table, optics)
     monkeypatch.chdir(tmp_path)
@@ -72,7 +73,7 @@ def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("_default_prior", "_particles")
 def test_the_walk_from_particles_to_a_report_runs(tmp_path: Path) -> None:
     walk = re.findall(r"^ {4}(cryoprior [^\n]*)$", README, re.MULTILINE)
-    assert [line.split()[1] for line in walk] == ["validate", "measure", "describe", "reconstruct", "evaluate"]
+    assert [line.split()[1] for line in walk] == ["validate", "measure", "describe", "reconstruct", "evaluate", "map"]
     for line in walk:
         words = shlex.split(line)[1:]
         fast = ["--steps", "2"] if words[0] == "reconstruct" else []
@@ -80,6 +81,7 @@ def test_the_walk_from_particles_to_a_report_runs(tmp_path: Path) -> None:
             cli.main([*words, *fast])
         assert left.value.code in (0, None), line
     assert "Scores beside their floors" in (tmp_path / "report" / "report.html").read_text()
+    assert "prior-free, from the measurements" in (tmp_path / "map" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
