@@ -19,6 +19,7 @@ from cryoprior.report.volumes import resolution_against_compression, slice_monta
 HALF, TRUE = "resolution_0143_angstrom", "truth_fsc_05_angstrom"
 LIMITED = {HALF: "nyquist_limited", TRUE: "truth_nyquist_limited"}
 FULL, PRIOR_FREE, FEWER = "full particles", "prior-free map", "fewer particles"
+LEAST_SQUARES = "least squares"
 NUMBERS = (
     (HALF, "half maps 0.143 (Å)"),
     (TRUE, "true map 0.5 (Å)"),
@@ -30,7 +31,9 @@ MEANING = (
     "within the same mask at 0.5. Correlation: with the true map above its 99th percentile, about zero and about the "
     "mean. Half maps of reconstructions share the prior, so their FSC may claim more than the true map confirms; read "
     "the second column. A curve that never falls below its threshold is marked ≤, limited by Nyquist. Differences of "
-    "FSC with the true map: worst and best shell, its number in brackets, and the mean over shells."
+    "FSC with the true map: worst and best shell, its number in brackets, and the mean over shells. "
+    "Two half maps of FSC F promise the full map an FSC with the truth of sqrt(2F / (1 + F)); what they claim beyond "
+    "it is noise in maps without a prior, and what both halves share with one."
 )
 
 
@@ -101,9 +104,12 @@ class MapTable:
                     shown = [_number(by.loc[m], column) if m in by.index else "" for m in methods]
                     rows.append([f"{series} {cell}", f"{found['compression'].iloc[0]:.3g}", *shown])
                 yield f"{label}, {particles} particles", ["cell", "C", *methods], rows
-            for other in (PRIOR_FREE, FEWER) * ("fsc_truth" in self.curves):
+            for other in (PRIOR_FREE, LEAST_SQUARES, FEWER) * ("fsc_truth" in self.curves):
                 rows = list(self._differences(int(particles), methods, other))
                 yield f"FSC with the true map less that of the {other}, {particles} particles", ["cell", *methods], rows
+            if "fsc_truth" in self.curves:
+                heading = f"What half maps claim beyond the truth, {particles} particles"
+                yield heading, ["cell", *methods], list(self._claims(int(particles), methods))
         if len(self.poses):
             columns = ["cell", "method", "median angle (°)", "above 30°", "median shift (pixels)", "hand flipped"]
             yield "Pose errors", columns, [_pose_row(row) for _, row in self.poses.iterrows()]
@@ -115,6 +121,16 @@ class MapTable:
             curves = {m: rows["fsc_truth"].to_numpy()[1:-1] for m, rows in found.groupby("method")}
             gains = {m: curves[m] - curves[other] for m in methods if m in curves and m != other}
             yield [f"{series} {cell}", *(_gain(gains[m]) if m in gains else "" for m in methods)]
+
+    def _claims(self, particles: int, methods: list[str]) -> Iterator[list[str]]:
+        """Yield by cell by how much sqrt(2 FSC / (1 + FSC)) of the half maps exceeds the FSC with the truth."""
+        chosen = self.curves[(self.curves["particles"] == particles) & (self.curves["cell"] != "")]
+        for (series, cell), found in chosen.groupby(["series", "cell"], sort=False):
+            excess = {}
+            for method, rows in found.groupby("method"):
+                half = rows["fsc_corrected"].to_numpy()[1:-1].clip(0, 1)
+                excess[method] = np.sqrt(2 * half / (1 + half)) - rows["fsc_truth"].to_numpy()[1:-1]
+            yield [f"{series} {cell}", *(_gain(excess[m]) if m in excess else "" for m in methods)]
 
     def _pictures(self) -> Iterator[tuple[str, tuple[bytes, str]]]:
         """Yield the name of each picture with its PNG and caption."""
