@@ -151,20 +151,26 @@ class MapTable:
         name = cell.lower().replace(" ", "-").replace("=", "")
         truth = {} if self.truth is None else {"true map": self.truth}
         slices = {**truth, **{method: shown.volume for method, shown in maps.items()}}
-        yield f"slices-{name}", (slice_montage(slices, self.voxel_size_angstrom), f"Central sections, {cell}.")
+        yield (
+            f"slices-{name}",
+            (
+                slice_montage(slices, self.voxel_size_angstrom),
+                f"Central sections of the maps filtered by their FSC, {cell}.",
+            ),
+        )
         masked = {method: shown.volume * self.mask for method, shown in maps.items()}
         local = {method: shown.local_resolution for method, shown in maps.items()}
         surfaces = surface_montage(
             masked, local, views=("front",), pixel_size_angstrom=self.voxel_size_angstrom, columns=5
         )
         caption = (
-            f"Surfaces that enclose equal volumes within the mask, coloured by the local resolution of the half maps, "
-            f"{cell}. Half maps that share a prior look better than they are."
+            "Surfaces of the maps filtered by their FSC, at equal volume within the mask, coloured by the local "
+            f"resolution of the half maps, {cell}. Half maps that share a prior look better than they are."
         )
         yield f"surfaces-{name}", (surfaces, caption)
         curve = "fsc_truth" if "fsc_truth" in self.curves else "fsc_corrected"
         chosen = self.curves[self.curves["cell"].isin(("", cell)) & self.curves["method"].isin(maps)]
-        particles = chosen["particles"].min()
+        particles = chosen["particles"].max()
         chosen = chosen[chosen["particles"] == particles]
         curves = {m: chosen[chosen["method"] == m][curve].to_numpy() for m in maps}
         resolution = chosen[chosen["method"] == next(iter(maps))]["resolution_angstrom"].to_numpy(copy=True)

@@ -100,8 +100,8 @@ class MapBench:
         return RowKey(cell.series, cell.name, method, particles, operator.compression, cell.operator)
 
     def _pictured(self, cell: str, rows: list[MapRow]) -> dict[str, Pictured]:
-        """Return full data and the maps of a cell, at the smallest number of particles, where all methods are."""
-        particles, size = self._sizes()[-1], float(self.images.stack.pixel_size[0])
+        """Return full data and the maps of a cell, filtered by their FSC, at the largest number of particles."""
+        particles, size = self._sizes()[0], float(self.images.stack.pixel_size[0])
         shown = [r for r in rows if r.key.particles == particles and r.key.cell in ("", cell)]
         return {row.key.method: _picture(row, size) for row in shown}
 
@@ -115,7 +115,7 @@ def run_maps(plan: MapsPlan, folder: Path, **computing: Any) -> dict[str, Any]:
 
 def _picture(row: MapRow, voxel_size: float) -> Pictured:
     half_1, half_2 = (torch.from_numpy(row.volume(name)) for name in ("half1", "half2"))
-    return Pictured(row.volume(), local_resolution(half_1, half_2, voxel_size).numpy())
+    return Pictured(row.volume("map_filtered"), local_resolution(half_1, half_2, voxel_size).numpy())
 
 
 def _first(source: Source, particles: int) -> Source:

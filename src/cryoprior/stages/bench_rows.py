@@ -50,7 +50,7 @@ class MapRow:
     folder: Path
 
     def volume(self, name: str = "map") -> Float[np.ndarray, "d d d"]:
-        """Return one of its maps: map, half1, half2."""
+        """Return one of its maps: map, map_filtered, half1, half2."""
         return read_map(self.folder / f"{name}.mrc")[0]
 
     def flat(self) -> dict[str, Any]:
