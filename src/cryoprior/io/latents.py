@@ -1,0 +1,127 @@
+"""Latents that cryoDRGN writes, z.N.pkl, and the true labels of the same particles; nothing in them is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from cryoprior.errors import InputError
+from cryoprior.io.pickles import read_pickle
+
+LATENT_SUFFIXES = (".pkl", ".npy")
+EXPECTED = "expected one array of latents, particles x dimensions, as cryoDRGN writes z.N.pkl"
+MOST_LABELS = 100
+
+
+def is_latents(path: Path) -> bool:
+    """Return whether the name is that of latents, a .pkl or .npy, and not of particles."""
+    return path.suffix.lower() in LATENT_SUFFIXES
+
+
+def read_latents(path: Path) -> Float[np.ndarray, "n z"]:
+    """Return the latents of a file, (n, z), float64: the first array of a .pkl, or the array of a .npy.
+
+    cryoDRGN writes the means of the latents and, in the same file after them, their log-variances; those are not read.
+
+    Raises
+    ------
+    InputError: a missing, damaged or foreign file, a value that is not finite, or latents that are all the same.
+    """
+    array = _load(path)
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: holds a {type(array).__name__}; {EXPECTED}; pass z.N.pkl of the last epoch")
+    if array.ndim != 2 or 0 in array.shape:
+        shape = " x ".join(map(str, array.shape)) or "a single number"
+        raise InputError(f"{path}: an array of shape {shape}; {EXPECTED}; pass z.N.pkl of the last epoch")
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{path}: values of type {array.dtype}; {EXPECTED}; save them as numbers")
+    latents = array.astype(np.float64)
+    bad = ~np.isfinite(latents).all(1)
+    if bad.any():
+        raise InputError(
+            f"{path}: the latents of {int(bad.sum())} particles are NaN or infinite, first those of particle "
+            f"{int(bad.argmax())}, counted from 0; expected numbers; the training diverged, take an earlier epoch"
+        )
+    if (latents == latents[0]).all():
+        raise InputError(f"{path}: all {len(latents)} particles have the same latents; train for longer")
+    return latents
+
+
+def read_indices(path: Path, n: int) -> Int[np.ndarray, " k"]:
+    """Return the rows that a pickle or .npy of indices names, as cryoDRGN's --ind takes it: whole numbers below n.
+
+    Raises
+    ------
+    InputError: no such list, or rows that are not there.
+    """
+    array = _load(path)
+    indices = np.asarray(array) if isinstance(array, np.ndarray | list) else np.zeros((0, 0))
+    if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(indices) == 0:
+        raise InputError(f"{path}: no list of whole numbers; expected the rows of the particles, as cryoDRGN's --ind")
+    if indices.min() < 0 or indices.max() >= n:
+        raise InputError(
+            f"{path}: rows from {indices.min()} to {indices.max()}; expected 0 to {n - 1}, those of the labels; "
+            "pass the indices and the labels of one set of particles"
+        )
+    return indices.astype(np.int64)
+
+
+def read_labels(path: Path, column: str | None = None, indices: Path | None = None) -> tuple[str, list[str]]:
+    """Return the name of the column of true labels in a CSV, and the label of every particle, as text.
+
+    Without a column: ``state`` where there is one, as ``cryoprior simulate`` writes it; else the only one that does
+    not just count the particles.
+
+    Raises
+    ------
+    InputError: no such file or column, no single candidate, an empty label, or labels that name no classes.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a CSV with a row a particle; check the name")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
+        raise InputError(f"{path}: no CSV: {error}; expected a head and a row a particle; export it again") from error
+    name = _label_column(path, table, column)
+    if indices is not None:
+        table = table.iloc[read_indices(indices, len(table))]
+    labels = [str(label).strip() for label in table[name]]
+    if "" in labels:
+        row = labels.index("")
+        raise InputError(f"{path}: no {name} for particle {row}, counted from 0; give it one, such as 'unknown'")
+    found = len(set(labels))
+    if found < 2 or found > min(MOST_LABELS, len(labels) - 1):
+        raise InputError(
+            f"{path}: {found} different values of {name} for {len(labels)} particles; expected classes, 2 to "
+            f"{MOST_LABELS}; name another with --label-column"
+        )
+    return name, labels
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {EXPECTED}; check the name")
+    try:
+        return np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else read_pickle(path)
+    except (ValueError, EOFError, OSError, KeyError, OverflowError, MemoryError, SystemError) as error:
+        raise InputError(f"{path}: damaged, or no array: {error}; {EXPECTED}; copy it again") from error
+
+
+def _label_column(path: Path, table: pd.DataFrame, column: str | None) -> str:
+    columns = [str(name) for name in table.columns]
+    if column is not None:
+        if column not in columns:
+            raise InputError(f"{path}: no column {column!r}; found {', '.join(columns)}; pass --label-column")
+        return column
+    if "state" in columns:
+        return "state"
+    candidates = [name for name in columns if len(columns) == 1 or table[name].nunique() < len(table)]
+    if len(candidates) != 1:
+        raise InputError(
+            f"{path}: columns {', '.join(columns)}, and none or several may hold the labels; pass --label-column"
+        )
+    return candidates[0]

@@ -1,0 +1,195 @@
+"""``cryoprior heterogeneity``: whether a reconstruction keeps the states that cryoDRGN finds in the originals."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryoprior.errors import InputError
+from cryoprior.io.latents import is_latents, read_labels, read_latents
+from cryoprior.metrics.clusters import ClusterSettings
+from cryoprior.metrics.embedding import EMBEDDINGS, EmbeddingSettings, check_embedding
+from cryoprior.provenance import claim_output, write_provenance
+from cryoprior.stages.heterogeneity_outputs import write_results
+from cryoprior.stages.heterogeneity_scores import Results, compare, empty, summarise, unconverged
+from cryoprior.stages.heterogeneity_seeds import ORIGINAL, OTHER, RECONSTRUCTED, cluster_all, seconds_by_seed
+from cryoprior.stages.options import argument, check_options, option
+
+TRAINING = "training"
+"""The folder of cryoDRGN's own files in the output, where it is trained here."""
+UNSTABLE = 0.9
+
+log = logging.getLogger("cryoprior")
+
+
+@dataclass(frozen=True)
+class Options:
+    original: Path = argument("Latents of the original particles, cryoDRGN's z.N.pkl; or the particles, with --train.")
+    reconstructed: Path = argument("The same of the reconstructed particles: the same particles in the same order.")
+    output: Path = option("Folder to write.", flags=("-o", "--output"))
+    labels: Path | None = option("CSV with the true state of every particle, such as simulate's labels.csv.", None)
+    label_column: str | None = option("Column of the labels. (default: state, or the only one that fits)", None)
+    indices: Path | None = option("Rows of the labels that were trained on: the pickle of cryoDRGN's --ind.", None)
+    ceiling: Path | None = option(
+        "Latents of the original particles from another training, which no reconstruction can be expected to beat.",
+        None,
+    )
+    embedding: str = option("What the clusters are fitted to: umap is the paper's.", "umap", choices=EMBEDDINGS)
+    neighbours: int = option("UMAP's number of neighbours.", 15, minimum=2, maximum=200)
+    min_dist: float = option("UMAP's least distance of points, 0 to 1.", 0.1, minimum=0, maximum=1)
+    clusters: int = option("Gaussians of the mixture.", 4, minimum=2, maximum=50)
+    starts: int = option("Starts of each mixture; the likeliest counts.", 10, minimum=1)
+    seeds: int = option("Seeds of embedding and mixture; medians over them are reported.", 5, minimum=1, maximum=100)
+    train: str | None = option(
+        "Train cryoDRGN on two particle stacks first: as in the paper, or small.", None, choices=("paper", "small")
+    )
+    epochs: int | None = option("Epochs of --train. (default: the preset's)", None, minimum=1)
+    cryodrgn: Path | None = option("cryoDRGN's executable for --train. (default: the installed one)", None)
+    processes: int | None = option("UMAP embeddings at a time. (default: 2)", None, minimum=1)
+    seed: int = option("Seed that all others come from.", 0, minimum=0)
+    overwrite: bool = option("Replace an output in use.", False)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        given = [is_latents(path) for path in (self.original, self.reconstructed)]
+        if any(given) and not all(given):
+            raise InputError(
+                f"heterogeneity: {self.original.name} and {self.reconstructed.name}: one holds latents, the other "
+                "particles; pass two of a kind"
+            )
+        if all(given) and self.train is not None:
+            raise InputError(f"{self.original}: latents are trained already; leave out --train, or pass particles")
+        if not any(given) and self.train is None:
+            raise InputError(
+                f"{self.original}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or --train small for particles"
+            )
+        if self.labels is None and (self.label_column or self.indices):
+            raise InputError("heterogeneity: --label-column and --indices belong to --labels; pass that too")
+
+    @property
+    def settings(self) -> ClusterSettings:
+        """How latents are clustered."""
+        embedding = EmbeddingSettings(self.embedding, self.neighbours, self.min_dist)
+        return ClusterSettings(embedding, self.clusters, self.starts)
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Return the summary of how far the clusters of two latents agree; files and a report are in the output."""
+    start = time.perf_counter()
+    check_embedding(options.settings.embedding)
+    with _output(options) as folder:
+        original, reconstructed = (
+            (options.original, options.reconstructed) if options.train is None else _train(options)
+        )
+        latents = _read(options, original, reconstructed)
+        labels = _read_labels(options, len(latents[ORIGINAL]))
+        clusterings = cluster_all(latents, options.settings, options.seed, options.seeds, options.processes)
+        results = compare(clusterings, options.clusters, options.seed, labels, retrained=options.ceiling is not None)
+        _warn(results)
+        summary = {
+            "n": len(latents[ORIGINAL]),
+            **summarise(results),
+            "latent_dimensions": {name: array.shape[1] for name, array in latents.items()},
+            "embedding": options.embedding,
+            "clusters": options.clusters,
+            "seeds": options.seeds,
+            "shown_seed": results.shown,
+            "unconverged": unconverged(results),
+            "seconds_by_seed": seconds_by_seed([clusterings[name] for name in (ORIGINAL, RECONSTRUCTED)]),
+            "seconds": time.perf_counter() - start,
+        }
+        inputs = [options.original, options.reconstructed, options.labels, options.indices, options.ceiling]
+        write_provenance(folder, "heterogeneity", options, [p for p in inputs if p is not None], options.seed)
+        write_results(folder, summary, results, (original.name, reconstructed.name))
+    return summary
+
+
+def _train(options: Options) -> tuple[Path, Path]:
+    """Return the latents of both stacks, of trainings that the output keeps and that go on where they were left."""
+    from cryoprior.external.cryodrgn_training import PRESETS
+    from cryoprior.stages.heterogeneity_training import TrainingJob, train_latents
+
+    assert options.train is not None
+    preset = PRESETS[options.train]
+    training = dataclasses.replace(preset, epochs=options.epochs or preset.epochs, seed=options.seed)
+    stacks = {ORIGINAL: options.original, RECONSTRUCTED: options.reconstructed}
+    jobs = {name: TrainingJob(path, training, executable=options.cryodrgn) for name, path in stacks.items()}
+    latents = train_latents(jobs, options.output / TRAINING, overwrite=options.overwrite)
+    return latents[ORIGINAL], latents[RECONSTRUCTED]
+
+
+@contextmanager
+def _output(options: Options) -> Iterator[Path]:
+    """Yield the folder to write into: a new one, or with --train the output itself, which keeps the training."""
+    if options.train is None:
+        with claim_output(options.output, overwrite=options.overwrite) as folder:
+            yield folder
+        return
+    folder = options.output
+    used = folder.is_dir() and any(folder.iterdir()) and not (folder / TRAINING).is_dir()
+    if used or (folder.exists() and not folder.is_dir()):
+        raise InputError(f"{folder}: the output is in use by something else; pass another -o")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.json").unlink(missing_ok=True)
+    yield folder
+
+
+def _read(options: Options, original: Path, reconstructed: Path) -> dict[str, np.ndarray]:
+    """Return the latents by name, those of the ceiling as ``other``; all have as many particles."""
+    paths = {ORIGINAL: original, RECONSTRUCTED: reconstructed}
+    if options.ceiling is not None:
+        paths[OTHER] = options.ceiling
+    latents = {name: read_latents(path) for name, path in paths.items()}
+    n, z = latents[ORIGINAL].shape
+    for name, path in paths.items():
+        if len(latents[name]) != n:
+            raise InputError(
+                f"{path}: latents of {len(latents[name])} particles; {original} has {n}; row by row they must be the "
+                "same particles; train both on the same ones, with the same --ind"
+            )
+        if latents[name].shape[1] != z:
+            log.warning("%s: %d latent dimensions, %s has %d", path, latents[name].shape[1], original, z)
+    return latents
+
+
+def _read_labels(options: Options, n: int) -> tuple[str, list[str]] | None:
+    if options.labels is None:
+        return None
+    column, labels = read_labels(options.labels, options.label_column, options.indices)
+    if len(labels) != n:
+        raise InputError(
+            f"{options.indices or options.labels}: labels of {len(labels)} particles; the latents have {n}; pass the "
+            "labels of the same particles, or with --indices the rows that cryoDRGN was trained on"
+        )
+    if len(set(labels)) != options.clusters:
+        log.warning(
+            "%s: %d states, and %d clusters; only the smaller number can be matched, the rest counts as wrong; pass "
+            "--clusters %d to compare one to one",
+            options.labels,
+            len(set(labels)),
+            options.clusters,
+            len(set(labels)),
+        )
+    return column, labels
+
+
+def _warn(results: Results) -> None:
+    if unconverged(results):
+        log.warning("%d mixtures did not converge; read the spread over seeds", unconverged(results))
+    if empty(results):
+        log.warning("a cluster of the original has no particles; pass fewer --clusters")
+    ceiling = float(np.median(results.ceiling.overall))
+    if ceiling < UNSTABLE and not results.retrained:
+        log.warning(
+            "the clusters of the originals agree with themselves by %.0f %% only under another seed; they are not "
+            "distinct, so read the agreement against that; other --clusters may be",
+            100 * ceiling,
+        )

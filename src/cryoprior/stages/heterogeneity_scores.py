@@ -1,0 +1,211 @@
+"""What the clusterings of several seeds say: agreement, its ceiling, chance, and true labels where they are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cryoprior.metrics.clusters import Clustering
+from cryoprior.metrics.heterogeneity import Agreement, Chance, agreement, chance
+from cryoprior.stages.heterogeneity_seeds import ORIGINAL, OTHER, RECONSTRUCTED
+
+RESEEDED = (
+    "The same latents of the original particles under the next seed of embedding and mixture: what the clustering "
+    "alone leaves uncertain. A second training of cryoDRGN on the original particles would differ by more; train one "
+    "and pass it with --ceiling to know."
+)
+RETRAINED = (
+    "The original particles trained another time: what agrees between two trainings without any loss in between, and "
+    "so the most that can be expected of the reconstruction."
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Agreements of two clusterings under every seed, the first one's clusters having the same names throughout."""
+
+    agreements: Sequence[Agreement]
+
+    @property
+    def overall(self) -> Float[np.ndarray, " seeds"]:
+        return np.array([a.overall for a in self.agreements])
+
+    @property
+    def by_row(self) -> Float[np.ndarray, "seeds rows"]:
+        return np.stack([a.by_row for a in self.agreements])
+
+    def medians(self, overall: str = "agreement", by_row: str = "agreement_by_cluster") -> dict[str, Any]:
+        """Return the medians over seeds, and under ``spread`` minimum, maximum and standard deviation of each."""
+        values = {
+            overall: self.overall,
+            by_row: self.by_row,
+            "ari": np.array([a.ari for a in self.agreements]),
+            "nmi": np.array([a.nmi for a in self.agreements]),
+        }
+        return {
+            **{name: np.median(found, 0).tolist() for name, found in values.items()},
+            "spread": {
+                name: {"min": found.min(0).tolist(), "max": found.max(0).tolist(), "std": _std(found)}
+                for name, found in values.items()
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """True labels, and how far each clustering of every seed agrees with them."""
+
+    column: str
+    names: list[str]
+    label: Int[np.ndarray, " n"]
+    scores: Mapping[str, Scores]
+    chance: Chance
+
+    @property
+    def counts(self) -> Int[np.ndarray, " labels"]:
+        return np.bincount(self.label, minlength=len(self.names))
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that was found.
+
+    clusterings: of every seed, by latents. original: the original's clusters of every seed, named as in the shown one.
+    shown: the number of the seed, the median one, that pictures and tables of particles show.
+    """
+
+    clusterings: Mapping[str, Sequence[Clustering]]
+    original: Sequence[Int[np.ndarray, " n"]]
+    shown: int
+    scores: Scores
+    ceiling: Scores
+    retrained: bool
+    chance: Chance
+    labelled: Labelled | None
+
+    @property
+    def matched(self) -> Int[np.ndarray, " n"]:
+        """The reconstruction's clusters of the shown seed by the names of the original's."""
+        reconstructed = self.clusterings[RECONSTRUCTED][self.shown].cluster
+        return self.scores.agreements[self.shown].rename(reconstructed)
+
+    @property
+    def clusters(self) -> int:
+        return len(self.chance.by_row)
+
+
+def compare(
+    clusterings: Mapping[str, Sequence[Clustering]],
+    clusters: int,
+    seed: int,
+    labels: tuple[str, list[str]] | None,
+    *,
+    retrained: bool,
+) -> Results:
+    """Return what the clusterings say of each other; clusters are named by size in the median seed, largest first."""
+
+    def scores(first: Sequence[np.ndarray], name: str) -> Scores:
+        pairs = zip(first, clusterings[name], strict=True)
+        return Scores([agreement(values, found.cluster, clusters, clusters) for values, found in pairs])
+
+    plain = [c.cluster for c in clusterings[ORIGINAL]]
+    overall = scores(plain, RECONSTRUCTED).overall
+    shown = int(np.argsort(overall, kind="stable")[(len(overall) - 1) // 2])
+    reference = by_size(plain[shown], clusters)
+    original = [agreement(reference, values, clusters, clusters).rename(values) for values in plain]
+    reconstructed = clusterings[RECONSTRUCTED][shown].cluster
+    return Results(
+        clusterings,
+        original,
+        shown,
+        scores(original, RECONSTRUCTED),
+        scores(original, OTHER),
+        retrained,
+        chance(reference, reconstructed, clusters, clusters, seed),
+        None if labels is None else _labelled(*labels, clusterings, shown, clusters, seed),
+    )
+
+
+def _labelled(
+    column: str,
+    labels: list[str],
+    clusterings: Mapping[str, Sequence[Clustering]],
+    shown: int,
+    clusters: int,
+    seed: int,
+) -> Labelled:
+    """Return the labels as numbers, and how the clusters of both latents agree with them."""
+    names = _sorted(set(labels))
+    place = {name: i for i, name in enumerate(names)}
+    label = np.array([place[name] for name in labels])
+    scores = {
+        name: Scores([agreement(label, c.cluster, len(names), clusters) for c in clusterings[name]])
+        for name in (ORIGINAL, RECONSTRUCTED)
+    }
+    by_chance = chance(label, clusterings[RECONSTRUCTED][shown].cluster, len(names), clusters, seed)
+    return Labelled(column, names, label, scores, by_chance)
+
+
+def by_size(cluster: Int[np.ndarray, " n"], clusters: int) -> Int[np.ndarray, " n"]:
+    """Return the clusters numbered by their sizes, the largest 0."""
+    order = np.argsort(-np.bincount(cluster, minlength=clusters), kind="stable")
+    numbers: np.ndarray = np.argsort(order)[cluster]
+    return numbers
+
+
+def summarise(results: Results) -> dict[str, Any]:
+    """Return the numbers, medians over seeds, under the names of summary.json."""
+    summary = results.scores.medians()
+    sizes = np.bincount(results.original[results.shown], minlength=results.clusters)
+    summary |= {
+        "cluster_sizes": sizes.tolist(),
+        "ceiling": {
+            "kind": "another training" if results.retrained else "another seed of embedding and mixture",
+            "meaning": RETRAINED if results.retrained else RESEEDED,
+            **results.ceiling.medians(),
+        },
+        "chance": _chance(results.chance, "agreement", "agreement_by_cluster"),
+    }
+    if results.labelled is not None:
+        found = results.labelled
+        summary["labels"] = {
+            "column": found.column,
+            "names": found.names,
+            "counts": found.counts.tolist(),
+            "matched": min(len(found.names), results.clusters),
+            **{name: scores.medians("accuracy", "accuracy_by_label") for name, scores in found.scores.items()},
+            "chance": _chance(found.chance, "accuracy", "accuracy_by_label"),
+        }
+    return summary
+
+
+def _chance(found: Chance, overall: str, by_row: str) -> dict[str, Any]:
+    return {overall: found.overall, f"highest_{overall}": found.highest, by_row: found.by_row.tolist()}
+
+
+def _std(values: np.ndarray) -> Any:
+    """Return the sample's standard deviation over seeds, None of a single one."""
+    return values.std(0, ddof=1).tolist() if len(values) > 1 else None
+
+
+def _sorted(names: set[str]) -> list[str]:
+    """Return names in order; numbers as numbers."""
+    try:
+        return sorted(sorted(names), key=float)
+    except ValueError:
+        return sorted(names)
+
+
+def unconverged(results: Results) -> int:
+    """Return how many of the mixtures did not converge."""
+    return sum(not c.converged for found in results.clusterings.values() for c in found)
+
+
+def empty(results: Results) -> bool:
+    """Return whether a cluster of the original has no particle under some seed."""
+    return any(math.isnan(share) for share in results.scores.by_row.flatten())
