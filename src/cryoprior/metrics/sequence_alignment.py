@@ -158,12 +158,19 @@ def _steps(
             yield DIAGONAL, 1
     if i > 0 and _same(here, best[i - 1, j] + scores.gap_open):
         yield GAP_IN_B, 1
-    of_a = [k for k in range(2, j + 1) if _same(here, best[i, j - k] + scores.gap(k))] if not gap_in_b else []
-    of_b = [k for k in range(2, i + 1) if _same(here, best[i - k, j] + scores.gap(k))]
+    of_a = _long_gaps(here, best[i, :j], scores) if not gap_in_b else []
+    of_b = _long_gaps(here, best[:i, j], scores)
     yield from ((GAP_IN_A, k) for k in of_a if k == j)
     yield from ((GAP_IN_B, k) for k in of_b[::-1])
     yield from ((GAP_IN_A, k) for k in of_a[::-1] if k < j)
 
 
+def _long_gaps(here: float, before: Float64[np.ndarray, " n"], scores: AlignmentScores) -> list[int]:
+    """Return the lengths of two or more that a gap up to here may have; ``before`` are the scores along it."""
+    length = np.arange(2, len(before) + 1)
+    ways = before[len(before) - length] + scores.gap_open + (length - 1) * scores.gap_extend
+    return [int(k) for k in length[np.abs(ways - here) <= TOLERANCE * max(1.0, abs(here))]]
+
+
 def _same(x: float, y: float) -> bool:
-    return abs(x - y) <= TOLERANCE * max(1.0, abs(x))
+    return bool(abs(x - y) <= TOLERANCE * max(1.0, abs(x)))
