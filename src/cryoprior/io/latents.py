@@ -106,7 +106,10 @@ def _load(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such file; {EXPECTED}; check the name")
     try:
-        return np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else read_pickle(path)
+        if path.suffix.lower() != ".npy":
+            return read_pickle(path)
+        with path.open("rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError, OSError, KeyError, OverflowError, MemoryError, SystemError) as error:
         raise InputError(f"{path}: damaged, or no array: {error}; {EXPECTED}; copy it again") from error
 
