@@ -7,6 +7,7 @@ bundle's own where that is at hand, with the settings below changed. The window 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -63,13 +64,15 @@ def read_sequences(path: Path, kind: Kind) -> list[tuple[str, str]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected sequences as FASTA; check the name")
     try:
-        lines = [line for line in path.read_text().splitlines() if line.strip()]
+        text = path.read_text()
     except UnicodeDecodeError:
         raise InputError(f"{path}: not text; expected sequences as FASTA; is it the right file?") from None
-    if not lines or not lines[0].startswith(">"):
+    if not text.lstrip().startswith(">"):
         raise InputError(f"{path}: no FASTA record; expected lines that begin with >, each before a sequence; add one")
     parse: Any = SeqIO.parse
-    records = [(record.description, str(record.seq).upper().rstrip("*")) for record in parse(path, "fasta")]
+    records = [
+        (record.description, str(record.seq).upper().rstrip("*")) for record in parse(io.StringIO(text), "fasta")
+    ]
     for name, sequence in records:
         _check_sequence(f"{path}: sequence {name or 'without a name'}", sequence, kind)
     return records

@@ -21,7 +21,7 @@ BINS = [2.5 * i for i in range(41)]
 COLOUR_MAP = "viridis"
 COLOURS = tuple(str(STYLES[i]["color"]) for i in (0, 1))
 
-Trace = Float[np.ndarray, "n 3"]
+Trace = Float[np.ndarray, "_ 3"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ModelTrace:
 
     name: str
     chains: Sequence[Trace]
-    confidence: Sequence[Float[np.ndarray, " n"]]
+    confidence: Sequence[Float[np.ndarray, " _"]]
 
     def segments(self) -> tuple[Float[np.ndarray, "s 2 3"], Float[np.ndarray, " s"]]:
         """Return the lines between neighbours in a chain and the mean confidence of their ends."""
@@ -172,9 +172,7 @@ def _limits(lines: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
 def _colour_map() -> Any:
     from matplotlib import colormaps
 
-    colours = colormaps[COLOUR_MAP].copy()
-    colours.set_bad(QUIET)
-    return colours
+    return colormaps[COLOUR_MAP].with_extremes(bad=QUIET)
 
 
 def _colour_bar(figure: Any, grid: Any) -> None:
