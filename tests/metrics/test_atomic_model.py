@@ -147,12 +147,11 @@ def test_wrong_rules_and_chains_are_refused() -> None:
         Residues("A", "AAA", np.zeros((5, 4, 3)))
 
 
-@pytest.mark.parametrize(("tie_break", "rmsd"), [("published", 2.343), ("first", 2.389)])
-def test_the_published_figures(shared_data: Path, tie_break: str, rmsd: float) -> None:
-    """The paper has 42 pairs, score 38.1 and 2.34 A; the first alignment of Biopython's PairwiseAligner gives 2.39."""
+def test_the_published_models_by_the_first_alignment(shared_data: Path) -> None:
+    """The paper's own 2.34 A, by its own tie break, is tested where ``model score`` is."""
     models = [read_atomic_model(shared_data / "published" / f"modelangelo_{n}.cif.gz") for n in ("original", "cryogen")]
     a, b = ([Residues(c.name, c.sequence, c.backbone) for c in model.protein] for model in models)
-    found = summarise_pairs(chain_pairs(a, b, PairRules(tie_break=tie_break)))
+    found = summarise_pairs(chain_pairs(a, b, PairRules(tie_break="first")))
     assert found["pairs"] == 42
     assert found["mean_score"] == pytest.approx(38.12, abs=0.005)
-    assert found["mean_rmsd_angstrom"] == pytest.approx(rmsd, abs=0.001)
+    assert found["mean_rmsd_angstrom"] == pytest.approx(2.389, abs=0.001)

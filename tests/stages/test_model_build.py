@@ -15,6 +15,7 @@ from models import fold, random_sequence, write_model
 from cryoprior.errors import InputError
 from cryoprior.external.modelangelo import VARIABLE
 from cryoprior.io import write_map
+from cryoprior.stages import model_build
 from cryoprior.stages.model_build import Options, run
 
 STAND_IN = """#!{python}
@@ -50,6 +51,12 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.chmod(0o755)
     monkeypatch.setenv(VARIABLE, str(path))
     return path
+
+
+@pytest.fixture(autouse=True)
+def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("model_traces", "confidence_histogram"):
+        monkeypatch.setattr(model_build, name, lambda *_: b"png")
 
 
 def volume(path: Path, value: float | None = None, shape: tuple[int, ...] = (12, 12, 12), voxel: float = 10.0) -> Path:

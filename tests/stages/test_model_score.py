@@ -14,6 +14,7 @@ from models import atom_row, chain_rows, fold, random_sequence, write_cif, write
 from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
+from cryoprior.stages import model_score
 from cryoprior.stages.model_score import Options, run
 
 SEQUENCES = {"A": random_sequence(40, 1), "B": random_sequence(25, 2), "C": random_sequence(5, 3)}
@@ -38,6 +39,12 @@ def model(path: Path, *, noise: float = 0.0, confidence: float = 50.5, turn: np.
     return write_model(path, chains, confidence)
 
 
+@pytest.fixture(autouse=True)
+def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("model_traces", "confidence_histogram", "pair_distributions"):
+        monkeypatch.setattr(model_score, name, lambda *_: b"png")
+
+
 def test_a_model_with_itself(tmp_path: Path) -> None:
     a = model(tmp_path / "a.cif")
     summary = run(Options(a=a, b=a, output=tmp_path / "out"))
@@ -52,7 +59,8 @@ def test_a_model_with_itself(tmp_path: Path) -> None:
     assert (summary["warnings"], summary["residues_a"]) == ([], 70)
 
 
-def test_what_it_writes(tmp_path: Path) -> None:
+def test_what_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # with its pictures
     a, b = model(tmp_path / "a.cif", confidence=80), model(tmp_path / "b.cif.gz", noise=0.3, confidence=40)
     summary = run(Options(a=a, b=b, output=tmp_path / "out"))
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES

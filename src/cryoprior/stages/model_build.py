@@ -109,6 +109,9 @@ def _settings(options: Options) -> BuildSettings:
 
 
 def _check_input(options: Options) -> None:
+    for path in filter(None, (options.map, options.mask)):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; expected a map (.mrc); check the name")
     volume, voxel_size = read_map(options.map)
     _check_volume(options.map, volume)
     if voxel_size <= 0:
