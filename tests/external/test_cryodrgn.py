@@ -6,34 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+from cryodrgn_particles import write_set
 from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
 from cryoprior.external.cryodrgn import backproject, find_cryodrgn, write_input
-from cryoprior.io import read_particles, write_stack, write_star
-from cryoprior.io.columns import ANGLES, ORIGINS
-from cryoprior.io.euler import euler_of_matrix
-
-N, PIXEL = 5, 3.5
-
-
-def write_set(path: Path, box: int = 8, *, ctf: bool = True, poses: bool = True) -> Path:
-    rng = np.random.default_rng(0)
-    write_stack(path.with_suffix(".mrcs"), rng.normal(size=(N, box, box)).astype(np.float32), PIXEL)
-    table = pd.DataFrame({"rlnImageName": [f"{i + 1:06d}@{path.stem}.mrcs" for i in range(N)], "rlnOpticsGroup": 1})
-    optics = pd.DataFrame({"rlnOpticsGroup": [1], "rlnImagePixelSize": [PIXEL], "rlnImageSize": [box]})
-    if poses:
-        table[list(ANGLES)] = euler_of_matrix(Rotation.random(N, rng=rng).as_matrix())
-        table[list(ORIGINS)] = rng.normal(scale=5, size=(N, 2))
-    if ctf:
-        table["rlnDefocusU"] = rng.uniform(9e3, 2e4, N)
-        table["rlnDefocusV"], table["rlnDefocusAngle"] = table["rlnDefocusU"] - 500, 20.0
-        table["rlnPhaseShift"] = np.arange(N) * 10.0
-        optics = optics.assign(rlnVoltage=200.0, rlnSphericalAberration=1.4, rlnAmplitudeContrast=0.07)
-    write_star(path, table, optics)
-    return path
+from cryoprior.io import read_particles
 
 
 def test_what_is_written_is_read_back_as_the_same_particles(tmp_path: Path) -> None:
