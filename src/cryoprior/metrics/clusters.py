@@ -32,7 +32,7 @@ class Clustering:
 
     embedding: what the mixture was fitted to. cluster: of every particle, from 0. probability: that of its cluster.
     log_likelihood: mean of a particle, embedding scaled to unit variance. converged: the mixture's best start did.
-    seconds: embedding and mixture together.
+    seconds: of the processor, embedding and mixture together.
     """
 
     embedding: Float[np.ndarray, "n e"]
@@ -57,11 +57,11 @@ def cluster_latents(latents: Float[np.ndarray, "n z"], settings: ClusterSettings
         )
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    start = time.perf_counter()
+    start = time.process_time()
     with threadpool_limits(1):  # sums, hence clusters, are then the same on any number of cores
         embedding = embed(latents, settings.embedding, state)
         cluster, probability, likelihood, converged = fit_mixture(embedding, settings.clusters, settings.starts, state)
-    return Clustering(embedding, cluster, probability, likelihood, converged, time.perf_counter() - start)
+    return Clustering(embedding, cluster, probability, likelihood, converged, time.process_time() - start)
 
 
 def fit_mixture(

@@ -14,7 +14,7 @@ from cryoprior.report.figures import INK, LINE, QUIET, STYLES, new_figure, png_b
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BINS, SMOOTHING = 160, 1.6
+BINS, SMOOTHING = 160, 2.2
 LEVELS = (0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
 MARGIN = 0.04
 ORDER_SEED = 0
@@ -111,7 +111,7 @@ def agreement_bars(bars: AgreementBars) -> bytes:
     colours = [STYLES[i % len(STYLES)]["color"] for i in places]
     axes.bar(places, 100 * np.nan_to_num(bars.median), width=0.62, color=colours, alpha=0.85)
     for place, median, low, high in zip(places, bars.median, bars.low, bars.high, strict=True):
-        axes.plot([place, place], [100 * low, 100 * high], color=INK, linewidth=1.6, solid_capstyle="butt")
+        axes.plot([place, place], [100 * low, 100 * high], color=INK, linewidth=1.4, marker="_", markersize=9)
         axes.text(float(place), 4, f"{100 * median:.1f} %", ha="center", va="bottom", color="white", fontsize=10)
     for values, label, style in ((bars.ceiling, bars.ceiling_name, "-"), (bars.chance, "chance (shuffled)", ":")):
         axes.hlines(100 * values, places - 0.42, places + 0.42, color=INK, linewidth=1.8, linestyle=style, label=label)

@@ -97,7 +97,7 @@ def confusion_table(results: Results) -> pd.DataFrame:
 
 
 def seed_table(results: Results) -> pd.DataFrame:
-    """Return one row a seed: scores, ceiling, likelihoods and the seconds of one core."""
+    """Return one row a seed: scores, ceiling, likelihoods and the seconds of a processor."""
     rows = []
     for i, found in enumerate(results.scores.agreements):
         ceiling = results.ceiling.agreements[i]

@@ -16,8 +16,8 @@ from cryoprior.stages.heterogeneity_seeds import ORIGINAL, OTHER, RECONSTRUCTED
 
 RESEEDED = (
     "The same latents of the original particles under the next seed of embedding and mixture: what the clustering "
-    "alone leaves uncertain. A second training of cryoDRGN on the original particles would differ by more; train one "
-    "and pass it with --ceiling to know."
+    "alone leaves uncertain. A second training of cryoDRGN on the original particles will likely differ by more; train "
+    "one and pass it with --ceiling to know."
 )
 RETRAINED = (
     "The original particles trained another time: what agrees between two trainings without any loss in between, and "

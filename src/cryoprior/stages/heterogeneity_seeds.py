@@ -70,5 +70,5 @@ def _in_processes(
 
 
 def seconds_by_seed(clusterings: Sequence[Sequence[Clustering]]) -> list[float]:
-    """Return for every seed the seconds of one core that the clusterings took in all."""
+    """Return for every seed the seconds of a processor that the clusterings took in all."""
     return [sum(c.seconds for c in of_seed) for of_seed in zip(*clusterings, strict=True)]
