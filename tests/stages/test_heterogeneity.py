@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 
 from cryoprior.errors import InputError
+from cryoprior.metrics.clusters import Clustering
 from cryoprior.provenance import installed_version
 from cryoprior.stages import heterogeneity
 from cryoprior.stages.heterogeneity import Options, run
-from cryoprior.stages.heterogeneity_scores import by_size
+from cryoprior.stages.heterogeneity_scores import by_size, compare
 
 N = 400
 QUICK: dict[str, Any] = {"embedding": "pca", "starts": 1, "seeds": 2}
@@ -200,6 +201,25 @@ def test_clusters_that_are_none_are_told(tmp_path: Path, caplog: pytest.LogCaptu
     with caplog.at_level(logging.WARNING, "cryoprior"):
         compared(tmp_path, shapeless, shapeless, clusters=6, starts=1, embedding="none")
     assert "agree with themselves by" in caplog.text
+
+
+def test_clusters_keep_their_names_over_seeds_and_the_median_seed_is_shown() -> None:
+    rng = np.random.default_rng(0)
+
+    def named(cluster: np.ndarray, wrong: int) -> Clustering:
+        cluster = np.where(np.arange(N) < wrong, 3, rng.permutation(4)[cluster])
+        return Clustering(np.zeros((N, 2)), cluster, np.ones(N), 0.0, True, 0.0)
+
+    found = {"original": [0, 0, 0, 0, 0], "reconstructed": [30, 10, 20, 0, 40], "other": [0, 0, 0, 0, 0]}
+    clusterings = {name: [named(states(), wrong) for wrong in values] for name, values in found.items()}
+    results = compare(clusterings, 4, 0, None, retrained=False)
+    assert results.shown == np.argsort(results.scores.overall)[2]
+    sizes = sorted(np.bincount(states()), reverse=True)
+    for original in results.original:
+        assert np.bincount(original).tolist() == sizes
+    np.testing.assert_array_equal(results.ceiling.by_row, 1)
+    assert results.scores.overall[3] == 1
+    assert (results.matched == results.original[results.shown]).mean() == results.scores.overall[results.shown]
 
 
 def test_by_size() -> None:

@@ -40,6 +40,7 @@ HOW = (
     "Chance: the same with the reconstruction's clusters shuffled. ARI: adjusted Rand index, 0 by chance. NMI: "
     "normalised mutual information."
 )
+LONGEST_NAME = 18
 PANELS = (
     "A particle has the same colour in both panels of a row. The embedding of the reconstructions is turned, or "
     "mirrored, upon that of the originals, for its orientation is arbitrary. Lines: 10, 20, 35, 50, 70 and 90 % of the "
@@ -154,8 +155,9 @@ def _cluster_names(clusters: int) -> list[str]:
 
 
 def _short(labelled: Labelled) -> list[str]:
-    """Return the names of the states, cut to what a legend can hold."""
-    return [name if len(name) <= 18 else f"{name[:15]}…" for name in labelled.names]
+    """Return the names of the states, cut to what a legend can hold; bare numbers get the column's name before them."""
+    names = [f"{labelled.column} {n}" if n.isdigit() else n for n in labelled.names]
+    return [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in names]
 
 
 def _sections(
