@@ -48,6 +48,15 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", local_only)
 
 
+@pytest.fixture
+def cryodrgn_stand_in(tmp_path: Path) -> Path:
+    """Return an executable that takes cryoDRGN's place: it checks what it is given, and its latents are draws."""
+    path = tmp_path / "cryodrgn"
+    path.write_text(f"#!{sys.executable}\n" + (ROOT / "tests" / "external" / "cryodrgn_stand_in.py").read_text())
+    path.chmod(0o755)
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a prior for boxes of 32 and 64 that nothing has trained: the best linear estimate."""

@@ -13,7 +13,7 @@ import pytest
 import cryoprior
 from cryoprior import cli
 from cryoprior.errors import InputError
-from cryoprior.stages import COMMANDS, load_stage
+from cryoprior.stages import COMMANDS, GROUPS, load_stage
 from cryoprior.stages.options import argument, check_options, option
 
 
@@ -127,8 +127,18 @@ def test_every_command_has_options_help_and_documented_fields(command: str, caps
     stage = load_stage(command)
     for field in fields(stage.Options):
         assert field.metadata.get("help"), f"{command}: {field.name} has no help"
-    assert call(command, "--help") == 0
+    assert call(*command.split(), "--help") == 0
     assert "--json" in capsys.readouterr().out
+
+
+def test_a_command_of_two_words_is_known_and_its_group_lists_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoked_command(["model", "--json", "score", "a.cif"]) == "model score"
+    assert cli.invoked_command(["map", "score"]) == "map"
+    assert cli.invoked_command(["model"]) is None
+    assert {name.split()[0] for name in COMMANDS if " " in name} == set(GROUPS)
+    assert call("model", "--help") == 0
+    assert "score" in capsys.readouterr().out
+    assert call("model", "paint", "a.cif") == 2
 
 
 def test_help_does_not_wait_for_torch() -> None:

@@ -17,7 +17,7 @@ import typer
 import cryoprior
 from cryoprior.errors import InputError
 from cryoprior.provenance import to_json
-from cryoprior.stages import COMMANDS, load_stage
+from cryoprior.stages import COMMANDS, GROUPS, load_stage
 from cryoprior.stages.options import choices_of, flag_of, value_type
 
 BAD_INPUT = 2
@@ -27,7 +27,13 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0, 2 for bad input, 130 when interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    build_app(next((w for w in words if not w.startswith("-")), None))(args=words, prog_name="cryoprior")
+    build_app(invoked_command(words))(args=words, prog_name="cryoprior")
+
+
+def invoked_command(words: Sequence[str]) -> str | None:
+    """Return the command that the words begin with, options apart: of one word or of two, None if there is none."""
+    plain = [word for word in words if not word.startswith("-")]
+    return next((name for name in (" ".join(plain[:2]), plain[0] if plain else "") if name in COMMANDS), None)
 
 
 def build_app(invoked: str | None) -> typer.Typer:
@@ -40,8 +46,14 @@ def build_app(invoked: str | None) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_global_options)
+    groups: dict[str, typer.Typer] = {}
     for name, help in COMMANDS.items():
-        app.command(name, help=help)(_command(load_stage(name)) if name == invoked else _not_invoked)
+        group, _, word = name.rpartition(" ")
+        if group and group not in groups:
+            groups[group] = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+            app.add_typer(groups[group], name=group, help=GROUPS[group])
+        at = groups.get(group, app)
+        at.command(word, help=help)(_command(load_stage(name)) if name == invoked else _not_invoked)
     return app
 
 

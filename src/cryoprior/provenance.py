@@ -21,7 +21,10 @@ from typing import Any
 import cryoprior
 from cryoprior.errors import InputError
 
-RECORDED = ("torch", "numpy", "scipy", "diffusers", "zarr", "mrcfile", "starfile", "torch-fourier-slice", "torch-ctf")
+RECORDED = (
+    *("torch", "numpy", "scipy", "diffusers", "zarr", "mrcfile", "starfile", "torch-fourier-slice", "torch-ctf"),
+    *("scikit-learn", "umap-learn", "gemmi", "biopython"),
+)
 BLOCK = 1 << 20
 WHOLE_FILE_LIMIT = 64 * BLOCK
 SAMPLED_BLOCKS = 16

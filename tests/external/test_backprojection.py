@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -93,12 +92,11 @@ def relion() -> None:
 
 @pytest.fixture
 def drgn() -> Path:
-    """Return cryoDRGN's executable: that of CRYOPRIOR_CRYODRGN, else beside Python or on the PATH."""
-    named = os.environ.get("CRYOPRIOR_CRYODRGN")
+    """Return cryoDRGN's executable."""
     try:
-        return cryodrgn.find_cryodrgn(Path(named) if named else None)
+        return cryodrgn.CRYODRGN.find()
     except InputError as error:
-        pytest.skip(f"{error}; or set CRYOPRIOR_CRYODRGN")
+        pytest.skip(str(error))
 
 
 @pytest.mark.usefixtures("relion")

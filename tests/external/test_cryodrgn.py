@@ -11,7 +11,7 @@ from cryodrgn_particles import write_set
 from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
-from cryoprior.external.cryodrgn import backproject, find_cryodrgn, write_input
+from cryoprior.external.cryodrgn import CRYODRGN, backproject, write_input
 from cryoprior.io import read_particles
 
 
@@ -60,15 +60,15 @@ def test_it_is_found_where_it_is_named_then_beside_python_then_on_the_path(
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env" / "python"))
     with pytest.raises(InputError, match=r"no cryodrgn on the PATH; pip install 'cryoprior\[heterogeneity\]'"):
-        find_cryodrgn()
+        CRYODRGN.find()
     on_path = program(tmp_path / "path" / "cryodrgn")
-    assert find_cryodrgn() == on_path
+    assert CRYODRGN.find() == on_path
     beside = program(tmp_path / "env" / "cryodrgn")
-    assert find_cryodrgn() == beside
+    assert CRYODRGN.find() == beside
     named = program(tmp_path / "elsewhere" / "drgn")
-    assert find_cryodrgn(named) == named
+    assert CRYODRGN.find(named) == named
     with pytest.raises(InputError, match="absent"):
-        find_cryodrgn(tmp_path / "absent")
+        CRYODRGN.find(tmp_path / "absent")
 
 
 def test_its_failure_is_told(tmp_path: Path) -> None:

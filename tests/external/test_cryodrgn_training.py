@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +20,8 @@ VERSIONS = ("3.4.0", "4.3.1")
 
 
 @pytest.fixture
-def executable(tmp_path: Path) -> Path:
-    path = tmp_path / "cryodrgn"
-    path.write_text(f"#!{sys.executable}\n" + Path(__file__).with_name("cryodrgn_stand_in.py").read_text())
-    path.chmod(0o755)
-    return path
+def executable(cryodrgn_stand_in: Path) -> Path:
+    return cryodrgn_stand_in
 
 
 @pytest.fixture

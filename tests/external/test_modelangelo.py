@@ -16,7 +16,6 @@ from cryoprior.external.modelangelo import (
     VARIABLE,
     BuildSettings,
     build_model,
-    find_modelangelo,
     version,
 )
 from cryoprior.external.modelangelo_files import read_sequences, write_config
@@ -103,19 +102,19 @@ def test_it_is_found_by_name_by_variable_and_on_the_path(monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     remedy = "ModelAngelo: no model_angelo on the PATH; install it from its source repository 3dem/model-angelo"
     with pytest.raises(InputError, match=f"{remedy}.*--executable, by CRYOPRIOR_MODELANGELO"):
-        find_modelangelo()
+        MODELANGELO.find()
     named, by_variable, on_path = (stand_in(tmp_path / name) for name in ("named", "variable", "path"))
     monkeypatch.setenv("PATH", str(on_path.parent))
-    assert find_modelangelo() == on_path
+    assert MODELANGELO.find() == on_path
     assert MODELANGELO.path == on_path
     monkeypatch.setenv(VARIABLE, str(by_variable))
-    assert find_modelangelo() == by_variable
-    assert find_modelangelo(named) == named
-    with pytest.raises(InputError, match=r"--executable .*absent is no executable; install it"):
-        find_modelangelo(tmp_path / "absent")
+    assert MODELANGELO.find() == by_variable
+    assert MODELANGELO.find(named) == named
+    with pytest.raises(InputError, match=r"no .*absent on the PATH; install it"):
+        MODELANGELO.find(tmp_path / "absent")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "absent"))
-    with pytest.raises(InputError, match=r"CRYOPRIOR_MODELANGELO .*absent is no executable"):
-        find_modelangelo()
+    with pytest.raises(InputError, match=r"CRYOPRIOR_MODELANGELO names .*absent, which is no executable"):
+        MODELANGELO.find()
     assert version(named) == "1.0.12"
 
 

@@ -139,7 +139,7 @@ def test_the_best_of_equal_alignments_is_no_worse_than_the_others() -> None:
 
 
 def test_wrong_rules_and_chains_are_refused() -> None:
-    with pytest.raises(InputError, match="tie break 'other'; expected one of published, first, best"):
+    with pytest.raises(InputError, match="tie break 'other'; expected one of first, published, best"):
         PairRules(tie_break="other")
     with pytest.raises(InputError, match="expected 1 residue or more and an identity from 0 to 1"):
         PairRules(minimum_identity=40)

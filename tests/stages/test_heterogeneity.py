@@ -229,7 +229,8 @@ def test_by_size() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"reconstructed": "b.star"}, "one holds latents, the other particles"),
+        ({"reconstructed": "b.star"}, r"b.star: no latents .* or --train small"),
+        ({"reconstructed": "b.star", "train": "small", "train_ceiling": True}, "in the place of --ceiling; pass"),
         ({"train": "small"}, "leave out --train"),
         ({"original": "a.star", "reconstructed": "b.star"}, "pass cryoDRGN's z.N.pkl, or --train small"),
         ({"label_column": "state"}, "belong to --labels"),

@@ -137,7 +137,7 @@ def test_without_modelangelo_nothing_is_written(tmp_path: Path, monkeypatch: pyt
     map = volume(tmp_path / "m.mrc")
     with pytest.raises(InputError, match=r"no model_angelo on the PATH; install it from its source repository 3dem/"):
         run(Options(map=map, output=tmp_path / "out"))
-    with pytest.raises(InputError, match=r"--executable .*nothing is no executable"):
+    with pytest.raises(InputError, match=r"no .*nothing on the PATH; install it"):
         run(Options(map=map, output=tmp_path / "out", executable=tmp_path / "nothing"))
     assert not (tmp_path / "out").exists()
 

@@ -175,5 +175,8 @@ def test_the_published_pair(shared_data: Path, tmp_path: Path) -> None:
     assert summary["confidence_a"] == pytest.approx(67.27, abs=0.005)
     assert summary["confidence_b"] == pytest.approx(62.47, abs=0.005)
     assert summary["mean_score"] == pytest.approx(38.12, abs=0.005)
-    assert summary["mean_rmsd_angstrom"] == pytest.approx(2.34, abs=0.005)
+    assert summary["mean_rmsd_angstrom"] == pytest.approx(2.39, abs=0.005)
+    published = run(Options(a=a, b=b, output=tmp_path / "published", tie_break="published"))
+    assert published["mean_rmsd_angstrom"] == pytest.approx(2.34, abs=0.005)
+    assert published["pairs"] == 42
     assert summary["recovery"]["recall"] == pytest.approx(0.969, abs=0.001)

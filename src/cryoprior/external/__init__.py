@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from cryoprior.external.cryodrgn import CRYODRGN
+from cryoprior.external.modelangelo import MODELANGELO
 from cryoprior.external.program import Program
 from cryoprior.external.relion import RELION
 
 PROGRAMS: dict[str, Program] = {
     "relion": RELION,
     "cryodrgn": CRYODRGN,
+    "modelangelo": MODELANGELO,
 }
 
-__all__ = ["CRYODRGN", "PROGRAMS", "RELION", "Program"]
+__all__ = ["CRYODRGN", "MODELANGELO", "PROGRAMS", "RELION", "Program"]

@@ -8,7 +8,6 @@ of cryoDRGN 4.3.
 from __future__ import annotations
 
 import pickle
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,10 @@ from cryoprior.external.program import Program
 from cryoprior.io import ParticleStack, StackWriter, read_map, write_map
 from cryoprior.io.columns import CTF
 
-CRYODRGN = Program("cryoDRGN", "cryodrgn", "pip install 'cryoprior[heterogeneity]', or name its executable")
+VARIABLE = "CRYOPRIOR_CRYODRGN"
+CRYODRGN = Program(
+    "cryoDRGN", "cryodrgn", f"pip install 'cryoprior[heterogeneity]', or name its executable by {VARIABLE}", VARIABLE
+)
 
 BATCH = 256
 STACK, POSES, CTF_FILE, MAP = "particles.mrcs", "poses.pkl", "ctf.pkl", "backproject.mrc"
@@ -33,19 +35,6 @@ class CryodrgnInput:
     stack: Path
     poses: Path
     ctf: Path | None
-
-
-def find_cryodrgn(executable: Path | None = None) -> Path:
-    """Return cryoDRGN's executable: the one that is named, else beside this Python's, else on the PATH.
-
-    Raises
-    ------
-    InputError: there is none.
-    """
-    beside = Path(sys.executable).with_name(CRYODRGN.executable)
-    if executable is None and beside.is_file():
-        return beside
-    return CRYODRGN.find(str(executable) if executable else None)
 
 
 def write_input(particles: ParticleStack, folder: Path) -> CryodrgnInput:
@@ -87,14 +76,14 @@ def backproject(
     Parameters
     ----------
     folder: for its input, its map and its log; made if it is not there.
-    executable: cryoDRGN's; see :func:`find_cryodrgn`.
+    executable: cryoDRGN's; None: the one that is found.
     regularisation: this times the mean weight is added to the weight of every voxel; 1 is cryoDRGN's own choice.
 
     Raises
     ------
     InputError: what :func:`write_input` refuses; cryoDRGN is absent or fails.
     """
-    program, folder = find_cryodrgn(executable), folder.resolve()
+    program, folder = CRYODRGN.find(executable), folder.resolve()
     given, out = write_input(particles, folder), folder / "backprojection"
     words: list[str | Path | float] = [program, "backproject_voxel", given.stack, "--poses", given.poses]
     words += ["--ctf", given.ctf] if given.ctf else ["--uninvert-data"]

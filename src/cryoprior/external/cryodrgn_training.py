@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cryoprior.errors import InputError
-from cryoprior.external.cryodrgn import CRYODRGN, CryodrgnInput, find_cryodrgn
+from cryoprior.external.cryodrgn import CRYODRGN, CryodrgnInput
 from cryoprior.external.program import tail
 from cryoprior.io.pickles import read_pickle
 
@@ -94,7 +94,7 @@ def train(
     given: as :func:`cryoprior.external.cryodrgn.write_input` gives it.
     folder: cryoDRGN's output; its log is beside it.
     uninvert: leave the sign of the images as it is; see the module :mod:`cryoprior.external.cryodrgn`.
-    executable: cryoDRGN's; see :func:`find_cryodrgn`.
+    executable: cryoDRGN's; None: the one that is found.
     threads: of the processor; None leaves it to cryoDRGN.
 
     Raises
@@ -106,7 +106,7 @@ def train(
     if latents is not None:
         return latents
     done = finished_epoch(folder)
-    program, log = find_cryodrgn(executable), folder.with_suffix(".log")
+    program, log = CRYODRGN.find(executable), folder.with_suffix(".log")
     words: list[str | float | Path] = [program, "train_vae", given.stack, "--poses", given.poses, "--outdir", folder]
     words += ["--ctf", given.ctf] if given.ctf else []
     words += ["--uninvert-data"] if uninvert else []

@@ -6,9 +6,7 @@ starts from the beginning whenever it is run: an interrupted build is lost. Fact
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +28,10 @@ MODELANGELO = Program(
     "model_angelo",
     "install it from its source repository 3dem/model-angelo in an environment of its own, and name its executable "
     f"model_angelo by --executable, by {VARIABLE}, or put it on the PATH",
+    VARIABLE,
 )
 
-__all__ = ["MODELANGELO", "VARIABLE", "BuildSettings", "BuiltModel", "build_model", "find_modelangelo", "version"]
+__all__ = ["MODELANGELO", "VARIABLE", "BuildSettings", "BuiltModel", "build_model", "version"]
 
 NAME = "model"
 FASTA_FLAGS: dict[Kind, str] = {"protein": "--protein-fasta", "rna": "--rna-fasta", "dna": "--dna-fasta"}
@@ -49,23 +48,6 @@ class BuiltModel:
     raw: Path | None
     profiles: tuple[Path, ...]
     command: tuple[str, ...] = field(default=())
-
-
-def find_modelangelo(executable: Path | None = None) -> Path:
-    """Return ModelAngelo's executable: the one that is named, else by CRYOPRIOR_MODELANGELO, else on the PATH.
-
-    Raises
-    ------
-    InputError: there is none.
-    """
-    named = str(executable) if executable is not None else os.environ.get(VARIABLE)
-    if not named:
-        return MODELANGELO.find()
-    found = shutil.which(Path(named).expanduser())
-    if not found:
-        where = "--executable" if executable is not None else VARIABLE
-        raise InputError(f"{MODELANGELO.name}: {where} {named} is no executable; {MODELANGELO.how_to_get}")
-    return Path(found).absolute()
 
 
 def version(executable: Path) -> str:
@@ -98,7 +80,7 @@ def build_model(
     InputError: ModelAngelo is absent or fails, or a FASTA file is refused.
     """
     settings, folder = settings or BuildSettings(), folder.resolve()
-    program = find_modelangelo(executable)
+    program = MODELANGELO.find(executable)
     records = _records(sequences or {})
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / NAME

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,30 +18,37 @@ TAIL_BYTES = 1 << 14
 
 @dataclass(frozen=True)
 class Program:
-    """A foreign program: its name, the executable that shows whether it is there, and how to get it."""
+    """A foreign program: its name, the executable that shows whether it is there, and how to get it.
+
+    variable: the variable of the environment that may name its executable, for a program in an environment of its own.
+    """
 
     name: str
     executable: str
     how_to_get: str
+    variable: str | None = None
 
     @property
     def path(self) -> Path | None:
-        """Where its executable is, None where it is not on the PATH."""
-        found = shutil.which(self.executable)
-        return Path(found) if found else None
+        """Where its executable is: as the variable says, else beside this Python, else on the PATH; None: nowhere."""
+        named = os.environ.get(self.variable) if self.variable else None
+        beside = Path(sys.executable).with_name(self.executable)
+        return _executable(named or beside) or (None if named else _executable(self.executable))
 
-    def find(self, executable: str | None = None) -> Path:
-        """Return the path of an executable of the program.
+    def find(self, executable: Path | str | None = None) -> Path:
+        """Return the path of an executable of the program: of the one that is named, else :attr:`path`.
 
         Raises
         ------
-        InputError: it is not on the PATH.
+        InputError: it is not there.
         """
-        wanted = executable or self.executable
-        found = shutil.which(wanted)
-        if not found:
-            raise InputError(f"{self.name}: no {wanted} on the PATH; {self.how_to_get}")
-        return Path(found)
+        found = _executable(executable) if executable is not None else self.path
+        if found is not None:
+            return found
+        named = os.environ.get(self.variable) if self.variable and executable is None else None
+        if named:
+            raise InputError(f"{self.name}: {self.variable} names {named}, which is no executable; {self.how_to_get}")
+        raise InputError(f"{self.name}: no {executable or self.executable} on the PATH; {self.how_to_get}")
 
     def run(
         self,
@@ -87,6 +95,11 @@ class Program:
         words = [str(self.find(arguments[0])), *arguments[1:]]
         done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         return done.stdout + done.stderr
+
+
+def _executable(name: Path | str) -> Path | None:
+    found = shutil.which(Path(name).expanduser())
+    return Path(found).absolute() if found else None
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:

@@ -13,6 +13,12 @@ from cryoprior.errors import InputError
 _MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
 _NAMES = {"ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer"}
 
+DAMAGE = (
+    *(pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError),
+    *(MemoryError, OverflowError, SystemError),
+)
+"""What a damaged pickle can raise; a wrong length asks for any amount of memory."""
+
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
@@ -36,7 +42,7 @@ def read_pickle(path: Path | str) -> Any:
     try:
         with path.open("rb") as file:
             value = _ArrayUnpickler(file).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
+    except DAMAGE as error:
         raise InputError(
             f"{path}: not a pickle of numpy arrays: {error}; save the arrays alone, for example with pickle.dump"
         ) from error

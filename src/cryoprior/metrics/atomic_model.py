@@ -24,7 +24,7 @@ from cryoprior.metrics.sequence_alignment import (
 )
 from cryoprior.metrics.superposition import Superposition, superpose
 
-TIE_BREAKS = ("published", "first", "best")
+TIE_BREAKS = ("first", "published", "best")
 OPTIMA = 1000
 """Of equally good alignments ``best`` looks at so many; a few pairs have more."""
 
@@ -52,14 +52,14 @@ class PairRules:
 
     minimum_residues: shorter chains are left out.
     minimum_identity: identical residues over all columns of the alignment, its gaps among them, 0 to 1.
-    tie_break: which of several optimal alignments counts: ``published`` (see :func:`align_published`), ``first`` of
-        Biopython's PairwiseAligner, or ``best``, that of least RMSD among its first 1,000.
+    tie_break: which of several optimal alignments counts: ``first`` of Biopython's PairwiseAligner, ``published``
+        (see :func:`align_published`), or ``best``, that of least RMSD among the first 1,000.
     """
 
     minimum_residues: int = 20
     minimum_identity: float = 0.4
     scores: AlignmentScores = field(default_factory=AlignmentScores)
-    tie_break: str = "published"
+    tie_break: str = "first"
 
     def __post_init__(self) -> None:
         if self.tie_break not in TIE_BREAKS:

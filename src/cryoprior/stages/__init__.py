@@ -1,7 +1,11 @@
-"""The commands: ``name`` is the module ``cryoprior.stages.name`` with its ``Options`` and its ``run``."""
+"""The commands: ``name`` is the module ``cryoprior.stages.name`` with its ``Options`` and its ``run``.
+
+A command of two words, ``model build``, is the module ``model_build`` in the group ``model``.
+"""
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from types import ModuleType
 
@@ -14,6 +18,9 @@ COMMANDS: dict[str, str] = {
     "map": "Make maps of particles, reconstructions or measurements with known poses, and judge their resolution.",
     "compare-maps": "Compare two maps: Fourier shell correlation, correlation, contrast and hand.",
     "poses": "Find the poses of particles with RELION against a fixed map, and compare them with known ones.",
+    "heterogeneity": "Compare the conformational states in original and reconstructed particles, by cryoDRGN.",
+    "model build": "Build an atomic model into a map with ModelAngelo.",
+    "model score": "Compare two atomic models: confidence, chains, sequences, backbones, what one has of the other.",
     "bench": "Compare methods in one resumable run: tables, curves and pictures.",
     "demo": "Run the whole path on a small simulated stack with the embedded prior.",
     "describe": "Show what measurements or an operator hold: compression, rank, conditioning.",
@@ -22,7 +29,10 @@ COMMANDS: dict[str, str] = {
     "list": "List the operators, solvers, metrics, file formats and presets.",
 }
 
+GROUPS: dict[str, str] = {"model": "Build atomic models into maps, and compare them."}
+"""What the first word of commands of two words stands for."""
+
 
 def load_stage(command: str) -> ModuleType:
     """Return the stage's module; only this command's dependencies are imported."""
-    return import_module(f"cryoprior.stages.{command.replace('-', '_')}")
+    return import_module(f"cryoprior.stages.{re.sub('[- ]', '_', command)}")

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cryoprior
-from cryoprior.external import PROGRAMS, Program
+from cryoprior.external import PROGRAMS
 from cryoprior.provenance import installed_version
 
 DISTRIBUTIONS = ("torch", "diffusers", "accelerate", "numpy", "scipy", "scikit-image", "zarr", "mrcfile", "starfile")
 TEAMTOMO = ("torch-fourier-slice", "torch-ctf", "torch-fourier-shift", "torch-fourier-shell-correlation")
 EXTRAS = {"heterogeneity": "umap-learn", "cluster": "dask-jobqueue", "dev": "pytest"}
-MODELANGELO = Program(
-    "ModelAngelo", "model_angelo", "install it from its source repository in an environment of its own"
-)
 
 
 @dataclass(frozen=True)
@@ -36,14 +32,12 @@ def run(options: Options) -> dict[str, Any]:
         "device": _device(),
         "processors": os.cpu_count(),
         "memory_gib": _memory_gib(),
-        "programs": {name: str(program.path or f"not found; {program.how_to_get}") for name, program in _programs()},
+        "programs": {
+            name: str(program.path or f"not found; {program.how_to_get}") for name, program in PROGRAMS.items()
+        },
         "prior": _embedded_prior(),
         "lpips_weights": _lpips_weights(),
     }
-
-
-def _programs() -> Iterable[tuple[str, Program]]:
-    return {**PROGRAMS, "modelangelo": MODELANGELO}.items()
 
 
 def _extra(name: str, marker: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,27 +49,35 @@ class Options:
     starts: int = option("Starts of each mixture; the likeliest counts.", 10, minimum=1)
     seeds: int = option("Seeds of embedding and mixture; medians over them are reported.", 5, minimum=1, maximum=100)
     train: str | None = option(
-        "Train cryoDRGN on two particle stacks first: as in the paper, or small.", None, choices=("paper", "small")
+        "Train cryoDRGN first, on every argument that is a particle file: as in the paper, or small, for a processor.",
+        None,
+        choices=("paper", "small"),
     )
+    train_ceiling: bool = option("Train on the original particles once more, with the next seed: the ceiling.", False)
+    train_box: int | None = option("Crop images to this box for --train. (default: the preset's)", None, minimum=16)
     epochs: int | None = option("Epochs of --train. (default: the preset's)", None, minimum=1)
+    contrast: str = option(
+        "Sign of the particles for --train; auto looks at the original.", "auto", choices=("auto", "bright", "dark")
+    )
     cryodrgn: Path | None = option("cryoDRGN's executable for --train. (default: the installed one)", None)
+    threads: int | None = option("Processor threads of --train. (default: cryoDRGN's choice)", None, minimum=1)
     processes: int | None = option("UMAP embeddings at a time. (default: 2)", None, minimum=1)
     seed: int = option("Seed that all others come from.", 0, minimum=0)
     overwrite: bool = option("Replace an output in use.", False)
 
     def __post_init__(self) -> None:
         check_options(self)
-        given = [is_latents(path) for path in (self.original, self.reconstructed)]
-        if any(given) and not all(given):
+        particles = [path for path in (self.original, self.reconstructed) if not is_latents(path)]
+        if particles and self.train is None:
             raise InputError(
-                f"heterogeneity: {self.original.name} and {self.reconstructed.name}: one holds latents, the other "
-                "particles; pass two of a kind"
+                f"{particles[0]}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or --train small for particles"
             )
-        if all(given) and self.train is not None:
+        if self.train is not None and not particles:
             raise InputError(f"{self.original}: latents are trained already; leave out --train, or pass particles")
-        if not any(given) and self.train is None:
+        if self.train_ceiling and (self.original not in particles or self.ceiling is not None):
             raise InputError(
-                f"{self.original}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or --train small for particles"
+                f"{self.original}: --train-ceiling trains on the original particles with --train, in the place of "
+                "--ceiling; pass particles, or latents of another training with --ceiling"
             )
         if self.labels is None and (self.label_column or self.indices):
             raise InputError("heterogeneity: --label-column and --indices belong to --labels; pass that too")
@@ -86,17 +94,16 @@ def run(options: Options) -> dict[str, Any]:
     start = time.perf_counter()
     check_embedding(options.settings.embedding)
     with _output(options) as folder:
-        original, reconstructed = (
-            (options.original, options.reconstructed) if options.train is None else _train(options)
-        )
-        latents = _read(options, original, reconstructed)
+        paths = _latents(options)
+        latents = _read(paths)
         labels = _read_labels(options, len(latents[ORIGINAL]))
         clusterings = cluster_all(latents, options.settings, options.seed, options.seeds, options.processes)
-        results = compare(clusterings, options.clusters, options.seed, labels, retrained=options.ceiling is not None)
+        results = compare(clusterings, options.clusters, options.seed, labels, retrained=OTHER in paths)
         _warn(results)
         summary = {
             "n": len(latents[ORIGINAL]),
             **summarise(results),
+            "latents": {name: str(path) for name, path in paths.items()},
             "latent_dimensions": {name: array.shape[1] for name, array in latents.items()},
             "embedding": options.embedding,
             "clusters": options.clusters,
@@ -108,22 +115,31 @@ def run(options: Options) -> dict[str, Any]:
         }
         inputs = [options.original, options.reconstructed, options.labels, options.indices, options.ceiling]
         write_provenance(folder, "heterogeneity", options, [p for p in inputs if p is not None], options.seed)
-        write_results(folder, summary, results, (original.name, reconstructed.name))
+        write_results(folder, summary, results, (options.original.name, options.reconstructed.name))
     return summary
 
 
-def _train(options: Options) -> tuple[Path, Path]:
-    """Return the latents of both stacks, of trainings that the output keeps and that go on where they were left."""
+def _latents(options: Options) -> dict[str, Path]:
+    """Return the files of latents by name, those of particles trained in the output, where they go on if cut off."""
+    paths = {ORIGINAL: options.original, RECONSTRUCTED: options.reconstructed}
+    paths |= {OTHER: options.ceiling} if options.ceiling is not None else {}
+    if options.train is None:
+        return paths
     from cryoprior.external.cryodrgn_training import PRESETS
     from cryoprior.stages.heterogeneity_training import TrainingJob, train_latents
 
-    assert options.train is not None
     preset = PRESETS[options.train]
-    training = dataclasses.replace(preset, epochs=options.epochs or preset.epochs, seed=options.seed)
-    stacks = {ORIGINAL: options.original, RECONSTRUCTED: options.reconstructed}
-    jobs = {name: TrainingJob(path, training, executable=options.cryodrgn) for name, path in stacks.items()}
-    latents = train_latents(jobs, options.output / TRAINING, overwrite=options.overwrite)
-    return latents[ORIGINAL], latents[RECONSTRUCTED]
+    box, epochs = options.train_box or preset.box, options.epochs or preset.epochs
+    training = dataclasses.replace(preset, box=box, epochs=epochs, seed=options.seed)
+    jobs = {
+        name: TrainingJob(path, training, options.contrast, options.cryodrgn, options.threads)
+        for name, path in paths.items()
+        if not is_latents(path)
+    }
+    if options.train_ceiling:
+        again = dataclasses.replace(training, seed=options.seed + 1)
+        jobs[OTHER] = dataclasses.replace(jobs[ORIGINAL], training=again)
+    return paths | train_latents(jobs, options.output / TRAINING, overwrite=options.overwrite)
 
 
 @contextmanager
@@ -142,11 +158,9 @@ def _output(options: Options) -> Iterator[Path]:
     yield folder
 
 
-def _read(options: Options, original: Path, reconstructed: Path) -> dict[str, np.ndarray]:
-    """Return the latents by name, those of the ceiling as ``other``; all have as many particles."""
-    paths = {ORIGINAL: original, RECONSTRUCTED: reconstructed}
-    if options.ceiling is not None:
-        paths[OTHER] = options.ceiling
+def _read(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Return the latents by name; all have as many particles."""
+    original = paths[ORIGINAL]
     latents = {name: read_latents(path) for name, path in paths.items()}
     n, z = latents[ORIGINAL].shape
     for name, path in paths.items():

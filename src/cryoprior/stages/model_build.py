@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cryoprior.errors import InputError
-from cryoprior.external.modelangelo import BuildSettings, BuiltModel, build_model, find_modelangelo, version
+from cryoprior.external.modelangelo import MODELANGELO, BuildSettings, BuiltModel, build_model, version
 from cryoprior.external.modelangelo_files import VOXEL_ANGSTROM, WINDOW_VOXELS, Kind, read_sequences
 from cryoprior.io import read_map
 from cryoprior.io.atomic_models import AtomicModel, read_atomic_model
@@ -83,7 +83,7 @@ def run(options: Options) -> dict[str, Any]:
     if done is not None:
         log.info("%s: built before from the same input; not run again", options.output)
         return done
-    program = find_modelangelo(options.executable)
+    program = MODELANGELO.find(options.executable)
     log_file = options.output / "modelangelo.log"
     start = time.perf_counter()
     with claim_output(options.output / WORK, overwrite=True) as folder:

@@ -54,9 +54,9 @@ class Options:
     gap_open: float = option("Alignment score of the first residue of a gap.", -2.0, maximum=0)
     gap_extend: float = option("Alignment score of each further residue of a gap.", -0.5, maximum=0)
     tie_break: str = option(
-        "Which of equally good alignments gives the RMSD: that of the paper, the first of Biopython's PairwiseAligner, "
+        "Which of equally good alignments gives the RMSD: the first of Biopython's PairwiseAligner, that of the paper, "
         "or the one of least RMSD.",
-        "published",
+        "first",
         choices=TIE_BREAKS,
     )
     distance: float = option("Farthest that matching C-alphas are apart, in angstrom.", 2.0, minimum=0.1, maximum=5)
