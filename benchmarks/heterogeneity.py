@@ -1,0 +1,189 @@
+"""What compression does to assembly states: cryoDRGN on originals and on reconstructions of 16 x 16 sums at C = 1.25.
+
+Simulated large ribosomal subunits in four states (assembly_states.py), measured, reconstructed in three ways; cryoDRGN
+is trained with one seed and the preset small on each stack, and once more on the originals with another seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from assembly_states import LEFT_OUT, write_assembly
+from gaussian_oracle import processor
+from table import markdown, write, write_csv
+
+from cryoprior.external.cryodrgn_training import PRESETS, trained_version
+from cryoprior.io.pickles import read_pickle
+from cryoprior.stages.bench_steps import run_step
+from cryoprior.stages.heterogeneity_training import TrainingJob, train_latents
+
+HERE = Path(__file__).parent
+OPERATOR = "pixel:block=16,masks=205"  # 205 of 256 sums: C = 1.25
+METHODS: dict[str, dict[str, Any]] = {
+    "posterior mean": {"solver": "posterior"},
+    "exact sample": {"solver": "exact:steps=10", "estimate": "sample"},
+    "least squares": {"solver": "least-squares"},
+}
+ORIGINAL, AGAIN = "original", "original, another seed"
+MEANING = (
+    "Agreement: particles that keep the cluster of the original, four Gaussians on UMAP, matched one to one. Accuracy: "
+    "particles in the cluster of their true state. Medians over five seeds of UMAP and mixture, with minimum and "
+    "maximum. The second training of the originals is the ceiling: two trainings on the same images agree no better."
+)
+
+
+def simulated(data: Path, work: Path, n: int, snr: float) -> Path:
+    """Return the simulated particles, made unless they are there."""
+    structure = work / "50S.cif"
+    if not structure.is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        write_assembly(data / "structures" / "4v5d.cif.gz", structure)
+    run_step(
+        "simulate",
+        work / "sim",
+        structures=(structure,),
+        keep_chains=("B*",),
+        leave_out=tuple(",".join(chains) for chains in LEFT_OUT),
+        n=n,
+        box=64,
+        pixel_size=5.0,
+        snr=snr,
+        b_factor=200.0,
+        ctf=data / "meta" / "empiar_10028_ctf_sample.csv",
+        noise_like=data / "real" / "empiar_10076_7.star",
+        seed=505,
+    )
+    return work / "sim" / "particles.star"
+
+
+def reconstructed(particles: Path, work: Path, threads: int) -> Iterator[tuple[str, Path]]:
+    """Yield every method with its particles, measured and reconstructed unless they are there."""
+    measured = work / "measurements.zarr"
+    run_step("measure", measured, particles=particles, operator=OPERATOR, seed=5)
+    for name, values in METHODS.items():
+        folder = work / name.replace(" ", "_")
+        run_step("reconstruct", folder, measurements=measured, threads=threads, seed=1, **values)
+        yield name, folder / "particles.star"
+
+
+def latents(particles: Path, work: Path, options: argparse.Namespace) -> dict[str, Path]:
+    """Return cryoDRGN's latents by method, trained unless they are there, while the next method reconstructs."""
+    preset = PRESETS["small"]
+    training = dataclasses.replace(preset, epochs=options.epochs or preset.epochs)
+
+    def trained(name: str, path: Path, seed: int = 0) -> Path:
+        job = TrainingJob(path, dataclasses.replace(training, seed=seed), "bright", threads=1)
+        return train_latents({name: job}, work / "training")[name]
+
+    with ThreadPoolExecutor(options.parallel) as pool:
+        running = {ORIGINAL: pool.submit(trained, ORIGINAL, particles)}
+        for name, path in reconstructed(particles, work, options.threads):
+            running[name] = pool.submit(trained, name, path)
+        running[AGAIN] = pool.submit(trained, AGAIN, particles, 1)
+        return {name: result.result() for name, result in running.items()}
+
+
+def compared(z: dict[str, Path], labels: Path, work: Path, seeds: int) -> list[dict[str, Any]]:
+    """Return a row a method: its agreement with the originals, and its accuracy against the true states."""
+    found = []
+    for name in (*METHODS, AGAIN):
+        folder = work / "compared" / name.replace(" ", "_").replace(",", "")
+        given = {"original": z[ORIGINAL], "reconstructed": z[name], "labels": labels, "seeds": seeds}
+        summary = run_step("heterogeneity", folder, ceiling=z[AGAIN], **given)
+        found.append({"method": name, "summary": summary})
+    return found
+
+
+def readout(z: Path, labels: Path) -> float:
+    """Return the accuracy of a linear classifier of the true states on latents, five-fold cross-validated."""
+    import pandas as pd
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    states = pd.read_csv(labels)["state"].to_numpy()
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    return float(cross_val_score(LinearDiscriminantAnalysis(), read_pickle(z), states, cv=folds).mean())
+
+
+def spread(found: dict[str, Any], name: str) -> str:
+    """Return a median in percent with its minimum and maximum."""
+    low, high = (100 * found["spread"][name][end] for end in ("min", "max"))
+    return f"{100 * found[name]:.1f} ({low:.1f} to {high:.1f})"
+
+
+def table(found: list[dict[str, Any]], z: dict[str, Path], labels: Path) -> str:
+    """Return the Markdown table."""
+    header = ["", "agreement, %", "by cluster, %", "ARI", "NMI", "accuracy, %", "linear readout, %"]
+    original = found[0]["summary"]["labels"]["original"]
+    rows = [[ORIGINAL, "", "", "", "", spread(original, "accuracy"), f"{100 * readout(z[ORIGINAL], labels):.1f}"]]
+    for row in found:
+        summary, name = row["summary"], row["method"]
+        by_cluster = ", ".join(f"{100 * share:.0f}" for share in summary["agreement_by_cluster"])
+        accuracy = spread(summary["labels"]["reconstructed"], "accuracy")
+        linear = f"{100 * readout(z[name], labels):.1f}"
+        scores = [f"{summary[key]:.2f}" for key in ("ari", "nmi")]
+        rows.append([name, spread(summary, "agreement"), by_cluster, *scores, accuracy, linear])
+    return markdown(header, rows)
+
+
+def csv_rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return every number of the summaries, one row a method, keys joined by points."""
+
+    def flat(value: Any, key: str = "") -> dict[str, Any]:
+        if isinstance(value, dict):
+            return {
+                k: v for name, item in value.items() for k, v in flat(item, f"{key}.{name}" if key else name).items()
+            }
+        return {key: json.dumps(value) if isinstance(value, list) else value}
+
+    return [{"method": row["method"], **flat(row["summary"])} for row in found]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    data = os.environ.get("CRYOPRIOR_SHARED_DATA") or HERE.parent.parent / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=Path(data), help="folder with real/, structures/ and meta/")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the table and its pictures")
+    parser.add_argument("--work", type=Path, default=HERE / "work" / "heterogeneity", help="folder of all steps")
+    parser.add_argument("--n", type=int, default=4000, help="particles")
+    parser.add_argument("--snr", type=float, default=0.3, help="variance of signal over noise in the particle mask")
+    parser.add_argument("--epochs", type=int, help="of cryoDRGN; the preset's where not given")
+    parser.add_argument("--seeds", type=int, default=5, help="of UMAP and mixture")
+    parser.add_argument("--threads", type=int, default=1, help="for the reconstructions")
+    parser.add_argument("--parallel", type=int, default=1, help="trainings at a time, of one thread each")
+    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+
+    particles = simulated(options.data, options.work, options.n, options.snr)
+    z = latents(particles, options.work, options)
+    labels = options.work / "sim" / "labels.csv"
+    found = compared(z, labels, options.work, options.seeds)
+    pictures = options.out / "heterogeneity"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for name in (*METHODS, AGAIN):
+        slug = name.replace(" ", "_").replace(",", "")
+        for picture in sorted((options.work / "compared" / slug).glob("*.png")):
+            shutil.copyfile(picture, pictures / f"{slug}_{picture.name}")
+    command = shlex.join(["python", "benchmarks/heterogeneity.py", *given])
+    facts = (
+        f"{options.n} particles of 64 pixels at 5 angstrom, SNR {options.snr:g}, {OPERATOR}. cryoDRGN "
+        f"{trained_version(z[ORIGINAL].parent)}, preset small. {datetime.now(UTC):%Y-%m-%d}, {processor()}."
+    )
+    text = f"# Assembly states after compression\n\n{MEANING}\n\n{table(found, z, labels)}\n{facts}\n\n    {command}\n"
+    write(options.out / "heterogeneity.md", text)
+    write_csv(options.out / "heterogeneity.csv", csv_rows(found))
+
+
+if __name__ == "__main__":
+    main()
