@@ -81,7 +81,14 @@ def test_a_model_is_built_kept_and_reported(tmp_path: Path) -> None:
     assert ".partial" not in summary["command"]
     assert Path(summary["command"].split("--config-path ")[1].split()[0]).is_file()
     names = {"model.cif", "modelangelo.log", "summary.json", "report.html", "provenance.json", "build.json"}
-    assert {p.name for p in out.iterdir()} == names | {"modelangelo", "hmm_profiles", "residues.csv", "chains.csv"}
+    assert {p.name for p in out.iterdir()} == names | {
+        "modelangelo",
+        "hmm_profiles",
+        "residues.csv",
+        "chains.csv",
+        "traces.png",
+        "confidence.png",
+    }
     assert (out / "model.cif").read_text() == (tmp_path / "made.cif").read_text()
     assert (out / "hmm_profiles" / "A.hmm").is_file()
     assert "building" in (out / "modelangelo.log").read_text()

@@ -23,8 +23,8 @@ CONTRACT = {
     *("pairs", "mean_score", "mean_identity", "mean_rmsd_angstrom"),
 }
 FILES = [
-    "chains_a.csv", "chains_b.csv", "pairs.csv", "provenance.json", "report.html", "residues_a.csv", "residues_b.csv",
-    "summary.json",
+    "chains_a.csv", "chains_b.csv", "confidence.png", "pairs.csv", "pairs.png", "provenance.json", "report.html",
+    "residues_a.csv", "residues_b.csv", "summary.json", "traces.png",
 ]  # fmt: skip
 
 

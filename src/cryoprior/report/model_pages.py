@@ -47,6 +47,11 @@ class BuildPage:
     traces: bytes
     histogram: bytes
 
+    @property
+    def pictures(self) -> dict[str, bytes]:
+        """The pictures by the names of their files."""
+        return {"traces.png": self.traces, "confidence.png": self.histogram}
+
     def sections(self) -> list[Section]:
         """Return the sections of the page."""
         facts = [(key.replace("_", " "), text(value)) for key, value in self.summary.items()]
@@ -68,6 +73,12 @@ class ScorePage:
     histogram: bytes
     distributions: bytes | None
     warnings: Sequence[Alert] = field(default_factory=list)
+
+    @property
+    def pictures(self) -> dict[str, bytes]:
+        """The pictures by the names of their files."""
+        made = {"traces.png": self.traces, "confidence.png": self.histogram}
+        return made if self.distributions is None else {**made, "pairs.png": self.distributions}
 
     def sections(self) -> list[Section]:
         """Return the sections of the page."""

@@ -229,7 +229,10 @@ def _write(options: Options, model: AtomicModel, facts: dict[str, Any]) -> dict[
     }
     for name, table in (("residues.csv", residues), ("chains.csv", chain_table(model.chains))):
         _write_text(folder / name, table.to_csv(index=False, float_format="%.6g"))
-    write_page(folder / "report.html", "Atomic model", _page(model, residues, summary).sections(), str(options.map))
+    page = _page(model, residues, summary)
+    for name, picture in page.pictures.items():
+        (folder / name).write_bytes(picture)
+    write_page(folder / "report.html", "Atomic model", page.sections(), str(options.map))
     write_provenance(folder, "model build", options, options.inputs)
     write_summary(folder, summary)
     return summary

@@ -173,6 +173,8 @@ def _write(folder: Path, options: Options, found: Comparison, summary: dict[str,
     ):
         table.to_csv(folder / name, index=False, float_format="%.6g")
     page = _page(options, found, summary, tables, pairs)
+    for name, picture in page.pictures.items():
+        (folder / name).write_bytes(picture)
     write_page(folder / "report.html", "Two atomic models", page.sections(), f"{options.a} and {options.b}")
     write_summary(folder, summary)
     write_provenance(folder, "model score", options, [options.a, options.b])
