@@ -74,6 +74,9 @@ def test_both_stacks_are_trained_alike_and_then_compared(options: dict[str, Any]
     assert Path(summary["latents"]["original"]).name == "z.2.pkl"
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["agreement"] == 1.0
     assert (tmp_path / "out" / "report.html").is_file()
+    assert not (tmp_path / "out" / ".comparison.partial").exists()
+    trained = {"preset": "small", "trained": ["original", "other", "reconstructed"], "cryodrgn": "4.3.1"}
+    assert summary["training"] == trained
 
 
 def test_a_run_cut_off_goes_on_and_another_training_is_refused(
@@ -121,6 +124,10 @@ def test_what_cannot_be_trained_is_refused(options: dict[str, Any], tmp_path: Pa
         InputError, match=r"a.star: box 32; the training crops images to 48 pixels; pass --train-box 32"
     ):
         run(Options(**options | {"train_box": 48}))
+    (tmp_path / "labels.csv").write_text("colour\nred\n")
+    with pytest.raises(InputError, match=r"labels.csv"):
+        run(Options(**options | {"output": tmp_path / "labelled", "labels": tmp_path / "labels.csv"}))
+    assert not (tmp_path / "labelled" / "training").exists()
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"used: the output is in use by something else"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -94,9 +95,10 @@ def run(options: Options) -> dict[str, Any]:
     start = time.perf_counter()
     check_embedding(options.settings.embedding)
     with _output(options) as folder:
+        labels = _read_labels(options)  # before anything is trained
         paths = _latents(options)
         latents = _read(paths)
-        labels = _read_labels(options, len(latents[ORIGINAL]))
+        _check_labels(options, labels, len(latents[ORIGINAL]))
         clusterings = cluster_all(latents, options.settings, options.seed, options.seeds, options.processes)
         results = compare(clusterings, options.clusters, options.seed, labels, retrained=OTHER in paths)
         _warn(results)
@@ -104,6 +106,7 @@ def run(options: Options) -> dict[str, Any]:
             "n": len(latents[ORIGINAL]),
             **summarise(results),
             "latents": {name: str(path) for name, path in paths.items()},
+            **_training(options, paths),
             "latent_dimensions": {name: array.shape[1] for name, array in latents.items()},
             "embedding": options.embedding,
             "clusters": options.clusters,
@@ -142,6 +145,19 @@ def _latents(options: Options) -> dict[str, Path]:
     return paths | train_latents(jobs, options.output / TRAINING, overwrite=options.overwrite)
 
 
+def _training(options: Options, paths: Mapping[str, Path]) -> dict[str, Any]:
+    """Return what was trained here, and by which cryoDRGN; nothing where latents were given."""
+    if options.train is None:
+        return {}
+    from cryoprior.external.cryodrgn_training import trained_version
+
+    trained = {name: path for name, path in paths.items() if (options.output / TRAINING).resolve() in path.parents}
+    versions = {trained_version(path.parent) for path in trained.values()}
+    return {
+        "training": {"preset": options.train, "trained": sorted(trained), "cryodrgn": ", ".join(map(str, versions))}
+    }
+
+
 @contextmanager
 def _output(options: Options) -> Iterator[Path]:
     """Yield the folder to write into: a new one, or with --train the output itself, which keeps the training."""
@@ -155,7 +171,15 @@ def _output(options: Options) -> Iterator[Path]:
         raise InputError(f"{folder}: the output is in use by something else; pass another -o")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
-    yield folder
+    partial = folder / ".comparison.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        for path in sorted(partial.iterdir(), key=lambda path: path.name == "summary.json"):  # that one last
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(partial)
 
 
 def _read(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
@@ -174,10 +198,14 @@ def _read(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
     return latents
 
 
-def _read_labels(options: Options, n: int) -> tuple[str, list[str]] | None:
-    if options.labels is None:
-        return None
-    column, labels = read_labels(options.labels, options.label_column, options.indices)
+def _read_labels(options: Options) -> tuple[str, list[str]] | None:
+    return None if options.labels is None else read_labels(options.labels, options.label_column, options.indices)
+
+
+def _check_labels(options: Options, found: tuple[str, list[str]] | None, n: int) -> None:
+    if found is None:
+        return
+    labels = found[1]
     if len(labels) != n:
         raise InputError(
             f"{options.indices or options.labels}: labels of {len(labels)} particles; the latents have {n}; pass the "
@@ -192,7 +220,6 @@ def _read_labels(options: Options, n: int) -> tuple[str, list[str]] | None:
             options.clusters,
             len(set(labels)),
         )
-    return column, labels
 
 
 def _warn(results: Results) -> None:
