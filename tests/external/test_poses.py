@@ -7,17 +7,12 @@ from typing import Any
 
 import mrcfile
 import numpy as np
-import pandas as pd
 import pytest
-import torch
-from scipy.spatial.transform import Rotation
+from projected_views import draw_blobs, draw_views, project_views
 
 from cryoprior.external.relion import RELION, has_mpi
-from cryoprior.image.ctf import ctf_image
-from cryoprior.image.projection import project_particles
-from cryoprior.io import read_map, read_particles, write_map, write_stack, write_star
+from cryoprior.io import read_map, write_map, write_stack, write_star
 from cryoprior.io.columns import ANGLES, ORIGINS
-from cryoprior.io.euler import euler_of_matrix
 from cryoprior.stages import poses
 
 pytestmark = [
@@ -25,42 +20,17 @@ pytestmark = [
     pytest.mark.skipif(RELION.path is None, reason="no relion_refine on the PATH"),
 ]
 N, BOX, PIXEL = 48, 32, 8.0
-
-
-def blobs() -> np.ndarray:
-    """Return an asymmetric map of many bright blobs, about 160 A wide."""
-    rng = np.random.default_rng(1)
-    axis = np.arange(BOX) - BOX // 2
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
-    centres, weights = rng.normal(scale=4.5, size=(40, 3)), rng.uniform(0.5, 2, 40)
-    parts = [
-        w * np.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / 2)
-        for w, (a, b, c) in zip(weights, centres, strict=True)
-    ]
-    return np.sum(parts, axis=0).astype(np.float32)
+VOLUME = draw_blobs(BOX, seed=1, n=40, spread=4.5, variance=1.0)
+"""About 160 A wide."""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of noisy particles: float32 and bright (``truth.star``), float16 and dark (``dark.star``)."""
     folder, rng = tmp_path_factory.mktemp("poses"), np.random.default_rng(0)
-    table = pd.DataFrame({"rlnImageName": [f"{i + 1:06d}@truth.mrcs" for i in range(N)], "rlnOpticsGroup": 1})
-    table[list(ANGLES)] = euler_of_matrix(Rotation.random(N, rng=rng).as_matrix())
-    table[list(ORIGINS)] = rng.normal(scale=6.0, size=(N, 2))
-    table["rlnDefocusU"] = rng.uniform(12e3, 22e3, N)
-    table["rlnDefocusV"], table["rlnDefocusAngle"] = table["rlnDefocusU"] - 200, 30.0
-    optics = pd.DataFrame({"rlnOpticsGroup": [1], "rlnVoltage": 300.0, "rlnSphericalAberration": 2.7})
-    optics["rlnAmplitudeContrast"], optics["rlnImagePixelSize"], optics["rlnImageSize"] = 0.1, PIXEL, BOX
-    write_stack(folder / "truth.mrcs", np.zeros((N, BOX, BOX), np.float32), PIXEL)
+    table, optics = draw_views(rng, "truth.mrcs", N, BOX, PIXEL, shift_angstrom=6.0)
     write_star(folder / "truth.star", table, optics)
-    particles = read_particles(folder / "truth.star")
-    ctf = ctf_image(
-        {k: torch.from_numpy(v.copy()) for k, v in particles.ctf_parameters().items()},
-        torch.full((N,), PIXEL, dtype=torch.float64),
-        BOX,
-    )
-    euler, origin = (torch.from_numpy(part.copy()) for part in particles.poses())
-    signal = project_particles(torch.from_numpy(blobs()), euler, origin / PIXEL, ctf).numpy()
+    signal = project_views(VOLUME, table, optics)
     images = (signal + 0.5 * signal.std() * rng.normal(size=signal.shape)).astype(np.float32)
     write_stack(folder / "truth.mrcs", images, PIXEL)
     with mrcfile.new(folder / "dark.mrcs") as mrc:
@@ -68,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mrc.set_image_stack()
     names = [f"{i + 1:06d}@dark.mrcs" for i in range(N)]
     write_star(folder / "dark.star", table.drop(columns=[*ANGLES, *ORIGINS]).assign(rlnImageName=names), optics)
-    write_map(folder / "map.mrc", blobs(), PIXEL)
+    write_map(folder / "map.mrc", VOLUME, PIXEL)
     return folder
 
 
@@ -95,7 +65,7 @@ def test_relion_finds_the_poses_and_leaves_the_map_alone(made: Path, tmp_path: P
 
 
 def test_dark_float16_particles_and_the_other_hand_are_seen_through(made: Path, tmp_path: Path) -> None:
-    mirrored = np.roll(blobs()[::-1, ::-1, ::-1], 1, (0, 1, 2))  # inverted through the centre, pixel 16
+    mirrored = np.roll(VOLUME[::-1, ::-1, ::-1], 1, (0, 1, 2))  # inverted through the centre, pixel 16
     write_map(tmp_path / "mirrored.mrc", mirrored, PIXEL)
     options = {"particles": made / "dark.star", "reference_map": tmp_path / "mirrored.mrc", "healpix_order": 1}
     summary = run(made, tmp_path / "out", lowpass=18.0, **options)

@@ -10,8 +10,7 @@ import mrcfile
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from scipy.spatial.transform import Rotation
+from projected_views import draw_blobs, draw_views, project_views
 
 from cryoprior.errors import InputError
 from cryoprior.external import PROGRAMS, Program
@@ -25,13 +24,12 @@ from cryoprior.external.relion import (
     relion_version,
     write_particles,
 )
-from cryoprior.image.projection import project_particles
 from cryoprior.io import read_map, read_particles, read_star, write_stack, write_star
 from cryoprior.io.columns import ANGLES, ORIGINS
-from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.mrc import read_header
 
 BOX, PIXEL = 32, 6.0
+VOLUME = draw_blobs(BOX, seed=0)
 PYTHON = Program("Python", Path(sys.executable).name, "put it on the PATH")
 
 
@@ -40,46 +38,17 @@ def _python_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
 
 
-def blobs(seed: int = 0) -> np.ndarray:
-    """Return an asymmetric map of bright blobs, (BOX, BOX, BOX)."""
-    rng = np.random.default_rng(seed)
-    axis = np.arange(BOX) - BOX // 2
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
-    centres, weights = rng.normal(scale=3.4, size=(9, 3)), rng.uniform(0.5, 2, 9)
-    parts = [
-        w * np.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / 6)
-        for w, (a, b, c) in zip(weights, centres, strict=True)
-    ]
-    return np.sum(parts, axis=0).astype(np.float32)
-
-
 def particle_tables(n: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the tables of n particles with random poses, defocus and half-sets."""
-    rng = np.random.default_rng(seed)
-    table = pd.DataFrame({"rlnImageName": [f"{i + 1:06d}@stack.mrcs" for i in range(n)], "rlnOpticsGroup": 1})
-    table[list(ANGLES)] = euler_of_matrix(Rotation.random(n, rng=rng).as_matrix())
-    table[list(ORIGINS)] = rng.normal(scale=4.0, size=(n, 2))
-    table["rlnDefocusU"] = rng.uniform(12e3, 22e3, n)
-    table["rlnDefocusV"], table["rlnDefocusAngle"] = table["rlnDefocusU"] - 200, 30.0
+    table, optics = draw_views(np.random.default_rng(seed), "stack.mrcs", n, BOX, PIXEL)
     table["rlnRandomSubset"] = np.arange(n) % 2 + 1
-    optics = pd.DataFrame(
-        {
-            "rlnOpticsGroup": [1],
-            "rlnVoltage": [300.0],
-            "rlnSphericalAberration": [2.7],
-            "rlnAmplitudeContrast": [0.1],
-            "rlnImagePixelSize": [PIXEL],
-            "rlnImageSize": [BOX],
-        }
-    )
     return table, optics
 
 
 def write_set(folder: Path, n: int, noise: float = 0.0, seed: int = 0) -> Path:
     """Return the star file of n projections of the blobs without a CTF, each with its pose."""
     table, optics = particle_tables(n, seed)
-    euler, origin = (torch.from_numpy(table[list(names)].to_numpy()) for names in (ANGLES, ORIGINS))
-    images = project_particles(torch.from_numpy(blobs()), euler, origin / PIXEL).numpy()
+    images = project_views(VOLUME, table, optics, ctf=False)
     images = images + noise * np.random.default_rng(seed).normal(size=images.shape)
     folder.mkdir(parents=True, exist_ok=True)
     write_stack(folder / "stack.mrcs", images.astype(np.float32), PIXEL)
@@ -198,9 +167,9 @@ def test_relion_reconstructs_half_maps_and_finds_their_resolution(tmp_path: Path
     whole = reconstruct(star, tmp_path / "whole.mrc", ctf=False)
     volumes = [read_map(path)[0] for path in (*maps, whole)]
     assert read_map(whole)[1] == pytest.approx(PIXEL)
-    assert correlation(volumes[2], blobs()) > max(correlation(v, blobs()) for v in volumes[:2]) > 0.8
+    assert correlation(volumes[2], VOLUME) > max(correlation(v, VOLUME) for v in volumes[:2]) > 0.8
     assert not np.array_equal(volumes[0], volumes[1])
-    slope = float((volumes[2] * blobs()).sum() / np.square(blobs()).sum())
+    slope = float((volumes[2] * VOLUME).sum() / np.square(VOLUME).sum())
     assert slope == pytest.approx(1, abs=0.15)  # grey values of projections are sums along the beam
     found = postprocess(*maps, tmp_path / "post")
     assert 2 * PIXEL <= found.resolution_angstrom < 60

@@ -127,7 +127,7 @@ def test_what_cannot_be_trained_is_refused(options: dict[str, Any], tmp_path: Pa
     (tmp_path / "labels.csv").write_text("colour\nred\n")
     with pytest.raises(InputError, match=r"labels.csv"):
         run(Options(**options | {"output": tmp_path / "labelled", "labels": tmp_path / "labels.csv"}))
-    assert not (tmp_path / "labelled" / "training").exists()
+    assert not (tmp_path / "labelled").exists()
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"used: the output is in use by something else"):

@@ -11,21 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from scipy.spatial.transform import Rotation
+from projected_views import draw_blobs, draw_views, project_views
 
 from cryoprior import cli
 from cryoprior.errors import InputError
-from cryoprior.image.ctf import ctf_image
-from cryoprior.image.projection import project_particles
 from cryoprior.io import read_map, read_particles, read_star, write_map, write_stack, write_star
-from cryoprior.io.columns import ANGLES, ORIGINS
-from cryoprior.io.euler import euler_of_matrix
+from cryoprior.io.columns import ANGLES
 from cryoprior.stages import poses, poses_search
 from cryoprior.stages.poses_reference import find_scale
 from cryoprior.stages.poses_search import PoseSearch
 
 N, BOX, PIXEL, SCALE, OFFSET = 200, 32, 6.0, 0.5, 7.0
+VOLUME = draw_blobs(BOX, seed=1)
 
 STAND_IN = '''#!{python} -IS
 """What RELION would do: look at its input, and leave poses that the test wrote beforehand."""
@@ -52,47 +49,20 @@ with open(given["--o"] + "_it001_data.star", "w") as data:
 '''
 
 
-def blobs() -> np.ndarray:
-    """Return an asymmetric map of bright blobs."""
-    rng = np.random.default_rng(1)
-    axis = np.arange(BOX) - BOX // 2
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
-    centres, weights = rng.normal(scale=3.4, size=(9, 3)), rng.uniform(0.5, 2, 9)
-    parts = [
-        w * np.exp(-((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) / 6)
-        for w, (a, b, c) in zip(weights, centres, strict=True)
-    ]
-    return np.sum(parts, axis=0).astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of particles with poses, bright (``truth.star``) and dark (``dark.star``), and their map."""
     folder, rng = tmp_path_factory.mktemp("poses"), np.random.default_rng(0)
-    table = pd.DataFrame({"rlnImageName": [f"{i + 1:06d}@truth.mrcs" for i in range(N)], "rlnOpticsGroup": 1})
-    table[list(ANGLES)] = euler_of_matrix(Rotation.random(N, rng=rng).as_matrix())
-    table[list(ORIGINS)] = rng.normal(scale=4.0, size=(N, 2))
-    table["rlnDefocusU"] = rng.uniform(12e3, 22e3, N)
-    table["rlnDefocusV"], table["rlnDefocusAngle"] = table["rlnDefocusU"] - 200, 30.0
+    table, optics = draw_views(rng, "truth.mrcs", N, BOX, PIXEL)
     table["rlnRandomSubset"] = 1
-    optics = pd.DataFrame({"rlnOpticsGroup": [1], "rlnVoltage": 300.0, "rlnSphericalAberration": 2.7})
-    optics["rlnAmplitudeContrast"], optics["rlnImagePixelSize"], optics["rlnImageSize"] = 0.1, PIXEL, BOX
-    write_stack(folder / "truth.mrcs", np.zeros((N, BOX, BOX), np.float32), PIXEL)
     write_star(folder / "truth.star", table, optics)
-    particles = read_particles(folder / "truth.star")
-    ctf = ctf_image(
-        {k: torch.from_numpy(v.copy()) for k, v in particles.ctf_parameters().items()},
-        torch.full((N,), PIXEL, dtype=torch.float64),
-        BOX,
-    )
-    euler, origin = (torch.from_numpy(part.copy()) for part in particles.poses())
-    signal = project_particles(torch.from_numpy(blobs()), euler, origin / PIXEL, ctf).numpy()
+    signal = project_views(VOLUME, table, optics)
     noise = 3 * rng.normal(size=signal.shape)
     for name, sign in (("truth", 1), ("dark", -1)):
         write_stack(folder / f"{name}.mrcs", (SCALE * (sign * signal + noise) + OFFSET).astype(np.float32), PIXEL)
     dark = table.assign(rlnImageName=[f"{i + 1:06d}@dark.mrcs" for i in range(N)])
     write_star(folder / "dark.star", dark, optics)
-    write_map(folder / "map.mrc", blobs(), PIXEL)
+    write_map(folder / "map.mrc", VOLUME, PIXEL)
     return folder
 
 
@@ -232,17 +202,17 @@ def test_the_images_get_the_sign_of_the_map_and_the_map_their_scale(made: Path, 
         assert float(images[:, :3].std()) == pytest.approx(1, abs=0.05)
         reference, _ = read_map(folder / "reference.mrc")
         noise = 3 * SCALE
-        assert float((reference * blobs()).sum() / np.square(blobs()).sum()) * noise == pytest.approx(SCALE, rel=0.15)
+        assert float((reference * VOLUME).sum() / np.square(VOLUME).sum()) * noise == pytest.approx(SCALE, rel=0.15)
     assert calls.is_file()
 
 
 def test_the_scale_is_found_whatever_the_poses(made: Path) -> None:
     particles = read_particles(made / "dark.star")
-    found = find_scale(particles, blobs(), 13.0)
+    found = find_scale(particles, VOLUME, 13.0)
     assert found.factor == pytest.approx(-SCALE, rel=0.15)
     assert found.noise == pytest.approx(3 * SCALE, rel=0.05)
     assert found.clear
-    assert find_scale(particles, -2 * blobs(), 13.0).factor == pytest.approx(-found.factor / 2, rel=1e-5)
+    assert find_scale(particles, -2 * VOLUME, 13.0).factor == pytest.approx(-found.factor / 2, rel=1e-5)
 
 
 def test_what_relion_finished_is_not_run_again(
@@ -311,10 +281,10 @@ def test_inputs_that_do_not_belong_together_are_refused(made: Path, tmp_path: Pa
     star = found_star(made, tmp_path / "short.star", order=slice(0, 9))
     with pytest.raises(InputError, match=r"200 particles; .*short\.star has 9; the rows must be the same"):
         poses.run(poses.Options(estimated=star, truth=made / "truth.star", output=tmp_path / "a"))
-    write_map(tmp_path / "other.mrc", blobs(), 2 * PIXEL)
+    write_map(tmp_path / "other.mrc", VOLUME, 2 * PIXEL)
     with pytest.raises(InputError, match=r"voxel size 12\.0000 A; the particles have 6\.0000 A"):
         search(made, tmp_path / "b", reference_map=tmp_path / "other.mrc")
-    write_map(tmp_path / "small.mrc", blobs()[4:28, 4:28, 4:28], PIXEL)
+    write_map(tmp_path / "small.mrc", VOLUME[4:28, 4:28, 4:28], PIXEL)
     with pytest.raises(InputError, match="a map of 24 x 24 x 24; the particles have box 32"):
         search(made, tmp_path / "b", reference_map=tmp_path / "small.mrc")
     blocks = read_star(made / "truth.star")

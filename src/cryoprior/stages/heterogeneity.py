@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,10 +152,8 @@ def _training(options: Options, paths: Mapping[str, Path]) -> dict[str, Any]:
     from cryoprior.external.cryodrgn_training import trained_version
 
     trained = {name: path for name, path in paths.items() if (options.output / TRAINING).resolve() in path.parents}
-    versions = {trained_version(path.parent) for path in trained.values()}
-    return {
-        "training": {"preset": options.train, "trained": sorted(trained), "cryodrgn": ", ".join(map(str, versions))}
-    }
+    versions = ", ".join(sorted({str(trained_version(path.parent)) for path in trained.values()}))
+    return {"training": {"preset": options.train, "trained": sorted(trained), "cryodrgn": versions}}
 
 
 @contextmanager
@@ -180,6 +178,8 @@ def _output(options: Options) -> Iterator[Path]:
             path.replace(folder / path.name)
     finally:
         shutil.rmtree(partial)
+        with suppress(OSError):  # an output that holds nothing yet goes too
+            folder.rmdir()
 
 
 def _read(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:

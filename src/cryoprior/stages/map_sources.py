@@ -60,8 +60,8 @@ class Source(ABC):
 
 
 @dataclass(frozen=True)
-class FullParticles(Source):
-    """Particles as recorded; every frequency counts."""
+class StackParticles(Source):
+    """Particles whose images are those of a stack; it says where they are, how many, how large, and their poses."""
 
     stack: ParticleStack
 
@@ -80,6 +80,11 @@ class FullParticles(Source):
     @cached_property
     def geometry(self) -> Geometry:
         return Geometry.read(self.stack, self.stack.table)
+
+
+@dataclass(frozen=True)
+class FullParticles(StackParticles):
+    """Particles as recorded; every frequency counts."""
 
     @property
     def mixes(self) -> bool:
@@ -139,27 +144,10 @@ class MeasuredParticles(Source):
 
 
 @dataclass(frozen=True)
-class ControlParticles(Source):
+class ControlParticles(StackParticles):
     """Full particles as an operator would have measured them without noise of its own, by least squares."""
 
-    stack: ParticleStack
     operator: Operator
-
-    @property
-    def path(self) -> Path:
-        return self.stack.path
-
-    @property
-    def n(self) -> int:
-        return self.stack.n
-
-    @property
-    def box(self) -> int:
-        return self.stack.box
-
-    @cached_property
-    def geometry(self) -> Geometry:
-        return Geometry.read(self.stack, self.stack.table)
 
     @property
     def mixes(self) -> bool:
@@ -178,32 +166,15 @@ class ControlParticles(Source):
 
 
 @dataclass(frozen=True)
-class ReconstructedParticles(Source):
+class ReconstructedParticles(StackParticles):
     """Reconstructed images: their measured part, and as much of the rest as ``prior_weight`` says.
 
     With A+ A x the measured part and w the weight, the image is A+ A x + w (x - A+ A x), and a frequency of which q is
     measured counts q + w (1 - q): 0 is the map of the measurements, 1 takes the images as if they had been recorded.
     """
 
-    stack: ParticleStack
     measured: MeasuredParticles
     prior_weight: float
-
-    @property
-    def path(self) -> Path:
-        return self.stack.path
-
-    @property
-    def n(self) -> int:
-        return self.stack.n
-
-    @property
-    def box(self) -> int:
-        return self.stack.box
-
-    @cached_property
-    def geometry(self) -> Geometry:
-        return Geometry.read(self.stack, self.stack.table)
 
     @property
     def mixes(self) -> bool:

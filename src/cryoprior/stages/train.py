@@ -11,30 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
 
 from cryoprior.errors import InputError
-from cryoprior.prior.checkpoint import (
-    PriorConfig,
-    build_network,
-    load_prior,
-    make_denoiser,
-    prior_folder,
-    read_config,
-    save_prior,
-)
-from cryoprior.prior.data import TrainingImages
+from cryoprior.prior.checkpoint import PriorConfig, make_denoiser, save_prior
 from cryoprior.prior.measured import MeasuredParticles
-from cryoprior.prior.network import SignalNetwork
 from cryoprior.prior.presets import PRESETS, Preset
-from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.training import Progress, Training
 from cryoprior.provenance import write_provenance, write_summary
 from cryoprior.stages.options import argument, check_options, option
 from cryoprior.stages.progress import track
+from cryoprior.stages.training_network import check_boxes, first_network, prior_config
 from cryoprior.stages.training_pictures import draw_measured_pictures, draw_pictures
 from cryoprior.stages.training_sets import (
     FIXED_VALIDATION,
@@ -114,9 +102,16 @@ def run(options: Options) -> dict[str, Any]:
     _check_free(options, accelerator)
     groups = _groups(options, preset)
     stacks = [stack for group in groups for stack in group.stacks]
-    config = _config(options, preset, stacks, groups)
-    _check_boxes(config, groups, preset)
-    network = _network(options, config)
+    config = prior_config(
+        preset,
+        groups,
+        init=options.init,
+        operator_aware=options.operator_aware,
+        leave_out=options.leave_out,
+        description=options.description,
+    )
+    check_boxes(config, groups, preset)
+    network = first_network(config, options.init, options.seed)
     steps = _steps(options, preset, groups, accelerator.num_processes)
     objectives = [make_objective(config, group, options.seed) for group in groups]
     training = Training(network, groups, objectives, preset, steps, options.seed, accelerator)
@@ -189,85 +184,6 @@ def _groups(options: Options, preset: Preset) -> list[Group]:
     if preset.objective != "signal":
         raise InputError(f"{options.particles[0]}: measurements with --preset {options.preset}; use --preset small")
     return [measured_group(options.particles[0], options.validation, options.seed)]
-
-
-def _config(options: Options, preset: Preset, stacks: Sequence[TrainingSet], groups: Sequence[Group]) -> PriorConfig:
-    pixel_sizes = np.concatenate([s.pixel_size for s in stacks])
-    low, high = _intensity_range(groups) if preset.objective == "ddpm" else (-1.0, 1.0)
-    return PriorConfig(
-        objective=preset.objective,
-        channels=preset.channels,
-        layers=preset.layers,
-        spectra={g.box: g.spectra for g in groups},
-        intensity={s.digest: (s.offset, s.scale) for s in stacks},
-        pixel_size_angstrom=(float(pixel_sizes.min()), float(pixel_sizes.max())),
-        trained_on=_trained_on(options, stacks),
-        description=options.description,
-        operators=_operators(options, groups),
-        means_only=any(isinstance(group, MeasuredParticles) for group in groups),
-        ddpm_scale=2 / (high - low),
-        ddpm_offset=-(high + low) / (high - low),
-    )
-
-
-def _trained_on(options: Options, stacks: Sequence[TrainingSet]) -> dict[str, list[int]]:
-    """Return the rows of every file that this prior, and the one it goes on from, learned from."""
-    rows = {} if options.init is None else dict(read_config(prior_folder(options.init)).trained_on)
-    for stack in stacks:
-        known = set(rows.get(stack.digest, []))
-        rows[stack.digest] = sorted(known.union(stack.index[stack.train_rows].tolist()))
-    return rows
-
-
-def _operators(options: Options, groups: Sequence[Group]) -> dict[str, Any]:
-    measured = [group.stack.operator for group in groups if isinstance(group, MeasuredParticles)]
-    if measured:
-        return dataclasses.asdict(OperatorFamily.like(measured[0]))
-    return dataclasses.asdict(OperatorFamily().without(options.leave_out)) if options.operator_aware else {}
-
-
-def _intensity_range(groups: Sequence[Group]) -> tuple[float, float]:
-    """Return the range of grey values that is mapped to [-1, 1], one affine map for the data set."""
-    images = torch.cat([g.batch(0, min(256, len(g))).flatten() for g in groups if isinstance(g, TrainingImages)])
-    return float(images.min()), float(images.max())
-
-
-def _check_boxes(config: PriorConfig, groups: Sequence[Group], preset: Preset) -> None:
-    multiple = preset.network().multiple if preset.objective == "signal" else 2 ** (len(preset.channels) - 1)
-    for group in groups:
-        if group.box % multiple:
-            remedy = "measure with" if isinstance(group, MeasuredParticles) else "pass"
-            raise InputError(
-                f"{group.stacks[0].path}: box {group.box} is no multiple of {multiple}, which this network "
-                f"needs; {remedy} --box {max(multiple, group.box // multiple * multiple)}"
-            )
-    if preset.objective == "ddpm" and len(groups) > 1:
-        raise InputError(f"boxes {', '.join(str(g.box) for g in groups)}: this preset trains one box; pass --box")
-
-
-def _network(options: Options, config: PriorConfig) -> nn.Module:
-    torch.manual_seed(options.seed)
-    network = build_network(config)
-    if options.init is not None:
-        start = load_prior(options.init)
-        source = getattr(start.denoiser, "network", None)
-        if (start.config.objective, start.config.channels, start.config.layers) != (
-            config.objective,
-            config.channels,
-            config.layers,
-        ):
-            raise InputError(
-                f"{options.init}: a {start.config.objective} network with channels {start.config.channels}; this run "
-                f"trains {config.objective} with {config.channels}; pass the preset and --width it was trained with"
-            )
-        assert isinstance(source, nn.Module)
-        if not isinstance(network, SignalNetwork):
-            network.load_state_dict(source.state_dict())
-        elif start.config.operator_aware and not config.operator_aware:
-            raise InputError(f"{options.init}: an operator-aware prior; add --operator-aware to go on from it")
-        else:
-            network.load_base(source.state_dict())
-    return network
 
 
 def _steps(options: Options, preset: Preset, groups: Sequence[Group], world: int) -> int:
