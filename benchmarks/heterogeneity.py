@@ -11,7 +11,6 @@ import dataclasses
 import json
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from typing import Any
 
 from assembly_states import LEFT_OUT, write_assembly
 from gaussian_oracle import processor
+from pictures import keep_picture
 from table import markdown, write, write_csv
 
 from cryoprior.external.cryodrgn_training import PRESETS, trained_version
@@ -170,11 +170,10 @@ def main(arguments: list[str] | None = None) -> None:
     labels = options.work / "sim" / "labels.csv"
     found = compared(z, labels, options.work, options.seeds)
     pictures = options.out / "heterogeneity"
-    pictures.mkdir(parents=True, exist_ok=True)
     for name in (*METHODS, AGAIN):
         slug = name.replace(" ", "_").replace(",", "")
-        for picture in sorted((options.work / "compared" / slug).glob("*.png")):
-            shutil.copyfile(picture, pictures / f"{slug}_{picture.name}")
+        for picture in (options.work / "compared" / slug / f"{shown}.png" for shown in ("embedding", "confusion")):
+            keep_picture(picture, pictures / f"{slug}_{picture.name}")
     command = shlex.join(["python", "benchmarks/heterogeneity.py", *given])
     facts = (
         f"{options.n} particles of 64 pixels at 5 angstrom, SNR {options.snr:g}, {OPERATOR}. cryoDRGN "

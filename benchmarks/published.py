@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import shutil
 import sys
 import time
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gaussian_oracle import processor
+from pictures import keep_picture
 from table import markdown, write
 
 from cryoprior.metrics.atomic_model import TIE_BREAKS
@@ -130,11 +130,10 @@ def main(arguments: list[str] | None = None) -> None:
         scores[name] = run_step("model score", options.work / f"model_{name}", **models, tie_break=name)
         seconds[name] = time.perf_counter() - start
     pictures = options.out / "published"
-    pictures.mkdir(parents=True, exist_ok=True)
     for step, names in PICTURES.items():
         folder = options.work / ("heterogeneity" if step == "heterogeneity" else "model_first")
         for name in names:
-            shutil.copyfile(folder / f"{name}.png", pictures / f"{step}_{name}.png")
+            keep_picture(folder / f"{name}.png", pictures / f"{step}_{name}.png")
     given = sys.argv[1:] if arguments is None else arguments
     text = TEXT.format(
         states=states(found),
