@@ -124,6 +124,9 @@ def test_what_cannot_be_trained_is_refused(options: dict[str, Any], tmp_path: Pa
         InputError, match=r"a.star: box 32; the training crops images to 48 pixels; pass --train-box 32"
     ):
         run(Options(**options | {"train_box": 48}))
+    with pytest.raises(InputError, match=r"no .*absent on the PATH; pip install 'cryoprior\[heterogeneity\]'"):
+        run(Options(**options | {"cryodrgn": tmp_path / "absent"}))
+    assert not (tmp_path / "out").exists()
     (tmp_path / "labels.csv").write_text("colour\nred\n")
     with pytest.raises(InputError, match=r"labels.csv"):
         run(Options(**options | {"output": tmp_path / "labelled", "labels": tmp_path / "labels.csv"}))

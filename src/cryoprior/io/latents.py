@@ -110,6 +110,8 @@ def _load(path: Path) -> Any:
             return read_pickle(path)
         with path.open("rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
+    except InputError as error:
+        raise InputError(f"{error}; {EXPECTED}") from error
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{path}: damaged, or no array: {error}; {EXPECTED}; copy it again") from error
 

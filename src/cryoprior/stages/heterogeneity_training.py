@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from cryoprior.errors import InputError
-from cryoprior.external.cryodrgn import CTF_FILE, POSES, STACK, CryodrgnInput, write_input
+from cryoprior.external.cryodrgn import CRYODRGN, CTF_FILE, POSES, STACK, CryodrgnInput, write_input
 from cryoprior.external.cryodrgn_training import Training, train
 from cryoprior.io import ParticleStack, read_particles
 from cryoprior.provenance import to_json
@@ -63,6 +63,9 @@ def train_latents(jobs: Mapping[str, TrainingJob], work: Path, *, overwrite: boo
     ------
     InputError: stacks of different length, no poses, a folder with a training of other options, or cryoDRGN fails.
     """
+    for name, job in jobs.items():
+        if not (work / name / RECORD).is_file():
+            CRYODRGN.find(job.executable)
     stacks = {name: job.read() for name, job in jobs.items()}
     check_same_particles(list(stacks.values()))
     first, job = next(iter(stacks.values())), next(iter(jobs.values()))
