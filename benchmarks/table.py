@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from gaussian_oracle import processor
 
+FOLDERS = ("--data", "--out", "--work")
 PACKAGES = ("cryoprior", "torch", "diffusers", "numpy")
 
 
@@ -49,6 +50,17 @@ def provenance(script: str, arguments: Sequence[str], prior: str, code: str, fac
         f"\n{datetime.now(UTC):%Y-%m-%d}, {processor()}, {torch.get_num_threads()} thread(s). "
         f"{facts}\nPrior: {prior}. Code: {code}. Python {platform.python_version()}, {versions}.\n\n    {command}\n"
     )
+
+
+def command(script: str, arguments: Sequence[str]) -> str:
+    """Return the command that made a result, without the folders of the machine that it was made on."""
+    kept, words = [], iter(arguments)
+    for word in words:
+        if word in FOLDERS:
+            next(words, None)
+        elif word.partition("=")[0] not in FOLDERS:
+            kept.append(word)
+    return shlex.join(["python", f"benchmarks/{script}", *kept])
 
 
 def write(path: Path, text: str) -> None:

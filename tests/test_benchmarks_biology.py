@@ -19,6 +19,7 @@ import assembly_states
 import heterogeneity
 import published
 from pictures import keep_picture
+from table import command
 
 
 def test_the_states_lack_more_and_more() -> None:
@@ -83,13 +84,18 @@ def test_the_table_of_states(tmp_path: Path) -> None:
 
 def test_the_tables_of_the_published_results() -> None:
     text = published.states(summary(0.88))
-    assert "| agreement, cluster 2, % | 88.0 | 88.0 to 88.0 | 82.1 to 91.4 | paragraph 'Heterogeneity" in text
+    assert "| agreement, cluster 2, % | 88.0 | 88.0 to 88.0 | 82.1 to 91.4 | Heterogeneity (K = 16" in text
     models = {"confidence_a": 67.271, "confidence_b": 62.47, "chains_a": 27, "chains_b": 29, "pairs": 42}
     models |= {"mean_score": 38.119, "mean_rmsd_angstrom": 2.389, "median_rmsd_angstrom": 1.384}
     recovery = {"recall": 0.97, "precision": 0.95, "sequence_match": 0.66, "ca_rmsd_angstrom": 0.51}
     text = published.atoms({key: {**models, "recovery": recovery} for key in published.TIE_BREAKS})
     assert "| mean backbone RMSD, tie-break published, Å | 2.389 | 2.34 |" in text
     assert "| pairs of chains | 42 | 42 |" in text
+
+
+def test_the_command_of_a_result_names_no_folder() -> None:
+    given = ["--data", "/home/me/data", "--n", "100", "--work=/scratch", "--out", "here"]
+    assert command("heterogeneity.py", given) == "python benchmarks/heterogeneity.py --n 100"
 
 
 def test_a_kept_picture_is_small(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from cryoprior.errors import InputError
 from cryoprior.provenance import to_json
 from cryoprior.stages import load_stage
 
-WITHOUT_EFFECT = {"batch", "threads", "device", "overwrite", "executor", "shard", "shard_size"}
+WITHOUT_EFFECT = {"output", "batch", "threads", "device", "overwrite", "executor", "shard", "shard_size"}
 """Options that change how fast a result comes, not what it is."""
 
 log = logging.getLogger("cryoprior")

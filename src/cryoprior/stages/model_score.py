@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,12 +92,15 @@ class Comparison:
 
 
 def run(options: Options) -> dict[str, Any]:
+    start = time.perf_counter()
     a = read_atomic_model(options.a)
     b = read_atomic_model(options.b, confidence=not options.deposited)
     with claim_output(options.output, overwrite=options.overwrite) as folder:
         found = _compare(options, a, b)
         summary = _summary(options, found)
         _write(folder, options, found, summary)
+        summary["seconds"] = time.perf_counter() - start
+        write_summary(folder, summary)
     return summary
 
 
@@ -176,7 +180,6 @@ def _write(folder: Path, options: Options, found: Comparison, summary: dict[str,
     for name, picture in page.pictures.items():
         (folder / name).write_bytes(picture)
     write_page(folder / "report.html", "Two atomic models", page.sections(), f"{options.a} and {options.b}")
-    write_summary(folder, summary)
     write_provenance(folder, "model score", options, [options.a, options.b])
 
 
