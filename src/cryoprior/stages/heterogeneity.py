@@ -40,7 +40,7 @@ class Options:
     label_column: str | None = option("Column of the labels. (default: state, or the only one that fits)", None)
     indices: Path | None = option("Rows of the labels that were trained on: the pickle of cryoDRGN's --ind.", None)
     ceiling: Path | None = option(
-        "Latents of the original particles from another training, which no reconstruction can be expected to beat.",
+        "Latents of the original particles from another training: what two trainings agree in without any loss.",
         None,
     )
     embedding: str = option("What the clusters are fitted to: umap is the paper's.", "umap", choices=EMBEDDINGS)
@@ -118,7 +118,7 @@ def run(options: Options) -> dict[str, Any]:
         }
         inputs = [options.original, options.reconstructed, options.labels, options.indices, options.ceiling]
         write_provenance(folder, "heterogeneity", options, [p for p in inputs if p is not None], options.seed)
-        write_results(folder, summary, results, (options.original.name, options.reconstructed.name))
+        write_results(folder, summary, results, (str(options.original), str(options.reconstructed)))
     return summary
 
 

@@ -20,8 +20,9 @@ RESEEDED = (
     "one and pass it with --ceiling to know."
 )
 RETRAINED = (
-    "The original particles trained another time: what agrees between two trainings without any loss in between, and "
-    "so the most that can be expected of the reconstruction."
+    "The original particles trained another time: what agrees between two trainings without any loss in between. With "
+    "another seed it differs by the starting weights too; a reconstruction that was trained with the original's seed "
+    "shares those, and can lie a little above."
 )
 
 
