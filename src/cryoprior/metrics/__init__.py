@@ -1,4 +1,4 @@
-"""Scores of reconstructed images: tensors in, numbers out, one a particle; no files."""
+"""Scores of images, maps, poses, states and atomic models: arrays in, numbers out; no files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from cryoprior.metrics.atomic_model import ChainPair, PairRules, Residues, chain_pairs
+from cryoprior.metrics.clusters import Clustering, ClusterSettings, cluster_latents
 from cryoprior.metrics.fsc import FscCurves, Resolution, fsc, fsc_curves, resolution
+from cryoprior.metrics.heterogeneity import Agreement, agreement
 from cryoprior.metrics.image import correlation, map_to_interval, psnr, relative_residual, ssim, ssim_range2
 from cryoprior.metrics.lpips import Lpips, load_lpips
+from cryoprior.metrics.model_recovery import Recovery, recovery
 from cryoprior.metrics.pose import PoseErrors, pose_errors
 from cryoprior.metrics.rings import (
     ShellPowers,
@@ -34,13 +38,23 @@ IMAGE_METRICS: dict[str, ImageMetric] = {
 
 __all__ = [
     "IMAGE_METRICS",
+    "Agreement",
+    "ChainPair",
+    "ClusterSettings",
+    "Clustering",
     "FscCurves",
     "ImageMetric",
     "Lpips",
+    "PairRules",
     "PoseErrors",
+    "Recovery",
+    "Residues",
     "Resolution",
     "ShellPowers",
     "VolumeCorrelation",
+    "agreement",
+    "chain_pairs",
+    "cluster_latents",
     "correlation",
     "frc",
     "frc_mean",
@@ -52,6 +66,7 @@ __all__ = [
     "pose_errors",
     "power_ratio",
     "psnr",
+    "recovery",
     "relative_residual",
     "resolution",
     "shell_coefficients",
