@@ -126,6 +126,17 @@ def test_a_finished_build_is_not_run_again_and_another_one_is_refused(
 
 
 @pytest.mark.usefixtures("program")
+def test_a_built_model_outlives_a_page_that_was_cut_off(tmp_path: Path) -> None:
+    out, map = tmp_path / "out", volume(tmp_path / "m.mrc")
+    first = run(Options(map=map, output=out))
+    for name in ("summary.json", "report.html"):
+        (out / name).unlink()
+    assert run(Options(map=map, output=out)) == json.loads(json.dumps(first))
+    assert (out / "report.html").is_file()
+    assert runs(tmp_path) == ["build_no_seq"]
+
+
+@pytest.mark.usefixtures("program")
 def test_a_failed_build_leaves_its_log_and_no_model_and_is_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

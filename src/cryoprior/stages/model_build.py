@@ -27,6 +27,7 @@ from cryoprior.stages.model_tables import chain_table, residue_table, traces
 from cryoprior.stages.options import argument, check_options, option
 
 RUN_FILE, WORK, MODEL = "build.json", "modelangelo", "model.cif"
+FACTS = "facts.json"
 COUNTED = 20
 
 log = logging.getLogger("cryoprior")
@@ -97,11 +98,12 @@ def run(options: Options) -> dict[str, Any]:
             executable=program,
             log=log_file,
         )
-        model = read_atomic_model(built.model)
+        read_atomic_model(built.model)  # what cannot be read is not kept
         seconds = time.perf_counter() - start
+        facts = {"seconds": seconds, "version": version(program), "command": _shown(built, options.output)}
+        _write_text(folder / FACTS, to_json(facts))
         _keep(options.output, built)
-    facts = {"seconds": seconds, "version": version(program), "command": _shown(built, options.output)}
-    return _write(options, dataclasses.replace(model, path=options.output / MODEL), facts)
+    return _write(options, facts)
 
 
 def _settings(options: Options) -> BuildSettings:
@@ -173,11 +175,13 @@ def _finished(options: Options) -> dict[str, Any] | None:
     if changed and not options.overwrite:
         found = f"a build with other {', '.join(changed)}"
         raise InputError(f"{folder}: the output is in use by {found}; pass another -o, or --overwrite")
-    whole = (folder / MODEL).is_file() and (folder / "summary.json").is_file()
-    if changed or not whole:
+    if changed or not (folder / MODEL).is_file():
         return None
-    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    return summary
+    if (folder / "summary.json").is_file():
+        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+        return summary
+    facts = folder / WORK / FACTS  # the model was built, its page was cut off
+    return _write(options, json.loads(facts.read_text())) if facts.is_file() else None
 
 
 def _claim(options: Options) -> None:
@@ -211,8 +215,9 @@ def _shown(built: BuiltModel, output: Path) -> str:
     return " ".join(built.command).replace(str(work.with_name(f".{WORK}.partial")), str(work))
 
 
-def _write(options: Options, model: AtomicModel, facts: dict[str, Any]) -> dict[str, Any]:
+def _write(options: Options, facts: dict[str, Any]) -> dict[str, Any]:
     folder = options.output
+    model = read_atomic_model(folder / MODEL)
     residues = residue_table(model.chains)
     summary = {
         "residues": len(residues),
