@@ -30,7 +30,7 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def states(found: dict[str, Any]) -> str:
+def states(found: dict[str, Any], linear: dict[str, Any]) -> str:
     """Return the table of the heterogeneity experiment."""
     spread, ceiling = found["spread"], found["ceiling"]
 
@@ -52,6 +52,8 @@ def states(found: dict[str, Any]) -> str:
     ends = [ceiling["spread"]["agreement"][end] for end in ("min", "max")]
     rows.append(row("ceiling, %", *map(percent, (ceiling["agreement"], *ends)), ""))
     rows.append(["chance, %", percent(found["chance"]["agreement"]), "", "random for DMPlug", STATES])
+    ends = [linear["spread"]["agreement"][end] for end in ("min", "max")]
+    rows.append(row("agreement, all, with PCA in UMAP's place, %", *map(percent, (linear["agreement"], *ends)), ""))
     return markdown(["", "median of 5 seeds", "least to most", "paper", "where"], rows)
 
 
@@ -123,6 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
     published = options.data / "published"
     z = {"original": published / "original_z.99.pkl", "reconstructed": published / "cryogen_z.99.pkl"}
     found = run_step("heterogeneity", options.work / "heterogeneity", **z)
+    linear = run_step("heterogeneity", options.work / "heterogeneity_pca", **z, embedding="pca")
     models = {side: published / f"modelangelo_{name}.cif.gz" for side, name in (("a", "original"), ("b", "cryogen"))}
     scores = {
         name: run_step("model score", options.work / f"model_{name}", **models, tie_break=name) for name in TIE_BREAKS
@@ -134,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
             keep_picture(folder / f"{name}.png", pictures / f"{step}_{name}.png")
     given = sys.argv[1:] if arguments is None else arguments
     text = TEXT.format(
-        states=states(found),
+        states=states(found, linear),
         atoms=atoms(scores),
         seconds=", ".join(f"{s:.0f}" for s in found["seconds_by_seed"]),
         wall=found["seconds"],

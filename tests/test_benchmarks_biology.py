@@ -83,7 +83,7 @@ def test_the_table_of_states(tmp_path: Path) -> None:
 
 
 def test_the_tables_of_the_published_results() -> None:
-    text = published.states(summary(0.88))
+    text = published.states(summary(0.88), summary(0.61))
     assert "| agreement, cluster 2, % | 88.0 | 88.0 to 88.0 | 82.1 to 91.4 | Heterogeneity (K = 16" in text
     models = {"confidence_a": 67.271, "confidence_b": 62.47, "chains_a": 27, "chains_b": 29, "pairs": 42}
     models |= {"mean_score": 38.119, "mean_rmsd_angstrom": 2.389, "median_rmsd_angstrom": 1.384}
