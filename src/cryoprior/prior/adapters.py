@@ -63,7 +63,7 @@ class DdpmDenoiser:
         time = (right - 1 + share).to(x)
         sigma = level.to(x)[:, None, None]
         noisy = (self.scale * x + self.offset) / (1 + sigma**2).sqrt()
-        with torch.no_grad():
+        with torch.set_grad_enabled(x.requires_grad):
             noise = self.network(noisy[:, None].float(), time.float()).sample[:, 0].to(x)
         clean: Tensor = x - sigma / self.scale * noise
         return clean

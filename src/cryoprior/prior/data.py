@@ -119,6 +119,11 @@ def random_split(path: Path, n: int, validation: float, seed: int, *, minimum: i
     held_out = max(minimum, round(validation * n))
     if n - held_out < 1:
         raise InputError(f"{path}: {n} particles; expected at least {held_out + 1} to train and validate")
+    return split_rows(n, held_out, seed)
+
+
+def split_rows(n: int, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of n that are left, and the ``held_out`` rows that are not, each in ascending order."""
     order = numpy_stream(seed, "split").permutation(n)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 

@@ -59,7 +59,7 @@ class OperatorAware(Protocol):
 
 
 class MeteredDenoiser:
-    """The same denoiser with its calls and seconds counted, optionally in mixed precision.
+    """The same denoiser with its calls, forward and backward, and their seconds counted, optionally in mixed precision.
 
     Parameters
     ----------
@@ -70,11 +70,19 @@ class MeteredDenoiser:
 
     def __init__(self, denoiser: Denoiser, autocast: torch.dtype | None = None) -> None:
         self.denoiser, self.autocast = denoiser, autocast
-        self.calls, self.seconds = 0, 0.0
+        self.calls, self.backward_calls, self.seconds = 0, 0, 0.0
 
     def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
         """Return what the denoiser returns, and count it."""
         return self._metered(lambda: self.denoiser(x, tau), x)
+
+    def backward(self, ask: Callable[[], Tensor]) -> Tensor:
+        """Return what a question to the derivative gives, and count it."""
+        start = time.perf_counter()
+        found = ask()
+        self.seconds += self._now(found) - start
+        self.backward_calls += 1
+        return found
 
     def estimate(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
         """Return what the denoiser estimates, and count it."""

@@ -79,7 +79,7 @@ class SignalDenoiser:
 
     def estimate(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
         """Return E[s | evidence]."""
-        with torch.no_grad():
+        with torch.set_grad_enabled(evidence.linear.requires_grad):
             estimate: Tensor = self.network(evidence.float())
         return estimate.to(evidence.linear)
 

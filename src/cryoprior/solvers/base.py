@@ -18,13 +18,15 @@ class Solution:
     """Images in the prior's grey scale, what they cost, and how sure they are.
 
     x: the estimate, (b, box, box).
-    evaluations: network evaluations for each particle.
+    evaluations: forward evaluations of the network for each particle, the mean over them where particles stop apart.
     deviation: posterior standard deviation by pixel, (b, box, box), where the solver estimates one.
+    backward: backward evaluations, of solvers that differentiate through the network.
     """
 
     x: Float[Tensor, "b box box"]
-    evaluations: int
+    evaluations: float
     deviation: Float[Tensor, "b box box"] | None = None
+    backward: float = 0
 
 
 @runtime_checkable

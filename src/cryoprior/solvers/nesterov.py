@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -13,9 +12,10 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.operators import Operator, require_linear
 from cryoprior.prior.denoiser import Denoiser
-from cryoprior.prior.schedule import exploding_level, respaced_alpha_bars
+from cryoprior.prior.schedule import respaced_alpha_bars
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
+from cryoprior.solvers.ddpm import PaperScale, ancestral_step
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Nesterov:
     ) -> Solution:
         """Return one approximate posterior draw for each particle; sigma is not used, as in the paper."""
         require_linear(operator, "nesterov")
-        y = y / self.unit
+        y, scale = y / self.unit, PaperScale(prior, self.unit)
         shape = (len(y), operator.box, operator.box)
         abar = respaced_alpha_bars(self.steps)
         abar_before = torch.cat([abar.new_ones(1), abar[:-1]])
@@ -72,25 +72,14 @@ class Nesterov:
         m = torch.zeros_like(x)
         for t in range(self.steps - 1, -1, -1):
             abar_t, abar_prev = float(abar[t]), float(abar_before[t])
-            alpha_t = abar_t / abar_prev
-            beta_t = 1 - alpha_t
-            x0_hat = self._clamped(self._denoised(prior, x, abar[t]))  # Eq. 6
-            x = alpha_t**0.5 * (1 - abar_prev) / (1 - abar_t) * x + abar_prev**0.5 * beta_t / (1 - abar_t) * x0_hat
-            if t > 0:
-                x = x + ((1 - abar_prev) / (1 - abar_t) * beta_t) ** 0.5 * noise.normal_like(x)  # Eq. 7
+            x0_hat = self._clamped(scale.denoised(x, abar_t))  # Eq. 6
+            x = ancestral_step(x, x0_hat, abar_t, abar_prev, noise)  # Eq. 7
             zeta, kappa = zetas[t], kappas[t]
             p = x0_hat - kappa * m
             g = 2 * operator.adjoint(operator.forward(p, noise.particles) - y, noise.particles)
             m = kappa * m + zeta * self._scaled(g, weight)
             x = self._clamped(x - m)  # Eq. 8
         return Solution(x * self.unit, evaluations=self.steps)
-
-    def _denoised(
-        self, prior: Denoiser, x: Float[Tensor, "b box box"], abar: Float[Tensor, ""]
-    ) -> Float[Tensor, "b box box"]:
-        """Return E[x0 | x_t] for a variance-preserving x_t, in the paper's scale."""
-        tau = x.new_full((len(x),), self.unit * float(exploding_level(abar)))
-        return prior(x * (self.unit / math.sqrt(abar)), tau) / self.unit
 
     def _ramp(self, low: float, high: float) -> list[float]:
         """Return a value for each t; sampling begins at the last t."""

@@ -30,6 +30,12 @@ class Restored:
     residual: Float[Tensor, "b"]
     seconds_network: float
 
+    def totals(self) -> dict[str, float]:
+        """Return sums over the batch: network evaluations, forward and backward, their seconds, and the residual."""
+        b, found = len(self.residual), self.solution
+        cost = {"evaluations": b * found.evaluations, "backward": b * found.backward}
+        return {**cost, "seconds_network": self.seconds_network, "residual": float(self.residual.sum())}
+
 
 @dataclass(frozen=True)
 class Restorer:
@@ -37,6 +43,7 @@ class Restorer:
 
     denoiser, intensity: the prior and the map from its grey scale; None for a solver that needs no prior.
     sigma: standard deviation of the noise on y, in the input's grey scale.
+    seed, stage: of the random streams, one for each particle.
     autocast: precision of the network, None for the input's own.
     """
 
@@ -46,12 +53,13 @@ class Restorer:
     intensity: Intensity | None
     sigma: float
     seed: int = 0
+    stage: str = "reconstruct"
     autocast: torch.dtype | None = None
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def restore(self, y: Float[Tensor, "b m"], particles: Sequence[int]) -> Restored:
         """Return the images of these particles, whose numbers in the whole stack choose masks and random streams."""
-        noise = ParticleNoise(self.seed, "reconstruct", particles)
+        noise = ParticleNoise(self.seed, self.stage, particles)
         solution, seconds = self._solve(y, noise)
         misfit = (self.operator.forward(solution.x, particles) - y).norm(dim=1)
         return Restored(solution, misfit / y.norm(dim=1).clamp_min(torch.finfo(y.dtype).tiny), seconds)

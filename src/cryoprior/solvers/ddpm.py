@@ -1,0 +1,74 @@
+"""What samplers on the schedule of a DDPM share: its levels, the paper's grey scale, the ancestral step."""
+
+from __future__ import annotations
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.prior.denoiser import Denoiser
+from cryoprior.prior.gradient import Pullback, linearise
+from cryoprior.prior.schedule import exploding_level, respaced_alpha_bars
+from cryoprior.random import ParticleNoise
+
+UNIT = 4.0
+"""Standard deviations of the prior's images that make 1 in the scale of [-1, 1] of the publications."""
+
+
+def falling_levels(steps: int, unit: float = UNIT) -> list[float]:
+    """Return tau of ``steps`` evenly spaced levels of the linear DDPM schedule, the highest first, and 0 behind them.
+
+    In the prior's grey scale: the noise of x_t / sqrt(abar_t), times ``unit``.
+    """
+    levels = unit * exploding_level(respaced_alpha_bars(steps))
+    return [*(float(tau) for tau in levels.flip(0)), 0.0]
+
+
+def check_chain(name: str, steps: int, unit: float) -> None:
+    """Raise InputError for a number of steps or a unit that the schedule has not."""
+    if not 1 <= steps <= 1000:
+        raise InputError(f"{name}: steps={steps}; expected 1 to 1000, the levels of the DDPM schedule")
+    if not unit > 0:
+        raise InputError(f"{name}: unit={unit}; expected more than 0 standard deviations")
+
+
+class PaperScale:
+    """A prior asked about variance-preserving images x_t = sqrt(abar) x0 + sqrt(1 - abar) e in the scale of [-1, 1]."""
+
+    def __init__(self, prior: Denoiser, unit: float) -> None:
+        self.prior, self.unit = prior, unit
+
+    def denoised(self, x: Float[Tensor, "b box box"], abar: float) -> Float[Tensor, "b box box"]:
+        """Return E[x0 | x_t]; one forward evaluation."""
+        return self.prior(x * (self.unit / math.sqrt(abar)), self._tau(x, abar)) / self.unit
+
+    def linearised(self, x: Float[Tensor, "b box box"], abar: float) -> tuple[Float[Tensor, "b box box"], Pullback]:
+        """Return E[x0 | x_t] and the map v -> J^T v, J its derivative with respect to x_t."""
+        x0_hat, pullback = linearise(self.prior, x * (self.unit / math.sqrt(abar)), self._tau(x, abar))
+        return x0_hat / self.unit, lambda v: pullback(v) / math.sqrt(abar)
+
+    def _tau(self, x: Tensor, abar: float) -> Float[Tensor, "b"]:
+        return x.new_full((len(x),), self.unit * math.sqrt((1 - abar) / abar))
+
+
+def ancestral_step(
+    x: Float[Tensor, "b box box"],
+    x0_hat: Float[Tensor, "b box box"],
+    abar: float,
+    abar_prev: float,
+    noise: ParticleNoise,
+) -> Float[Tensor, "b box box"]:
+    """Return a draw of x_{t-1} given x_t and x0_hat; its mean at the last step, where abar_prev is 1.
+
+    Source: Ho et al. 2020, Eqs. 6 and 7.
+    """
+    alpha = abar / abar_prev
+    beta = 1 - alpha
+    mean: Tensor = math.sqrt(alpha) * (1 - abar_prev) / (1 - abar) * x
+    mean = mean + math.sqrt(abar_prev) * beta / (1 - abar) * x0_hat
+    if abar_prev == 1:
+        return mean
+    deviation = math.sqrt((1 - abar_prev) / (1 - abar) * beta)
+    return mean + deviation * noise.normal_like(x)
