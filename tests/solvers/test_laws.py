@@ -21,7 +21,8 @@ BOX = 16
 
 def quick(name: str) -> Any:
     solver = SOLVERS[name]()
-    return replace(solver, steps=4) if hasattr(solver, "steps") else solver
+    few = {name: count for name, count in (("steps", 4), ("iterations", 20)) if hasattr(solver, name)}
+    return replace(solver, **few)
 
 
 def solve(solver: Any, operator: Any, particles: list[int], sigma: float = 0.1) -> torch.Tensor:

@@ -36,7 +36,8 @@ class DmPlug:
     stop: ``none``; ``variance`` ends a particle on its own, without looking at the answer, when the moving variance of
         its images has had no new minimum for ``patience`` iterations, and takes the image at the minimum. Images
         first settle, then begin to fit what the prior does not know; the variance is least in between.
-    patience, memory: of that rule: iterations, and the weight of the newest image in the moving mean.
+    patience, memory: of that rule: iterations, and the weight of the newest image in the moving mean. The rule begins
+        after ``patience`` iterations (ours): the first steps of Adam are short, and so is their variance.
     rows: the rows of A as ``given``, or ``orthonormal``: see misfit.py.
     unit: standard deviations of the prior that make 1 in the scale of [-1, 1].
 
@@ -117,6 +118,7 @@ class VarianceWatch:
         self.least = torch.full((b,), torch.inf, dtype=torch.float64)
         self.since, self.seen = torch.zeros(b, dtype=torch.long), torch.zeros(b, dtype=torch.long)
         self.mean: Tensor | None = None
+        self.count = 0
         self.variance = torch.zeros(b, dtype=torch.float64)
 
     def finished(self, x: Float[Tensor, "b box box"]) -> bool:
@@ -125,13 +127,15 @@ class VarianceWatch:
             self.mean, self.best = x, x
             self.seen += 1
             return False
-        running = self.since < self.patience
+        begun, running = self.count >= self.patience, self.since < self.patience
+        self.count += 1
         change = (x - self.mean).double().square().sum((-2, -1)).cpu()
         self.variance = (1 - self.memory) * (self.variance + self.memory * change)
         self.mean = torch.lerp(self.mean, x, self.memory)
-        lower = running & (self.variance < self.least)
+        lower = running & (self.variance < self.least) if begun else running
         self.best = torch.where(lower[:, None, None].to(x.device), x, self.best)
-        self.least = torch.where(lower, self.variance, self.least)
+        if begun:
+            self.least = torch.where(lower, self.variance, self.least)
         self.since = torch.where(lower, 0, self.since + running.long())
         self.seen = self.seen + running.long()
         return bool((self.since >= self.patience).all())
