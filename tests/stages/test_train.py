@@ -267,6 +267,36 @@ def test_refuses_to_resume_nothing(particles: Path) -> None:
     refuse(particles, r"no checkpoint\.json; nothing to resume", resume=True)
 
 
+def test_a_dry_run_builds_everything_and_writes_nothing(particles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(particles.parent.iterdir())
+    monkeypatch.setattr(train.Accelerator, "num_processes", 8)
+    monkeypatch.setattr(train, "Training", None)  # neither optimiser nor average is made
+    given = {"width": 1.0, "steps": None, "batch": None, "box": 32, "precision": "no", "validation": 0.25}
+    plan = train.run(options(particles, preset="paper-128", dry_run=True, **given))
+    expected = {"dry_run": True, "parameters": 113_668_609, "train": 30, "validation": 10, "boxes": [32], "batch": 128}
+    expected |= {"processes": 8, "accumulation": 2, "effective_batch": 2048, "steps": 1, "precision": "no"}
+    assert expected.items() <= plan.items()
+    assert plan["steps_per_epoch"] == pytest.approx(30 / 2048, abs=0.005)
+    assert plan["epochs"] == pytest.approx(2048 / 30, abs=0.005)  # one step at least
+    assert sorted(particles.parent.iterdir()) == before
+
+
+def test_a_dry_run_says_what_a_run_then_does(particles: Path) -> None:
+    given = {"epochs": 2, "steps": None}
+    plan = train.run(options(particles, dry_run=True, **given))
+    done = train.run(options(particles, **given))
+    for name in ("parameters", "train", "validation", "boxes", "steps"):
+        assert plan[name] == done[name]
+    assert plan["steps"] * plan["effective_batch"] == done["images"]
+
+
+def test_a_dry_run_refuses_what_a_run_would(particles: Path, prior: Path) -> None:
+    refuse(write_particles(particles.parent, "odd", box=20), "box 20 is no multiple of 16", dry_run=True)
+    with pytest.raises(InputError, match="the output is in use"):
+        train.run(options(prior.parent / "particles.star", dry_run=True))
+    refuse(particles, "--dry-run with --resume: a dry run goes on with nothing", dry_run=True, resume=True)
+
+
 def test_a_run_does_not_go_on_with_other_operators(particles: Path) -> None:
     given = {"steps": 2, "resume": True}
     run(particles, "plain", steps=2)

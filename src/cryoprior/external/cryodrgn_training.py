@@ -101,19 +101,20 @@ def train(
     ------
     InputError: cryoDRGN is absent, fails, or leaves no latents.
     """
-    folder = folder.resolve()
+    folder, stack = folder.resolve(), given.stack.resolve()  # cryoDRGN runs beside the stack
     latents = _last_latents(folder, training)
     if latents is not None:
         return latents
     done = finished_epoch(folder)
     program, log = CRYODRGN.find(executable), folder.with_suffix(".log")
-    words: list[str | float | Path] = [program, "train_vae", given.stack, "--poses", given.poses, "--outdir", folder]
-    words += ["--ctf", given.ctf] if given.ctf else []
+    words: list[str | float | Path] = [program, "train_vae", stack, "--poses", given.poses.resolve()]
+    words += ["--outdir", folder]
+    words += ["--ctf", given.ctf.resolve()] if given.ctf else []
     words += ["--uninvert-data"] if uninvert else []
     words += [*_words(training), *_words_of_its_version(program, training)]
     words += ["--load", folder / f"weights.{done}.pkl"] if done is not None else []
     environment = {name: str(threads) for name in THREADS} if threads else {}
-    CRYODRGN.run(words, folder=given.stack.parent, log=log, environment=environment)
+    CRYODRGN.run(words, folder=stack.parent, log=log, environment=environment)
     latents = _last_latents(folder, training)
     if latents is None:
         raise InputError(

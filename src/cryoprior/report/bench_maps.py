@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from cryoprior.report.bench_paper import paper_table_3
 from cryoprior.report.figures import shell_curves
 from cryoprior.report.page import Block, Picture, Prose, Section, Table, write_page
 from cryoprior.report.volumes import resolution_against_compression, slice_montage, surface_montage
@@ -113,6 +114,16 @@ class MapTable:
         if len(self.poses):
             columns = ["cell", "method", "median angle (°)", "above 30°", "median shift (pixels)", "hand flipped"]
             yield "Pose errors", columns, [_pose_row(row) for _, row in self.poses.iterrows()]
+        yield from self._paper_tables()
+
+    def _paper_tables(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+        """Yield the paper's Table 3 of every method, at the largest number of particles."""
+        particles = self.numbers["particles"].max()
+        cells = self.numbers[(self.numbers["particles"] == particles) & (self.numbers["cell"] != "")]
+        for method, found in cells.groupby("method", sort=False):
+            poses = self.poses[self.poses["method"] == method] if len(self.poses) else self.poses
+            columns, rows = paper_table_3(found, poses)
+            yield f"Table 3 in the paper's shape: {method}, {particles} particles", columns, rows
 
     def _differences(self, particles: int, methods: list[str], other: str) -> Iterator[list[str]]:
         """Yield by cell what each method's FSC with the truth gains on another's: worst, best and mean over shells."""

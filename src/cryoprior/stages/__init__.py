@@ -11,6 +11,7 @@ from types import ModuleType
 
 COMMANDS: dict[str, str] = {
     "simulate": "Simulate particles from atomic models or maps: pose, shift, CTF, coloured noise, several states.",
+    "convert": "Write particles of any format as a RELION star file and one stack, resampled and split if wanted.",
     "measure": "Measure a particle stack with an operator: a few numbers for each image.",
     "train": "Train a prior on particles.",
     "reconstruct": "Reconstruct the images from their measurements.",
@@ -22,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "model build": "Build an atomic model into a map with ModelAngelo.",
     "model score": "Compare two atomic models: confidence, chains, sequences, backbones, what one has of the other.",
     "bench": "Compare methods in one resumable run: tables, curves and pictures.",
+    "operating-point": "Show how little may be measured for a score, from the rows of a benchmark.",
     "demo": "Run the whole path on a small simulated stack with the embedded prior.",
     "describe": "Show what measurements or an operator hold: compression, rank, conditioning.",
     "validate": "Check particles, measurements, a prior or a reconstruction, and say what is wrong.",

@@ -24,6 +24,7 @@ from cryoprior.stages.options import argument, check_options, option
 from cryoprior.stages.progress import track
 from cryoprior.stages.training_network import check_boxes, first_network, prior_config
 from cryoprior.stages.training_pictures import draw_measured_pictures, draw_pictures
+from cryoprior.stages.training_plan import planned
 from cryoprior.stages.training_sets import (
     FIXED_VALIDATION,
     Group,
@@ -73,6 +74,9 @@ class Options:
     description: str = option("a sentence about the training set, kept with the prior", "")
     half: bool = option("write the weights as float16", False)
     resume: bool = option("go on with the run in the output folder", False)
+    dry_run: bool = option(
+        "read, check and build everything, train and write nothing, and say what it would take", False
+    )
     pixel_size: float | None = option("angstrom a pixel, where the files do not say", None, minimum=0.01)
     threads: int | None = option("CPU threads (default: all)", None, minimum=1)
     cpu: bool = option("stay on the CPU even where there is a GPU", False)
@@ -91,10 +95,15 @@ class Options:
             )
         if self.leave_out and not self.operator_aware:
             raise InputError("--leave-out without --operator-aware: there are no operators to leave out; add it")
+        if self.dry_run and self.resume:
+            raise InputError("--dry-run with --resume: a dry run goes on with nothing; leave one of them out")
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Return the summary of a training run that wrote a prior: weights, configuration, split, curve and pictures."""
+    """Return the summary of a training run that wrote a prior: weights, configuration, split, curve and pictures.
+
+    With ``dry_run`` it is what the run would take, of :func:`planned`, and nothing has been written.
+    """
     if options.threads:
         torch.set_num_threads(options.threads)
     preset = _preset(options)
@@ -114,6 +123,8 @@ def run(options: Options) -> dict[str, Any]:
     network = first_network(config, options.init, options.seed)
     steps = _steps(options, preset, groups, accelerator.num_processes)
     objectives = [make_objective(config, group, options.seed) for group in groups]
+    if options.dry_run:
+        return planned(preset, groups, network, steps, accelerator)
     training = Training(network, groups, objectives, preset, steps, options.seed, accelerator)
     if options.resume:
         training.load(options.output)

@@ -1,0 +1,156 @@
+"""The scores of a benchmark of images as tables: the shapes of the paper's Tables 1 and 2, and the signal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cryoprior.report.bench_sheet import Sheet, Spread, general, short, winners
+from cryoprior.report.operating_points import HIGHER_IS_BETTER
+
+PAPER = "paper"
+FULL = "full image"
+BOLD = "Bold: the best of those that give one best guess (means, least squares, sparse), and the best of the samples."
+AGAINST_RECORDED = f"Against the recorded image. {BOLD} The paper has other particles and another prior."
+SIGNAL = (
+    ("correlation", "Correlation with the clean image", 3),
+    ("frc", "FRC with the clean image, pooled over particles", 3),
+    ("psnr", "PSNR against the recorded image (dB)", 2),
+)
+NEAR = 0.05
+"""How far, as a share, a compression of the paper may lie from ours."""
+
+
+def method_names(rows: pd.DataFrame) -> list[str]:
+    """Return the methods in the order of the rows, then controls, then floors; without the full image."""
+    kinds = ("method", "control", "floor")
+    named = rows[rows["cell"] != ""]
+    return [name for kind in kinds for name in dict.fromkeys(named[named["kind"] == kind]["method"])]
+
+
+def contests(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return the methods that give one best guess, and those that give samples: what may be compared."""
+    methods = rows[rows["kind"] == "method"]
+    sampled = methods["estimate"] == "sample"
+    return list(dict.fromkeys(methods[~sampled]["method"])), list(dict.fromkeys(methods[sampled]["method"]))
+
+
+@dataclass(frozen=True)
+class Published:
+    """The paper's figures: mask, compression, lpips, ssim."""
+
+    figures: pd.DataFrame | None
+
+    def text(self, mask: str, compression: float) -> str:
+        """Return ``.14 / .31`` of the nearest compression, empty where the paper has none within 5 %."""
+        if self.figures is None:
+            return ""
+        found = self.figures[self.figures["mask"] == mask]
+        distance = (found["compression"] / compression - 1).abs()
+        if not len(found) or distance.min() > NEAR:
+            return ""
+        nearest = found.loc[distance.idxmin()]
+        return f"{short(float(nearest['lpips']), 2)} / {short(float(nearest['ssim']), 2)}"
+
+    def has(self, masks: Sequence[str]) -> bool:
+        """Return whether the paper has figures of any of the masks."""
+        return self.figures is not None and bool(self.figures["mask"].isin(masks).any())
+
+
+def score_sheets(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterator[Sheet]:
+    """Yield LPIPS / SSIM, one sheet for each variant of masks: mask and compression down, methods across."""
+    paper = Published(published)
+    for heading, found in families(rows):
+        methods, beside = method_names(found), paper.has(list(found["mask"].unique()))
+        lines = []
+        for (mask, compression), cell in ordered_cells(found):
+            scores = _lpips_ssim(cell, contests(found))
+            line = [mask, general(compression), general(float(cell["effective_compression"].mean()))]
+            line += [scores.get(name, "") for name in methods]
+            lines.append([*line, paper.text(mask, compression)] if beside else line)
+        columns = ["mask", "C", "effective C", *methods, *[PAPER] * beside]
+        yield Sheet(f"LPIPS / SSIM, {heading}", columns, lines, AGAINST_RECORDED, names=3)
+
+
+def paper_sheets(rows: pd.DataFrame, published: pd.DataFrame | None, headline: Sequence[str]) -> Iterator[Sheet]:
+    """Yield LPIPS / SSIM of one method a sheet as the paper arranges it, its own figures in a row below each."""
+    paper = Published(published)
+    for heading, found in families(rows):
+        for method in headline:
+            own = found[found["method"] == method]
+            if len(own):
+                arrange = _by_block if found["series"].iloc[0] == "pixel" else _by_pattern
+                columns, lines = arrange(own, paper)
+                yield Sheet(f"{method}, LPIPS / SSIM, {heading}, as the paper arranges it", columns, lines)
+
+
+def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:
+    """Yield a sheet a score that is known: cells down, methods across, the full noisy image beside them."""
+    methods, groups = method_names(rows), contests(rows)
+    full = rows[rows["cell"] == ""]
+    for score, heading, digits in SIGNAL:
+        if rows[score].isna().all():
+            continue
+        beside = Spread.of(full[score], digits).text() if len(full) and score != "psnr" else None
+        lines = []
+        for name, cell in rows[rows["cell"] != ""].groupby("cell", sort=False):
+            scores = {m: Spread.of(of[score], digits) for m, of in cell.groupby("method", sort=False)}
+            best = winners(scores, groups, HIGHER_IS_BETTER[score])
+            line = [str(name), *(scores[m].text(m in best) if m in scores else "" for m in methods)]
+            lines.append(line if beside is None else [*line, beside])
+        yield Sheet(heading, ["cell", *methods, *([] if beside is None else [FULL])], lines, BOLD)
+
+
+def families(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows of each variant of a series of masks, with its name."""
+    for (series, variant), found in rows[rows["cell"] != ""].groupby(["series", "variant"], sort=False):
+        kind = "Fourier masks" if series == "fourier" else f"{series} masks"
+        yield ", ".join(text for text in (kind, variant) if text), found
+
+
+def ordered_cells(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, float], pd.DataFrame]]:
+    """Yield mask and nominal compression with their rows: masks in their order, compression from high to low."""
+    for mask, found in rows.groupby("mask", sort=False):
+        for compression, cell in sorted(found.groupby("compression"), key=lambda item: -float(item[0])):
+            yield (str(mask), float(compression)), cell
+
+
+def _lpips_ssim(cell: pd.DataFrame, groups: Sequence[Sequence[str]] = ()) -> dict[str, str]:
+    """Return ``LPIPS / SSIM`` by method, the best of each group bold, each score for itself."""
+    texts: dict[str, list[str]] = {}
+    for score in ("lpips", "ssim"):
+        scores = {name: Spread.of(found[score]) for name, found in cell.groupby("method", sort=False)}
+        best = winners(scores, groups, HIGHER_IS_BETTER[score])
+        for name, spread in scores.items():
+            texts.setdefault(name, []).append(spread.text(name in best))
+    return {name: " / ".join(pair) for name, pair in texts.items()}
+
+
+def _by_block(rows: pd.DataFrame, paper: Published) -> tuple[list[str], list[list[str]]]:
+    """Return the shape of Table 1: blocks down, and across them compression from high to low beside its scores."""
+    cells: dict[str, list[tuple[float, str]]] = {}
+    for (mask, compression), cell in ordered_cells(rows):
+        cells.setdefault(mask, []).extend((compression, text) for text in _lpips_ssim(cell).values())
+    lines = []
+    width = max(map(len, cells.values()))
+    for mask, found in cells.items():
+        blank = [""] * 2 * (width - len(found))
+        lines.append([mask, *(text for c, scores in found for text in (general(c), scores)), *blank])
+        if paper.has([mask]):
+            lines.append([PAPER, *(text for c, _ in found for text in ("", paper.text(mask, c))), *blank])
+    return ["K", *["C", "LPIPS / SSIM"] * width], lines
+
+
+def _by_pattern(rows: pd.DataFrame, paper: Published) -> tuple[list[str], list[list[str]]]:
+    """Return the shape of Table 2: compression down from high to low, patterns across."""
+    scores = {key: text for key, cell in ordered_cells(rows) for text in _lpips_ssim(cell).values()}
+    patterns = list(dict.fromkeys(mask for mask, _ in scores))
+    lines = []
+    for compression in sorted({c for _, c in scores}, reverse=True):
+        lines.append([general(compression), *(scores.get((mask, compression), "") for mask in patterns)])
+        published = [paper.text(mask, compression) for mask in patterns]
+        if any(published):
+            lines.append([PAPER, *published])
+    return ["C", *patterns], lines
