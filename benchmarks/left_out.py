@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from arguments import Run, parser
-from clean_scores import Sums, gain, score
 from datasets import RECIPES, simulated
 from harness import prior_name
 from images import reconstructed
 from simulated_particles import CELLS, digits
 from table import markdown, signed, write
 
+from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.prior import load_prior
 
 SCRIPT = "left_out.py"
@@ -39,10 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     assert images.clean is not None
     rows = []
     for cell in [cell for cell in CELLS if not family.knows(cell.operator(images.box))]:
-        pair = [Sums.of(reconstructed(run, prior, images, cell, ONE), images.clean) for prior in (twin, left_out)]
-        linear = score(Sums.of(reconstructed(run, twin, images, cell, "gaussian"), images.clean))["correlation"]
-        both = [score(sums)["correlation"] for sums in pair]
-        difference, error = gain(pair[1], pair[0])["correlation"]
+        pair = [PairSums.of(reconstructed(run, prior, images, cell, ONE), images.clean) for prior in (twin, left_out)]
+        linear = pooled_scores(PairSums.of(reconstructed(run, twin, images, cell, "gaussian"), images.clean))[
+            "correlation"
+        ]
+        both = [pooled_scores(sums)["correlation"] for sums in pair]
+        difference, error = pooled_gain(pair[1], pair[0])["correlation"]
         percent = [100 * difference / both[0], 100 * error / both[0]]
         verdict = "yes" if percent[0] >= -LIMIT_PERCENT else "NO"
         rows.append([cell.name, *map(digits, (linear, *both)), signed(percent, 2), verdict])

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from arguments import parser
-from clean_scores import Sums, gain, score
 from datasets import RECIPES
 from harness import fit_prior, prior_digest, restore
 from simulated_particles import digits
@@ -25,6 +24,7 @@ from table import markdown, progress, provenance, signed, write
 from torch import Tensor
 
 from cryoprior.io import read_measurements, read_particles
+from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.operators import parse_operator
 from cryoprior.prior import load_prior
 from cryoprior.solvers import parse_solver
@@ -88,7 +88,7 @@ def trained(options: Any, name: str, source: Path, **more: Any) -> Path:
     return Path(folder)
 
 
-def judge(options: Any, prior: Path, cell: str, held: Path) -> dict[str, Sums]:
+def judge(options: Any, prior: Path, cell: str, held: Path) -> dict[str, PairSums]:
     """Return the sums of images and of their unmeasured parts, for one prior on one cell."""
     file = read_measurements(measured(held, cell, seed=1))
     operator = parse_operator(file.operator_spec, box=BOX)
@@ -103,8 +103,8 @@ def judge(options: Any, prior: Path, cell: str, held: Path) -> dict[str, Sums]:
     def unseen(x: Tensor) -> Tensor:
         return x - operator.project(x, numbers)
 
-    whole = {text: Sums.of(x, clean) for text, x in found.items()}
-    parts = {f"{text}, unmeasured": Sums.of(unseen(found[text]), unseen(clean)) for text in ("gaussian", ONE)}
+    whole = {text: PairSums.of(x, clean) for text, x in found.items()}
+    parts = {f"{text}, unmeasured": PairSums.of(unseen(found[text]), unseen(clean)) for text in ("gaussian", ONE)}
     return whole | parts
 
 
@@ -112,10 +112,10 @@ def _read(folder: Path, stem: str) -> Tensor:
     return torch.from_numpy(read_particles(folder / f"{stem}.star").read(slice(None)))
 
 
-def lost(ours: Sums, full: Sums) -> str:
+def lost(ours: PairSums, full: PairSums) -> str:
     """Return how much less the correlation is than that of the prior from full images, in percent of it."""
-    difference, error = gain(ours, full)["correlation"]
-    unit = score(full)["correlation"] / 100
+    difference, error = pooled_gain(ours, full)["correlation"]
+    unit = pooled_scores(full)["correlation"] / 100
     return signed([-difference / unit, error / abs(unit)], 1)
 
 
@@ -136,13 +136,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sums = {name: judge(options, prior, cell, held) for name, prior in priors.items()}
         for name in priors:
             whole, hidden = (sums[name][ONE], sums[name][f"{ONE}, unmeasured"])
-            row = [operator, name, *(digits(score(s)["correlation"]) for s in (whole, hidden))]
+            row = [operator, name, *(digits(pooled_scores(s)["correlation"]) for s in (whole, hidden))]
             best = (sums["full"][ONE], sums["full"][f"{ONE}, unmeasured"])
             row += ["-", "-"] if name == "full" else [lost(whole, best[0]), lost(hidden, best[1])]
             rows.append(row)
         for text in ("gaussian", "least-squares"):
-            whole = digits(score(sums["full"][text])["correlation"])
-            hidden = digits(score(sums["full"][f"{text}, unmeasured"])["correlation"]) if text == "gaussian" else "-"
+            whole = digits(pooled_scores(sums["full"][text])["correlation"])
+            hidden = (
+                digits(pooled_scores(sums["full"][f"{text}, unmeasured"])["correlation"]) if text == "gaussian" else "-"
+            )
             rows.append([operator, f"none: {text}", whole, hidden, "-", "-"])
     header = ["measured", "prior from", "corr.", "corr., unmeasured part", "lost, %", "lost of unmeasured, %"]
     head = HEAD.format(n=options.training, held=options.held, steps=options.steps)

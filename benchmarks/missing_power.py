@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from clean_scores import jackknife
 from torch import Tensor
 
 from cryoprior.metrics import shell_powers
+from cryoprior.metrics.pooled import jackknife
 from cryoprior.operators import Operator
 
 FIRST_SHELL = 3

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from arguments import Run, parser
 from cells import Cell, choose, named_cells
-from clean_scores import Sums, gain, score
 from datasets import RECIPES, Images, simulated
 from harness import prior_name, restore
 from images import fitted, reconstructed
@@ -26,6 +25,7 @@ from simulated_particles import CELLS, digits
 from table import markdown, signed, write, write_csv
 
 from cryoprior.metrics import ssim
+from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.prior import Prior, load_prior
 
 SCRIPT = "one_evaluation.py"
@@ -42,13 +42,13 @@ def judge(run: Run, rival: Prior, images: Images, cell: Cell) -> dict[str, Any]:
     found = {text: reconstructed(run, run.prior, images, cell, text) for text in (*FREE, ONE, TWO)}
     found[MEAN] = reconstructed(run, rival, images, cell, MEAN)
     clean = _clean(images)
-    sums = {text: Sums.of(x, clean) for text, x in found.items()}
+    sums = {text: PairSums.of(x, clean) for text, x in found.items()}
     similar = {text: ssim(x, images.original).double() for text, x in found.items()}
-    result: dict[str, Any] = {text: score(sums[text]) | {"ssim": float(similar[text].mean())} for text in found}
+    result: dict[str, Any] = {text: pooled_scores(sums[text]) | {"ssim": float(similar[text].mean())} for text in found}
     for text in (ONE, TWO):
-        result[text]["over exact"] = gain(sums[text], sums[MEAN])
+        result[text]["over exact"] = pooled_gain(sums[text], sums[MEAN])
         result[text]["over least-squares, ssim"] = _paired(similar[text] - similar["least-squares"])
-    return result | {"full": score(Sums.of(images.original, clean))}
+    return result | {"full": pooled_scores(PairSums.of(images.original, clean))}
 
 
 def race(run: Run, rival: Prior, images: Images, cell: Cell, particles: int) -> dict[str, Any]:
@@ -58,8 +58,8 @@ def race(run: Run, rival: Prior, images: Images, cell: Cell, particles: int) -> 
     slow = [reconstructed(run, rival, images, cell, text, n=1, first=i) for i in range(particles)]
     quick = reconstructed(run, run.prior, images, cell, ONE)[:particles]
     clean = _clean(few)
-    ours, theirs = Sums.of(quick, clean), Sums.of(torch.cat(slow), clean)
-    return {"posterior": score(ours), "nesterov": score(theirs), "gain": gain(ours, theirs)}
+    ours, theirs = PairSums.of(quick, clean), PairSums.of(torch.cat(slow), clean)
+    return {"posterior": pooled_scores(ours), "nesterov": pooled_scores(theirs), "gain": pooled_gain(ours, theirs)}
 
 
 def seconds(run: Run, rival: Prior, images: Images, cell: Cell, rounds: int) -> dict[str, Any]:
@@ -89,11 +89,13 @@ def averaged(run: Run, rival: Prior, images: Images, cell: Cell, samples: int, n
     assert isinstance(total, torch.Tensor)
     clean = _clean(few)
     sums = {
-        "posterior": Sums.of(reconstructed(run, run.prior, images, cell, ONE)[:n], clean),
-        "average": Sums.of(total / samples, clean),
-        "exact": Sums.of(reconstructed(run, rival, images, cell, MEAN)[:n], clean),
+        "posterior": PairSums.of(reconstructed(run, run.prior, images, cell, ONE)[:n], clean),
+        "average": PairSums.of(total / samples, clean),
+        "exact": PairSums.of(reconstructed(run, rival, images, cell, MEAN)[:n], clean),
     }
-    return {name: score(s) for name, s in sums.items()} | {"gain": gain(sums["posterior"], sums["average"])}
+    return {name: pooled_scores(s) for name, s in sums.items()} | {
+        "gain": pooled_gain(sums["posterior"], sums["average"])
+    }
 
 
 def quality_table(cells: Sequence[Cell], results: dict[str, Any]) -> str:

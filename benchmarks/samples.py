@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from arguments import Run, parser
-from clean_scores import jackknife
 from datasets import RECIPES, simulated
 from harness import fit_prior, measure, restore
 from missing_power import FIRST_SHELL, missing_power
@@ -23,6 +22,7 @@ from simulated_particles import SPECTRUM_OPERATORS
 from table import markdown, signed, write
 from torch import Tensor
 
+from cryoprior.metrics.pooled import jackknife
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.prior import GaussianPrior
 from cryoprior.random import ParticleNoise

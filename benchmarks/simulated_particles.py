@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from arguments import Run, parser
 from cells import Cell, choose, fourier_cells, named_cells, pixel_cells
-from clean_scores import Sums, gain, score
 from datasets import RECIPES, Images, Recipe, simulated
 from harness import BATCH, Fitted, fit_prior, measure, restore
 from missing_power import FIRST_SHELL, missing_power
 from table import markdown, signed, write, write_csv
 
+from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.operators import parse_operator
 from cryoprior.prior.evidence import evidence_of_image
 from cryoprior.prior.signal import SignalDenoiser
@@ -49,14 +49,17 @@ def judge(run: Run, images: Images, cell: Cell, solvers: Sequence[str]) -> dict[
     sums, result = {}, facts(fitted) | {"rank": operator.rank, "n": len(y)}
     for text in ("least-squares", "gaussian", *solvers):
         found = restore(fitted.restorer(parse_solver(text), operator, dtype=run.options.dtype), y)
-        sums[text] = Sums.of(found.x, images.clean)
-        result[text] = score(sums[text]) | {"seconds": found.seconds, "residual": float(found.residual.max())}
+        sums[text] = PairSums.of(found.x, images.clean)
+        result[text] = pooled_scores(sums[text]) | {"seconds": found.seconds, "residual": float(found.residual.max())}
         for other in ("least-squares", "gaussian"):
             if text in solvers:
-                result[text][f"over {other}"] = gain(sums[text], sums[other])
+                result[text][f"over {other}"] = pooled_gain(sums[text], sums[other])
     kept = images.original.clone()
     kept[round(len(kept) / cell.compression) :] = 0
-    return result | {"full": score(Sums.of(images.original, images.clean)), "N/C": score(Sums.of(kept, images.clean))}
+    return result | {
+        "full": pooled_scores(PairSums.of(images.original, images.clean)),
+        "N/C": pooled_scores(PairSums.of(kept, images.clean)),
+    }
 
 
 def facts(fitted: Fitted) -> dict[str, Any]:
@@ -76,7 +79,7 @@ def denoised(run: Run, images: Images) -> dict[str, float] | None:
     with torch.inference_mode():
         parts = [denoiser.estimate(evidence_of_image(part, signal, noise)) for part in inner.split(BATCH)]
     assert images.clean is not None
-    return score(Sums.of(torch.cat(parts), images.clean))
+    return pooled_scores(PairSums.of(torch.cat(parts), images.clean))
 
 
 def sample_power(run: Run, images: Images, text: str) -> dict[str, Any]:

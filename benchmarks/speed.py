@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from arguments import Run, parser
 from cells import Cell, choose, named_cells
-from clean_scores import SCORES, Sums, gain, score
 from datasets import RECIPES, Images, simulated
 from harness import Fitted, fit_prior, measure, restore
 from table import markdown, signed, write, write_csv
 
 from cryoprior.metrics import ssim
+from cryoprior.metrics.pooled import SCORES, PairSums, pooled_gain, pooled_scores
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.solvers import parse_solver
 
@@ -95,8 +95,8 @@ def race(run: Run, cell: Cell, images: Images, rival: str) -> dict[str, Any]:
             low = k * options.images
             rounds.append(restore(restorer, y[low : low + options.images], options.images, low))
         x = torch.cat([part.x for part in rounds])
-        sums[name], similar[name] = Sums.of(x, images.clean), ssim(x, images.original).double()
-        result[name] = score(sums[name]) | {
+        sums[name], similar[name] = PairSums.of(x, images.clean), ssim(x, images.original).double()
+        result[name] = pooled_scores(sums[name]) | {
             "ssim": float(similar[name].mean()),
             "seconds": [part.seconds / options.images for part in rounds],
             "residual": max(float(part.residual.max()) for part in rounds),
@@ -106,7 +106,7 @@ def race(run: Run, cell: Cell, images: Images, rival: str) -> dict[str, Any]:
     for name in ("exact mean", "exact sample"):
         difference = similar[name] - similar["nesterov"]
         error = float(difference.std()) / len(difference) ** 0.5 if len(difference) > 1 else 0.0
-        pair = gain(sums[name], sums["nesterov"]) | {"ssim": [float(difference.mean()), error]}
+        pair = pooled_gain(sums[name], sums["nesterov"]) | {"ssim": [float(difference.mean()), error]}
         result[name]["over nesterov"] = pair
     return result
 

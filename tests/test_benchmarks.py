@@ -27,7 +27,6 @@ import real_particles
 import samples
 import simulated_particles
 import speed
-from clean_scores import Sums, gain, jackknife, score
 from images import reconstructed
 from missing_power import missing_power
 from real_tables import flags as real_flags
@@ -35,6 +34,7 @@ from store import Store
 from table import markdown
 
 from cryoprior.image import shell_index
+from cryoprior.metrics.pooled import PairSums, jackknife, pooled_gain, pooled_scores
 from cryoprior.operators import parse_operator
 from cryoprior.prior import GaussianPrior, PriorConfig, load_prior, save_prior
 from cryoprior.prior.checkpoint import build_network
@@ -184,13 +184,15 @@ def test_flags_of_simulated_particles() -> None:
 def test_pooled_scores_and_their_errors() -> None:
     images = stack(32, 40)
     assert images.clean is not None
-    itself, noisy = Sums.of(images.clean, images.clean), Sums.of(images.original, images.clean)
-    assert score(itself) == pytest.approx({"correlation": 1.0, "frc": 1.0})
-    assert score(Sums.of(3 * images.original + 7, images.clean)) == pytest.approx(score(noisy), rel=1e-5)
-    difference, error = gain(itself, noisy)["correlation"]
-    assert difference == pytest.approx(1 - score(noisy)["correlation"])
+    itself, noisy = PairSums.of(images.clean, images.clean), PairSums.of(images.original, images.clean)
+    assert pooled_scores(itself) == pytest.approx({"correlation": 1.0, "frc": 1.0})
+    assert pooled_scores(PairSums.of(3 * images.original + 7, images.clean)) == pytest.approx(
+        pooled_scores(noisy), rel=1e-5
+    )
+    difference, error = pooled_gain(itself, noisy)["correlation"]
+    assert difference == pytest.approx(1 - pooled_scores(noisy)["correlation"])
     assert 0 < error < 0.1 * difference
-    assert gain(noisy, noisy)["frc"] == [0.0, 0.0]
+    assert pooled_gain(noisy, noisy)["frc"] == [0.0, 0.0]
 
 
 def test_jackknife_of_a_mean_is_the_standard_error() -> None:
@@ -465,8 +467,8 @@ def test_samples_writes_its_tables(aware_prior: Path, tmp_path: Path, monkeypatc
 def test_what_is_lost_is_positive_and_what_is_gained_negative() -> None:
     images = stack(32, 40)
     assert images.clean is not None
-    good, bad = (Sums.of(images.clean + s * (images.original - images.clean), images.clean) for s in (0.5, 1.0))
-    loss = 100 * (1 - score(bad)["correlation"] / score(good)["correlation"])
+    good, bad = (PairSums.of(images.clean + s * (images.original - images.clean), images.clean) for s in (0.5, 1.0))
+    loss = 100 * (1 - pooled_scores(bad)["correlation"] / pooled_scores(good)["correlation"])
     assert loss > 5
     assert measured_prior.lost(bad, good).startswith(f"+{loss:.1f} ± ")
     assert measured_prior.lost(good, bad).startswith("-")

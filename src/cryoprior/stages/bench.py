@@ -10,8 +10,10 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.provenance import write_provenance, write_summary
+from cryoprior.stages.bench_image_plan import ImagesPlan
+from cryoprior.stages.bench_image_table import run_images
 from cryoprior.stages.bench_maps import run_maps
-from cryoprior.stages.bench_plan import read_plan
+from cryoprior.stages.bench_toml import read_plan
 from cryoprior.stages.devices import choose_device
 from cryoprior.stages.options import argument, check_options, option
 
@@ -39,7 +41,8 @@ def run(options: Options) -> dict[str, Any]:
     folder = options.output.resolve()
     _claim(folder, options.plan)
     computing = {"batch": options.batch, "threads": options.threads, "device": str(choose_device(options.device))}
-    summary = run_maps(plan, folder, **computing)
+    make = run_images if isinstance(plan, ImagesPlan) else run_maps
+    summary = make(plan, folder, **computing)  # type: ignore[arg-type]
     write_provenance(folder, "bench", options, [options.plan], plan.seed)
     write_summary(folder, summary)
     return {"title": summary["title"], "rows": len(summary["rows"]), "report": str(folder / "report.html")}

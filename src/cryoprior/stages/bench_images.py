@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.io import ParticleStack, read_map, read_particles, write_map
+from cryoprior.stages.bench_image_plan import ImagesPlan
 from cryoprior.stages.bench_plan import LEAST_SQUARES, CellPlan, MapsPlan, MethodPlan, SimulatePlan
 from cryoprior.stages.bench_steps import run_step, slug
 from cryoprior.stages.map_making import MapSettings, make_maps
@@ -39,7 +40,7 @@ class BenchImages:
         """The star file of the full particles."""
         if self.plan.simulate is None:
             return self.plan.path(str(self.plan.star))
-        run_step("simulate", self.folder / "particles", **_simulate_values(self.plan, self.plan.simulate))
+        run_step("simulate", self.folder / "particles", **simulate_values(self.plan, self.plan.simulate))
         return self.folder / "particles" / "particles.star"
 
     @cached_property
@@ -97,7 +98,8 @@ class BenchImages:
         return self.folder / "cells" / slug(f"{cell.series} {cell.name}")
 
 
-def _simulate_values(plan: MapsPlan, wanted: SimulatePlan) -> dict[str, object]:
+def simulate_values(plan: MapsPlan | ImagesPlan, wanted: SimulatePlan) -> dict[str, object]:
+    """Return what ``simulate`` is asked for, paths taken from the folder of the plan."""
     values = dict(vars(wanted))
     values["structures"] = tuple(plan.path(path) for path in wanted.structures)
     for name in ("ctf", "noise_like"):

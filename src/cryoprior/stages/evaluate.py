@@ -16,12 +16,12 @@ from torch import Tensor
 from cryoprior.metrics import summary as tables
 from cryoprior.metrics.evaluation import Evaluation, Images
 from cryoprior.metrics.floors import constant_image, least_squares, radial_spectrum, spectrum_noise
-from cryoprior.metrics.lpips import HOW_TO_GET, SMALLEST_BOX, Lpips, fetch_weights, load_lpips, weights_path
 from cryoprior.provenance import claim_output, to_json, write_provenance, write_summary
 from cryoprior.random import ParticleNoise
 from cryoprior.report.evaluation import EvaluationPage, Example
 from cryoprior.report.page import write_page
 from cryoprior.stages.comparison import Comparison, open_comparison, read_finite, read_varied
+from cryoprior.stages.lpips_choice import choose_lpips
 from cryoprior.stages.options import argument, check_options, option
 from cryoprior.stages.progress import track
 
@@ -57,7 +57,7 @@ def run(options: Options) -> dict[str, Any]:
     compared = open_comparison(
         options.reconstruction, options.reference, options.clean, options.measurements, options.pixel_size
     )
-    lpips, lpips_note = _lpips(options.lpips, compared.box)
+    lpips, lpips_note = choose_lpips(options.lpips, compared.box)
     evaluation, examples = Evaluation(lpips), list[Example]()
     with claim_output(options.output, overwrite=options.overwrite) as folder:
         for images, rows in _batches(compared, options):
@@ -68,20 +68,6 @@ def run(options: Options) -> dict[str, Any]:
         inputs = [options.reconstruction, options.reference, options.clean, compared.measurements.path]
         write_provenance(folder, "evaluate", options, [path for path in inputs if path is not None], options.seed)
     return summary
-
-
-def _lpips(choice: str, box: int) -> tuple[Lpips | None, str]:
-    """Return LPIPS and an empty text, or None and why it is missing."""
-    if choice == "off":
-        return None, "switched off with --lpips off"
-    if box < SMALLEST_BOX:
-        return None, f"LPIPS needs a box of at least {SMALLEST_BOX} pixels; this one has {box}"
-    if choice == "fetch":
-        fetch_weights()
-    if not weights_path().is_file():
-        log.warning(HOW_TO_GET)
-        return None, HOW_TO_GET
-    return load_lpips(), ""
 
 
 def _batches(compared: Comparison, options: Options) -> Iterator[tuple[Images, np.ndarray]]:

@@ -31,15 +31,20 @@ def equal_size_controls(stack: ParticleStack, compression: float) -> Iterator[tu
     Source of the levels: J. Max, IRE Trans. Inf. Theory 6 (1960) 7, Table II.
     """
     yield "fewer particles", FullParticles(stack.subset(slice(max(2, round(stack.n / compression)))))
-    operators: dict[str, Operator] = {"crop": Crop(box=stack.box, size=max(1, round(stack.box / compression**0.5)))}
-    factor = round(compression**0.5)
-    if factor > 1 and stack.box % factor == 0 and abs(factor**2 - compression) < 0.1 * compression:
-        operators["bin"] = Bin(box=stack.box, factor=factor)
+    for name, operator in control_operators(_sample(stack), compression).items():
+        yield name, ControlParticles(stack, operator)
+
+
+def control_operators(images: Float[Tensor, "b box box"], compression: float) -> dict[str, Operator]:
+    """Return the operators by name that keep as much of an image as a compression; ``images`` are some to be kept."""
+    box, factor = images.shape[-1], round(compression**0.5)
+    operators: dict[str, Operator] = {"crop": Crop(box=box, size=max(1, round(box / compression**0.5)))}
+    if factor > 1 and box % factor == 0 and abs(factor**2 - compression) < 0.1 * compression:
+        operators["bin"] = Bin(box=box, factor=factor)
     bits = min(16, int(BITS / compression + 1e-6))
     if bits >= 1:
-        operators["quantize"] = quantizer(_sample(stack), bits)
-    for name, operator in operators.items():
-        yield name, ControlParticles(stack, operator)
+        operators["quantize"] = quantizer(images, bits)
+    return operators
 
 
 def quantizer(images: Float[Tensor, "b box box"], bits: int) -> Quantize:

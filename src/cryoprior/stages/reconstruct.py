@@ -22,6 +22,7 @@ from cryoprior.solvers import SOLVERS, Solver
 from cryoprior.solvers.calibration import Calibration, calibrate
 from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
+from cryoprior.stages.calibration_sample import calibration_sample
 from cryoprior.stages.contrast import contrast_doubt
 from cryoprior.stages.devices import choose_device
 from cryoprior.stages.options import argument, check_options, option
@@ -29,7 +30,8 @@ from cryoprior.stages.progress import track
 from cryoprior.stages.resumable import ShardedOutput
 from cryoprior.stages.solver_choice import SAMPLES_FOR_DEVIATION, choose_solver, suited_prior
 
-INTENSITY_PARTICLES = 256
+TOTALS = ("evaluations", "backward", "seconds_network", "residual")
+"""What the records of shards sum over particles."""
 
 log = logging.getLogger("cryoprior")
 
@@ -156,11 +158,17 @@ class Job:
         denoiser = calibration.denoiser if calibration is not None else None
         intensity = calibration.intensity if calibration is not None else None
         restorer = Restorer(
-            self.solver, self.operator, denoiser, intensity, self.measurements.sigma, self.options.seed, autocast
+            self.solver,
+            self.operator,
+            denoiser,
+            intensity,
+            self.measurements.sigma,
+            self.options.seed,
+            autocast=autocast,
         )
         facts = {"intensity": intensity, "contrast": calibration.contrast if calibration is not None else None}
         for rows in pending:
-            start, network, evaluations, residual = time.perf_counter(), 0.0, 0, 0.0
+            start, totals = time.perf_counter(), dict.fromkeys(TOTALS, 0.0)
             pixel_size = float(self.measurements.pixel_size[rows.start])
             with output.writers(rows, self.measurements.box, pixel_size, deviation=self._has_deviation()) as writers:
                 for places in _batches(rows, self.options.batch):
@@ -168,19 +176,16 @@ class Job:
                     self._check_finite(restored.solution.x, places)
                     for writer, images in zip(writers, _images(restored.solution), strict=True):
                         writer.write(images.cpu().float().numpy())
-                    network, evaluations = network + restored.seconds_network, restored.solution.evaluations
-                    residual += float(restored.residual.sum())
+                    totals = {name: totals[name] + value for name, value in restored.totals().items()}
                     yield len(places)
-                seconds = time.perf_counter() - start
-                cost = {"evaluations": evaluations, "seconds": seconds, "seconds_network": network}
-                output.write_record(rows, {**cost, **facts, "residual": residual})
+                output.write_record(rows, {**totals, "seconds": time.perf_counter() - start, **facts})
 
     def calibration(self) -> Calibration | None:
         """Return the prior fitted to the data, from a fixed sample of the whole stack."""
         if self.prior is None:
             return None
-        n, options = self.measurements.n, self.options
-        y, particles = self._batch(np.unique(np.linspace(0, n - 1, min(n, INTENSITY_PARTICLES)).round().astype(int)))
+        options = self.options
+        y, particles = self._batch(calibration_sample(self.measurements.n))
         with torch.inference_mode():
             found = calibrate(
                 y,
@@ -199,12 +204,13 @@ class Job:
 
     def summary(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what is worth knowing of the finished run."""
-        total = {key: sum(r[key] for r in records) for key in ("seconds", "seconds_network", "residual")}
+        total = {key: sum(r[key] for r in records) for key in ("seconds", *TOTALS)}
         return {
             "n": self.n,
             "solver": format_spec(self.solver, SOLVERS),
             "estimate": self.solver.estimate,
-            "evaluations": records[0]["evaluations"],
+            "evaluations": total["evaluations"] / self.n,
+            "backward": total["backward"] / self.n,
             "seconds": total["seconds"],
             "seconds_network": total["seconds_network"],
             "residual": total["residual"] / self.n,

@@ -1,0 +1,117 @@
+"""A benchmark of images from its plan to its tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryoprior.errors import InputError
+from cryoprior.report.bench_images import ImageTable
+from cryoprior.stages.bench_image_plan import DownstreamPlan, ImagesPlan
+from cryoprior.stages.bench_image_rows import COLUMNS, ImageRows, Scorer
+from cryoprior.stages.bench_image_work import CellWork, ImageWork, MethodImages
+from cryoprior.stages.lpips_choice import choose_lpips
+from cryoprior.stages.progress import track
+
+PUBLISHED = ("mask", "compression", "lpips", "ssim")
+
+Found = dict[tuple[str, int], MethodImages]
+
+
+def run_images(plan: ImagesPlan, folder: Path, **computing: Any) -> dict[str, Any]:
+    """Return the summary of a table of images, written into the folder with its pictures."""
+    published, downstream = _published(plan), [_downstream(plan, wanted) for wanted in plan.downstream]
+    work = ImageWork(plan, folder, **computing)
+    lpips, note = choose_lpips(plan.lpips, work.stacks[0].box)
+    rows = ImageRows(work, Scorer(work.original, work.clean, lpips))
+    lines, pairs, examples = [rows.full()], list[dict[str, Any]](), dict[str, dict[str, np.ndarray]]()
+    for cell in track(list(work.cells()), "cells", len(plan.all_cells)):
+        found: Found = {(m.name, s): cell.images(m, s) for m in cell.wanted() for s in plan.seeds}
+        lines += rows.cell(cell, found)
+        pairs += rows.pairs(cell, found)
+        if cell.cell.name in plan.named:
+            examples[cell.cell.name] = _example(cell, found)
+    table = ImageTable(
+        title=plan.title,
+        rows=pd.DataFrame(lines, columns=list(COLUMNS)),
+        pairs=pd.DataFrame(pairs),
+        examples=examples,
+        published=published,
+        downstream=downstream,
+        headline=plan.headline,
+        facts=_facts(work, note),
+    )
+    table.write(folder)
+    return table.summary()
+
+
+def _example(cell: CellWork, found: Found) -> dict[str, np.ndarray]:
+    """Return pictures of the first particle by title, the clean image and the recorded one first."""
+    work, seed = cell.work, cell.work.plan.seeds[0]
+    measured = cell.operator.pinv(cell.y[:1].cpu(), cell.particles[:1])[0].numpy()
+    first = {} if work.clean is None else {"clean": work.clean[0].numpy()}
+    shown = {method.name: found[method.name, seed].x[0].numpy() for method in cell.wanted()}
+    return {**first, "original": work.original[0].numpy(), "measured": measured, **shown}
+
+
+def _facts(work: ImageWork, note: str) -> list[tuple[str, str]]:
+    plan, stack = work.plan, work.stacks[0]
+    source = "simulated" if plan.simulate is not None else stack.path.name
+    facts = [
+        ("Particles", f"{stack.n}, {source}"),
+        ("Box", f"{stack.box} pixels of {float(stack.pixel_size[0]):.3f} Å"),
+        ("Noise added to each number", f"{plan.sigma:g}"),
+        (
+            "Priors",
+            "; ".join(f"{name} ({digest.rpartition(':')[2][:16]})" for name, (_, digest) in work.priors.items()),
+        ),
+        ("Network", f"{plan.dtype} on {work.device}, batches of {work.batch}"),
+        ("Seeds", ", ".join(map(str, plan.seeds))),
+    ]
+    return [*facts, ("LPIPS", note)] if note else facts
+
+
+def _published(plan: ImagesPlan) -> pd.DataFrame | None:
+    if plan.published is None:
+        return None
+    path = plan.path(plan.published)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a CSV of published figures with {', '.join(PUBLISHED)}")
+    table = pd.read_csv(path)
+    missing = [name for name in PUBLISHED if name not in table.columns]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; expected {', '.join(PUBLISHED)}; add them")
+    return table
+
+
+def _downstream(plan: ImagesPlan, wanted: DownstreamPlan) -> dict[str, Any]:
+    """Return the row of Table 5 that the summaries of other commands hold."""
+    states = _summary(plan, wanted.heterogeneity, "heterogeneity", ("agreement", "agreement_by_cluster"))
+    keys = ("confidence_a", "confidence_b", "chains_a", "chains_b", "pairs", "mean_rmsd_angstrom")
+    model = _summary(plan, wanted.model, "model score", keys)
+    return {
+        "method": wanted.method,
+        "agreement": {f"cluster {i}": share for i, share in enumerate(states.get("agreement_by_cluster", []))} or None,
+        "agreement_all": states.get("agreement"),
+        "chains": (model["chains_a"], model["chains_b"]) if model else None,
+        "pairs": model.get("pairs"),
+        "rmsd_angstrom": model.get("mean_rmsd_angstrom"),
+        "confidence": (model["confidence_a"], model["confidence_b"]) if model else None,
+    }
+
+
+def _summary(plan: ImagesPlan, folder: str | None, command: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    if folder is None:
+        return {}
+    path = plan.path(folder) / "summary.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected the output of cryoprior {command}; run it first")
+    found: dict[str, Any] = json.loads(path.read_text())
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise InputError(f"{path}: no {', '.join(missing)}; expected the output of cryoprior {command}")
+    return found

@@ -1,0 +1,266 @@
+"""The images of a benchmark of images: particles, their measurements cell by cell, and every method's images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.io import ParticleStack, read_particles
+from cryoprior.operators import Operator, parse_operator
+from cryoprior.prior import Prior, load_prior
+from cryoprior.provenance import file_digest
+from cryoprior.random import ParticleNoise
+from cryoprior.solvers import SOLVERS
+from cryoprior.solvers.calibration import Calibration, calibrate
+from cryoprior.solvers.restore import Restorer
+from cryoprior.spec import format_spec
+from cryoprior.stages.bench_image_plan import ImageCell, ImageMethod, ImagesPlan
+from cryoprior.stages.bench_images import simulate_values
+from cryoprior.stages.bench_memory import peak_megabytes
+from cryoprior.stages.bench_steps import run_step, slug
+from cryoprior.stages.bench_units import Unit, kept
+from cryoprior.stages.calibration_sample import calibration_sample
+from cryoprior.stages.comparison import read_varied
+from cryoprior.stages.solver_choice import suited_prior
+
+MEMORY_BATCH = 8
+"""Particles solved together when memory is measured, whatever the batch of a run is."""
+
+
+@dataclass(frozen=True)
+class MethodImages:
+    """All images of a method in a cell with one seed, (n, box, box), on the CPU, and what one image cost."""
+
+    x: Float[Tensor, "n box box"]
+    residual: Float[Tensor, " n"]
+    evaluations: float
+    backward: float
+    seconds: float
+    seconds_network: float
+
+    def cost(self) -> dict[str, float]:
+        """Return the mean residual, what an image cost, and of its seconds those outside the network."""
+        spent = {name: float(getattr(self, name)) for name in COSTS}
+        own = self.seconds - self.seconds_network
+        return {"residual": float(self.residual.mean()), **spent, "seconds_own": own}
+
+
+@dataclass(frozen=True)
+class ImageWork:
+    """What a benchmark computes, in its folder.
+
+    batch, threads, device: how; they change no image.
+    """
+
+    plan: ImagesPlan
+    folder: Path
+    batch: int = 32
+    threads: int | None = None
+    device: str = "cpu"
+
+    @cached_property
+    def stacks(self) -> tuple[ParticleStack, ParticleStack | None]:
+        """The particles and, where they are known, their clean images."""
+        plan = self.plan
+        if plan.simulate is not None:
+            run_step("simulate", self.folder / "particles", **simulate_values(plan, plan.simulate))
+            paths = [self.folder / "particles" / f"{name}.star" for name in ("particles", "clean")]
+        else:
+            paths = [plan.path(text) for text in (plan.star, plan.clean) if text is not None]
+        found = [read_particles(path) for path in paths]
+        chosen = [stack.subset(slice(plan.particles)) for stack in found]
+        resized = [stack.resized(plan.box, plan.resize) if plan.box else stack for stack in chosen]
+        return resized[0], resized[1] if len(resized) > 1 else None
+
+    @cached_property
+    def original(self) -> Float[Tensor, "n box box"]:
+        """The particles' images."""
+        stack = self.stacks[0]
+        return read_varied(stack, np.arange(stack.n))
+
+    @cached_property
+    def clean(self) -> Float[Tensor, "n box box"] | None:
+        """Their clean images."""
+        stack = self.stacks[1]
+        return None if stack is None else torch.from_numpy(np.array(stack.read(slice(None)), dtype=np.float32))
+
+    def cells(self) -> Iterator[CellWork]:
+        """Yield the cells one after another: each holds its measurements and its fitted priors."""
+        for cell in self.plan.all_cells:
+            yield CellWork(self, cell)
+
+    @cached_property
+    def priors(self) -> dict[str, tuple[Prior, str]]:
+        """The priors of the plan by name, each with its digest."""
+        wanted = {suited_prior(m.prior, m.component) for m in self.plan.methods if m.component.needs_prior}
+        loaded = {name: load_prior(name, torch.device(self.device)) for name in sorted(wanted)}
+        return {name: (prior, file_digest(prior.path / "model.safetensors")) for name, prior in loaded.items()}
+
+
+@dataclass(frozen=True)
+class CellWork:
+    """One cell: its operator, what was measured, and the images that methods make of it."""
+
+    work: ImageWork
+    cell: ImageCell
+
+    @cached_property
+    def operator(self) -> Operator:
+        """The operator of the cell."""
+        return parse_operator(self.cell.operator, box=self.work.stacks[0].box)
+
+    @cached_property
+    def particles(self) -> list[int]:
+        """The numbers of the particles in their stack, which choose masks and random streams."""
+        return [int(i) for i in self.work.stacks[0].index]
+
+    @cached_property
+    def y(self) -> Float[Tensor, "n m"]:
+        """The measurements, with the plan's noise."""
+        images = self.work.original
+        parts = [
+            self.operator.forward(images[rows], self.particles[rows]) for rows in _slices(len(images), self.work.batch)
+        ]
+        y = torch.cat(parts)
+        if self.work.plan.sigma > 0:
+            y = y + self.work.plan.sigma * ParticleNoise(0, "bench/measure", self.particles).normal_like(y)
+        return y.to(self.work.device)
+
+    @cached_property
+    def _calibrated(self) -> dict[str, Calibration]:
+        return {}
+
+    def calibration(self, name: str) -> Calibration:
+        """Return a prior fitted to these measurements, as ``cryoprior reconstruct`` fits it."""
+        if name not in self._calibrated:
+            places = torch.from_numpy(calibration_sample(len(self.y)))
+            plan = self.work.plan
+            with torch.no_grad():
+                self._calibrated[name] = calibrate(
+                    self.y[places],
+                    self.operator,
+                    self.work.priors[name][0].denoiser,
+                    plan.sigma,
+                    [self.particles[int(i)] for i in places],
+                    spectrum=plan.spectrum == "measured",
+                    contrast=plan.contrast,
+                )
+        return self._calibrated[name]
+
+    def restorer(self, method: ImageMethod, seed: int, sample: int = 0) -> Restorer:
+        """Return a method with all that it needs; the first sample is that of ``cryoprior reconstruct --seed``."""
+        fitted = None
+        if method.component.needs_prior:
+            fitted = self.calibration(suited_prior(method.prior, method.component))
+        return Restorer(
+            method.component,
+            self.operator,
+            None if fitted is None else fitted.denoiser,
+            None if fitted is None else fitted.intensity,
+            self.work.plan.sigma,
+            seed,
+            "reconstruct" if sample == 0 else f"reconstruct/sample{sample}",
+            torch.bfloat16 if self.work.plan.dtype == "bfloat16" else None,
+        )
+
+    def wanted(self) -> list[ImageMethod]:
+        """Return the methods of the plan that this cell has."""
+        return [method for method in self.work.plan.methods if not method.cells or self.cell.name in method.cells]
+
+    def images(self, method: ImageMethod, seed: int) -> MethodImages:
+        """Return a method's images with one seed, averaged over its samples."""
+        n = min(method.particles or len(self.y), len(self.y))
+        samples = [self._sample(method, seed, sample, n) for sample in range(method.samples)]
+        total = {name: sum(getattr(s, name) for s in samples) for name in COSTS}
+        x = samples[0].x if len(samples) == 1 else torch.stack([s.x.double() for s in samples]).mean(0).float()
+        residual = samples[0].residual if len(samples) == 1 else self._residual(x)
+        return MethodImages(x, residual, **total)
+
+    def memory(self, method: ImageMethod) -> float:
+        """Return the peak memory of a method in MiB; see bench_memory.py."""
+        path = self._folder(method) / "memory.json"
+        if not path.is_file():
+            n = min(MEMORY_BATCH, len(self.y))
+            found = peak_megabytes(self.restorer(method, 0), self.y[:n], self.particles[:n])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"peak_mib": found, "particles": n}) + "\n")
+        return float(json.loads(path.read_text())["peak_mib"])
+
+    def _sample(self, method: ImageMethod, seed: int, sample: int, n: int) -> MethodImages:
+        units = [self._unit(method, seed, sample, rows) for rows in _slices(n, self.work.batch)]
+        weights = np.array([len(unit.x) for unit in units]) / n
+        mean = {name: float(weights @ [getattr(u, name) for u in units]) for name in ("evaluations", "backward")}
+        spent = {name: sum(getattr(u, name) for u in units) / n for name in ("seconds", "seconds_network")}
+        x, residual = (torch.from_numpy(np.concatenate([getattr(u, k) for u in units])) for k in ("x", "residual"))
+        return MethodImages(x, residual, **mean, **spent)
+
+    def _unit(self, method: ImageMethod, seed: int, sample: int, rows: slice) -> Unit:
+        name = f"seed{seed}-sample{sample}-{rows.start:06d}-{rows.stop:06d}.npz"
+        return kept(
+            self._folder(method) / name, self._identity(method), lambda: self._restored(method, seed, sample, rows)
+        )
+
+    def _restored(self, method: ImageMethod, seed: int, sample: int, rows: slice) -> Unit:
+        restorer = self.restorer(method, seed, sample)
+        start = time.perf_counter()
+        found = restorer.restore(self.y[rows], self.particles[rows])
+        x = found.solution.x.cpu().float().numpy()
+        return Unit(
+            x,
+            found.residual.cpu().double().numpy(),
+            found.solution.evaluations,
+            found.solution.backward,
+            time.perf_counter() - start,
+            found.seconds_network,
+        )
+
+    def _identity(self, method: ImageMethod) -> dict[str, Any]:
+        plan, needs = self.work.plan, method.component.needs_prior
+        return {
+            "particles": self.work.stacks[0].digest(),
+            "index": _digest(self.particles),
+            "operator": self._operator_digest,
+            "solver": format_spec(method.component, SOLVERS),
+            "prior": self.work.priors[suited_prior(method.prior, method.component)][1] if needs else None,
+            "settings": [plan.box, plan.resize, plan.sigma, plan.spectrum, plan.contrast, plan.dtype],
+        }
+
+    @cached_property
+    def _operator_digest(self) -> str:
+        return self.operator.digest()
+
+    def _residual(self, x: Float[Tensor, "n box box"]) -> Float[Tensor, " n"]:
+        y = self.y[: len(x)].cpu()
+        misfit = (self.operator.forward(x, self.particles[: len(x)]) - y).norm(dim=1)
+        relative: Tensor = misfit / y.norm(dim=1).clamp_min(torch.finfo(y.dtype).tiny)
+        return relative.double()
+
+    def _folder(self, method: ImageMethod) -> Path:
+        prior = (
+            slug(Path(suited_prior(method.prior, method.component)).name)
+            if method.component.needs_prior
+            else "no-prior"
+        )
+        return self.work.folder / "units" / slug(self.cell.name) / f"{slug(method.solver)}--{prior}"
+
+
+COSTS = ("evaluations", "backward", "seconds", "seconds_network")
+
+
+def _slices(n: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def _digest(numbers: list[int]) -> str:
+    return hashlib.sha256(np.asarray(numbers, np.int64).tobytes()).hexdigest()

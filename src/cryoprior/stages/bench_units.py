@@ -1,0 +1,71 @@
+"""The pieces of a benchmark of images: one batch by one solver with one seed, kept in a file and never made twice."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from cryoprior.errors import InputError
+from cryoprior.provenance import to_json
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Images of some particles, (b, box, box), in the input's grey scale, and what they cost.
+
+    residual: ||y - A x|| / ||y|| of each. evaluations, backward: of the network, the mean over the particles.
+    seconds, seconds_network: of the whole batch.
+    """
+
+    x: Float[np.ndarray, "b box box"]
+    residual: Float[np.ndarray, " b"]
+    evaluations: float
+    backward: float
+    seconds: float
+    seconds_network: float
+
+
+def kept(path: Path, identity: Mapping[str, Any], compute: Callable[[], Unit]) -> Unit:
+    """Return the unit in a file, computed and written if it is not there yet.
+
+    Raises
+    ------
+    InputError: the file holds a unit of another identity, or is damaged.
+    """
+    known = json.loads(to_json(identity))
+    if not path.is_file():
+        unit = compute()
+        _write(path, known, unit)
+        return unit
+    found, unit = _read(path)
+    changed = sorted(key for key in {*found, *known} if found.get(key) != known.get(key))
+    if changed:
+        raise InputError(f"{path}: made with other {', '.join(changed)}; pass another -o, or delete this file")
+    return unit
+
+
+def _write(path: Path, identity: Mapping[str, Any], unit: Unit) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    cost = {k: v for k, v in vars(unit).items() if not isinstance(v, np.ndarray)}
+    with partial.open("wb") as file:
+        np.savez(
+            file, x=unit.x, residual=unit.residual, record=np.array(json.dumps({"identity": identity, "cost": cost}))
+        )
+    partial.replace(path)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Unit]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            record = json.loads(str(stored["record"]))
+            return record["identity"], Unit(stored["x"], stored["residual"], **record["cost"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not a finished piece of a benchmark ({error}); delete it") from None

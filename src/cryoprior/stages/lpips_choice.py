@@ -1,0 +1,23 @@
+"""Whether LPIPS is computed, where the user leaves it open."""
+
+from __future__ import annotations
+
+import logging
+
+from cryoprior.metrics.lpips import HOW_TO_GET, SMALLEST_BOX, Lpips, fetch_weights, load_lpips, weights_path
+
+log = logging.getLogger("cryoprior")
+
+
+def choose_lpips(choice: str, box: int) -> tuple[Lpips | None, str]:
+    """Return LPIPS and an empty text, or None and why it is missing."""
+    if choice == "off":
+        return None, "switched off with --lpips off"
+    if box < SMALLEST_BOX:
+        return None, f"LPIPS needs a box of at least {SMALLEST_BOX} pixels; this one has {box}"
+    if choice == "fetch":
+        fetch_weights()
+    if not weights_path().is_file():
+        log.warning(HOW_TO_GET)
+        return None, HOW_TO_GET
+    return load_lpips(), ""
