@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cryoprior.report.bench_figures import GREY, SCORE_NAMES, colours_of, panels_of, quality_of, with_palette
+from cryoprior.report.bench_figures import GAINS, GREY, colours_of, panels_of, quality_of, with_palette
 from cryoprior.report.bench_image_tables import FULL
 from cryoprior.report.figures import INK, LINE, QUIET, png_bytes
 from cryoprior.report.point_labels import Label, place_labels
@@ -26,8 +26,9 @@ COST_NAMES = {"evaluations": "forward network evaluations an image", "seconds": 
 def quality_against_cost(rows: pd.DataFrame, cells: Sequence[str], cost: str) -> bytes:
     """Return quality by what an image costs, one panel a cell, as PNG.
 
-    Means are filled circles, samples open ones, other methods squares; controls of equal size are grey lines, and
-    so is the full image where clean ones are known. A cost of 0 has a place of its own left of the logarithmic axis.
+    Quality is the score less that of least squares on the same particles: so methods that have few of them stand on
+    the same axis. Means are filled circles, samples open ones, other methods squares; controls of equal size are grey
+    lines, and so is the full image where clean ones are known. A cost of 0 has a place of its own left of the axis.
 
     Parameters
     ----------
@@ -35,18 +36,33 @@ def quality_against_cost(rows: pd.DataFrame, cells: Sequence[str], cost: str) ->
     cost: ``evaluations`` or ``seconds``.
     """
     score = quality_of(rows)
-    chosen = rows[rows["cell"].isin(cells) | (rows["cell"] == "") & (score == "frc")]
+    chosen = over_least_squares(rows, cells, score)
     means = chosen.groupby(["cell", "method", "kind", "estimate"], sort=False)[[score, cost]].mean().reset_index()
     colours = colours_of(list(dict.fromkeys(means[means["kind"] == "method"]["method"])))
     figure, panels = panels_of(cells, 2, 5.6, 3.9)
     scale = CostAxis.of(means[means["kind"] == "method"][cost])
     for axes, cell in zip(panels, cells, strict=True):
-        found = means[means["cell"].isin(("", cell))].dropna(subset=[score])
+        found = means[means["cell"] == cell].dropna(subset=[score])
         scale.draw(axes, COST_NAMES[cost])
-        axes.set_ylabel(SCORE_NAMES[score], color=INK)
+        axes.set_ylabel(GAINS[score], color=INK)
         _cost_panel(axes, found, (score, cost), scale.left, colours)
     _cost_legend(figure, panels[0])
     return with_palette(png_bytes(figure))
+
+
+def over_least_squares(rows: pd.DataFrame, cells: Sequence[str], score: str) -> pd.DataFrame:
+    """Return the rows of these cells, the full image among them, with gains over least squares in place of scores."""
+    parts, full = [], rows[rows["cell"] == ""]
+    for cell in cells:
+        here = rows[rows["cell"] == cell]
+        whole = here[here["n"] == here["n"].max()].iloc[0]
+        level = whole[score] - whole[f"{score}_gain"]  # of least squares
+        reference = (
+            full.assign(cell=cell, **{f"{score}_gain": full[score] - level}) if score == "frc" else full.iloc[:0]
+        )
+        parts += [here, reference]
+    found = pd.concat(parts)
+    return found.assign(**{score: found[f"{score}_gain"]})
 
 
 def _cost_panel(
@@ -54,7 +70,7 @@ def _cost_panel(
 ) -> None:
     """Draw the methods of a cell as points, and controls and the full image as grey lines, all with their names."""
     score, cost = columns
-    references = found[(found["kind"] == "control") | (found["cell"] == "")]
+    references = found[found["kind"] == "control"]
     points = found[(found["kind"] == "method") & found[cost].notna()]
     levels = [*points[score], *references[score]]
     margin = 0.09 * max(max(levels) - min(levels), 1e-3)
@@ -67,7 +83,7 @@ def _cost_panel(
         axes.plot(x, row[score], marker, markersize=6.5, markerfacecolor=face, markeredgecolor=colour, clip_on=False)
         labels.append(Label(float(x), float(row[score]), str(row["method"]), colour))
     for row in references.to_dict("records"):
-        axes.axhline(row[score], color=GREY if row["cell"] else INK, zorder=1, **CONTROL_LINE)
+        axes.axhline(row[score], color=INK if row["method"] == FULL else GREY, zorder=1, **CONTROL_LINE)
     _name_levels(axes, [(float(row[score]), str(row["method"])) for row in references.to_dict("records")])
     if labels:
         place_labels(axes, labels)

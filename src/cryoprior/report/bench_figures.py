@@ -35,6 +35,9 @@ ESTIMATE_ORDER = ("mean", "least-squares", "sparse", "sample")
 SCORE_NAMES = {"frc": "FRC with the clean image", "ssim": "SSIM with the recorded image"}
 
 
+GAINS = {"frc": "FRC with the clean image, over least squares", "ssim": "SSIM, over least squares"}
+
+
 def quality_of(rows: pd.DataFrame) -> str:
     """Return the score that figures show: frc where clean images are known, else ssim."""
     return "frc" if rows["frc"].notna().any() else "ssim"
@@ -50,6 +53,7 @@ def quality_against_compression(rows: pd.DataFrame, lines: Sequence[str] = ()) -
         samples, beside at most four controls and floors. Controls and floors are grey.
     """
     score = quality_of(rows)
+    rows = rows[rows["n"] == rows["n"].max()]
     names, greys = _chosen_lines(rows, lines)
     styles = _line_looks(names, greys)
     masks = list(dict.fromkeys(rows["mask"]))

@@ -12,7 +12,10 @@ from cryoprior.report.operating_points import HIGHER_IS_BETTER
 
 PAPER = "paper"
 FULL = "full image"
-BOLD = "Bold: the best of those that give one best guess (means, least squares, sparse), and the best of the samples."
+BOLD = (
+    "Bold: the best of those that give one best guess (means, least squares, sparse), and the best of the samples. "
+    "n: only so many of the particles; such scores are of other images and stand in no contest, the comparisons do."
+)
 AGAINST_RECORDED = f"Against the recorded image. {BOLD} The paper has other particles and another prior."
 SIGNAL = (
     ("correlation", "Correlation with the clean image", 3),
@@ -30,9 +33,12 @@ def method_names(rows: pd.DataFrame) -> list[str]:
     return [name for kind in kinds for name in dict.fromkeys(named[named["kind"] == kind]["method"])]
 
 
-def contests(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return the methods that give one best guess, and those that give samples: what may be compared."""
-    methods = rows[rows["kind"] == "method"]
+def contests(cell: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return the methods of a cell that give one best guess, and those that give samples: what may be compared.
+
+    Methods that have only some of the particles stand apart: their scores are of other images.
+    """
+    methods = cell[(cell["kind"] == "method") & (cell["n"] == cell["n"].max())]
     sampled = methods["estimate"] == "sample"
     return list(dict.fromkeys(methods[~sampled]["method"])), list(dict.fromkeys(methods[sampled]["method"]))
 
@@ -66,7 +72,7 @@ def score_sheets(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterator
         methods, beside = method_names(found), paper.has(list(found["mask"].unique()))
         lines = []
         for (mask, compression), cell in ordered_cells(found):
-            scores = _lpips_ssim(cell, contests(found))
+            scores = _lpips_ssim(cell, contests(cell))
             line = [mask, general(compression), general(float(cell["effective_compression"].mean()))]
             line += [scores.get(name, "") for name in methods]
             lines.append([*line, paper.text(mask, compression)] if beside else line)
@@ -88,7 +94,7 @@ def paper_sheets(rows: pd.DataFrame, published: pd.DataFrame | None, headline: S
 
 def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:
     """Yield a sheet a score that is known: cells down, methods across, the full noisy image beside them."""
-    methods, groups = method_names(rows), contests(rows)
+    methods = method_names(rows)
     full = rows[rows["cell"] == ""]
     for score, heading, digits in SIGNAL:
         if rows[score].isna().all():
@@ -97,8 +103,9 @@ def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:
         lines = []
         for name, cell in rows[rows["cell"] != ""].groupby("cell", sort=False):
             scores = {m: Spread.of(of[score], digits) for m, of in cell.groupby("method", sort=False)}
-            best = winners(scores, groups, HIGHER_IS_BETTER[score])
-            line = [str(name), *(scores[m].text(m in best) if m in scores else "" for m in methods)]
+            best, few = winners(scores, contests(cell), HIGHER_IS_BETTER[score]), few_particles(cell)
+            shown = {m: scores[m].text(m in best) + few.get(m, "") for m in scores}
+            line = [str(name), *(shown.get(m, "") for m in methods)]
             lines.append(line if beside is None else [*line, beside])
         yield Sheet(heading, ["cell", *methods, *([] if beside is None else [FULL])], lines, BOLD)
 
@@ -125,7 +132,14 @@ def _lpips_ssim(cell: pd.DataFrame, groups: Sequence[Sequence[str]] = ()) -> dic
         best = winners(scores, groups, HIGHER_IS_BETTER[score])
         for name, spread in scores.items():
             texts.setdefault(name, []).append(spread.text(name in best))
-    return {name: " / ".join(pair) for name, pair in texts.items()}
+    few = few_particles(cell)
+    return {name: " / ".join(pair) + few.get(name, "") for name, pair in texts.items()}
+
+
+def few_particles(cell: pd.DataFrame) -> dict[str, str]:
+    """Return `` (n = 8)`` by method for those that have not all the particles of the cell."""
+    counts = cell.groupby("method", sort=False)["n"].max()
+    return {str(name): f" (n = {n})" for name, n in counts.items() if n < counts.max()}
 
 
 def _by_block(rows: pd.DataFrame, paper: Published) -> tuple[list[str], list[list[str]]]:

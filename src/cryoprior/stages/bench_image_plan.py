@@ -9,8 +9,10 @@ from pathlib import Path
 
 from cryoprior.errors import InputError
 from cryoprior.operators import parse_operator
+from cryoprior.prior.checkpoint import EMBEDDED
 from cryoprior.solvers import Solver, parse_solver
 from cryoprior.stages.bench_plan import SimulatePlan, check_unique
+from cryoprior.stages.solver_choice import suited_prior
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class ImageMethod:
 
     samples: results of so many independent seeds are averaged; what is averaged counts as a mean.
     particles: only so many of the first ones. cells: only in these; all where none is named.
+    prior: another than the plan's.
     ours: it is compared with every other method of its kind, mean or sample, in the cells that both have.
     """
 
@@ -92,7 +95,7 @@ class ImageMethod:
     samples: int = 1
     particles: int | None = None
     cells: tuple[str, ...] = ()
-    prior: str = "default"
+    prior: str | None = None
     ours: bool = False
 
     @cached_property
@@ -121,6 +124,7 @@ class ImagesPlan:
 
     star, clean: a stack and, row by row, its clean images where they are known; in place of ``simulate``.
     particles: only so many of the first ones. box, resize: as ``cryoprior measure`` has them.
+    prior: the embedded one that suits each solver (default), or the folder of one.
     sigma: standard deviation of the noise added to each number. spectrum, dtype: as ``cryoprior reconstruct`` has them.
     lpips: auto, off or fetch, as ``cryoprior evaluate`` has it.
     named: cells that pictures are made of. headline: methods shown in the paper's own arrangement.
@@ -138,6 +142,7 @@ class ImagesPlan:
     particles: int | None = None
     box: int | None = None
     resize: str = "fourier"
+    prior: str = "default"
     sigma: float = 0.0
     spectrum: str = "measured"
     contrast: str = "auto"
@@ -189,6 +194,11 @@ class ImagesPlan:
     def seed(self) -> int:
         """The first seed, which pictures are of."""
         return self.seeds[0]
+
+    def prior_of(self, method: ImageMethod) -> str:
+        """Return the name or the folder of a method's prior."""
+        named = method.prior or self.prior
+        return suited_prior(named, method.component) if named in EMBEDDED else str(self.path(named))
 
     def path(self, text: str) -> Path:
         """Return a path of the file: absolute, or relative to the folder that the file lies in."""

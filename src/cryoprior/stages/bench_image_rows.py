@@ -25,6 +25,7 @@ from cryoprior.stages.map_controls import control_operators
 FULL = "full image"
 SCORE_BATCH = 32
 SCORES = ("psnr", "ssim", "lpips")
+GAINS = ("ssim", "correlation", "frc")
 WITHIN = 2.0
 """Standard errors within which a score counts as not lower."""
 
@@ -74,17 +75,29 @@ class ImageRows:
         return self._row(None, FULL, "control", "control", self.scorer.scores(self.work.original))
 
     def cell(self, cell: CellWork, found: Mapping[tuple[str, int], MethodImages]) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a cell: floors, controls of equal size, then every method with every seed."""
+        """Yield the rows of a cell: floors, controls of equal size, then every method with every seed.
+
+        Gains are scores less those of least squares on the same particles.
+        """
+        linear: dict[int, dict[str, float]] = {}
+
+        def gained(scores: Mapping[str, float], n: int) -> dict[str, float]:
+            if n not in linear:
+                linear[n] = self.scorer.scores(cell.least_squares[:n])
+            return {**scores, **{f"{name}_gain": scores[name] - linear[n][name] for name in GAINS}}
+
         for name, scores in self._floors.items():
-            yield self._row(cell, name, "floor", "floor", scores)
+            yield self._row(cell, name, "floor", "floor", gained(scores, len(self.work.original)))
         for name, operator in self._controls(cell.operator.compression).items():
             x = _kept(operator, self.work.original, cell.particles)
-            yield self._row(cell, name, "control", "control", self.scorer.scores(x), operator=operator)
+            values = gained(self.scorer.scores(x), len(x))
+            yield self._row(cell, name, "control", "control", values, operator=operator)
         for method in cell.wanted():
             for seed in self.work.plan.seeds:
-                images = found[method.name, seed]
-                scores, cost = self.scorer.scores(images.x), images.cost() | {"memory_mb": cell.memory(method)}
-                what = {"solver": method.solver, "samples": method.samples, "seed": seed, "n": len(images.x)}
+                images, n = found[method.name, seed], len(found[method.name, seed].x)
+                what = {"solver": method.solver, "samples": method.samples, "seed": seed, "n": n}
+                cost = images.cost() | {"memory_mb": cell.memory(method)}
+                scores = gained(self.scorer.scores(images.x), n)
                 yield self._row(cell, method.name, "method", method.estimate, {**scores, **what, **cost})
 
     def pairs(self, cell: CellWork, found: Mapping[tuple[str, int], MethodImages]) -> Iterator[dict[str, Any]]:
@@ -178,6 +191,9 @@ COLUMNS = (
     "lpips_std",
     "correlation",
     "frc",
+    "ssim_gain",
+    "correlation_gain",
+    "frc_gain",
     "power",
     "residual",
     "evaluations",

@@ -52,7 +52,7 @@ def run_images(plan: ImagesPlan, folder: Path, **computing: Any) -> dict[str, An
 def _example(cell: CellWork, found: Found) -> dict[str, np.ndarray]:
     """Return pictures of the first particle by title, the clean image and the recorded one first."""
     work, seed = cell.work, cell.work.plan.seeds[0]
-    measured = cell.operator.pinv(cell.y[:1].cpu(), cell.particles[:1])[0].numpy()
+    measured = cell.least_squares[0].numpy()
     first = {} if work.clean is None else {"clean": work.clean[0].numpy()}
     shown = {method.name: found[method.name, seed].x[0].numpy() for method in cell.wanted()}
     return {**first, "original": work.original[0].numpy(), "measured": measured, **shown}

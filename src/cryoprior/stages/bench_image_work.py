@@ -32,7 +32,6 @@ from cryoprior.stages.bench_steps import run_step, slug
 from cryoprior.stages.bench_units import Unit, kept
 from cryoprior.stages.calibration_sample import calibration_sample
 from cryoprior.stages.comparison import read_varied
-from cryoprior.stages.solver_choice import suited_prior
 
 MEMORY_BATCH = 8
 """Particles solved together when memory is measured, whatever the batch of a run is."""
@@ -103,7 +102,7 @@ class ImageWork:
     @cached_property
     def priors(self) -> dict[str, tuple[Prior, str]]:
         """The priors of the plan by name, each with its digest."""
-        wanted = {suited_prior(m.prior, m.component) for m in self.plan.methods if m.component.needs_prior}
+        wanted = {self.plan.prior_of(m) for m in self.plan.methods if m.component.needs_prior}
         loaded = {name: load_prior(name, torch.device(self.device)) for name in sorted(wanted)}
         return {name: (prior, file_digest(prior.path / "model.safetensors")) for name, prior in loaded.items()}
 
@@ -138,6 +137,13 @@ class CellWork:
         return y.to(self.work.device)
 
     @cached_property
+    def least_squares(self) -> Float[Tensor, "n box box"]:
+        """The least-squares images, on the CPU."""
+        y = self.y.cpu()
+        parts = [self.operator.pinv(y[rows], self.particles[rows]) for rows in _slices(len(y), self.work.batch)]
+        return torch.cat(parts)
+
+    @cached_property
     def _calibrated(self) -> dict[str, Calibration]:
         return {}
 
@@ -162,7 +168,7 @@ class CellWork:
         """Return a method with all that it needs; the first sample is that of ``cryoprior reconstruct --seed``."""
         fitted = None
         if method.component.needs_prior:
-            fitted = self.calibration(suited_prior(method.prior, method.component))
+            fitted = self.calibration(self.work.plan.prior_of(method))
         return Restorer(
             method.component,
             self.operator,
@@ -232,7 +238,7 @@ class CellWork:
             "index": _digest(self.particles),
             "operator": self._operator_digest,
             "solver": format_spec(method.component, SOLVERS),
-            "prior": self.work.priors[suited_prior(method.prior, method.component)][1] if needs else None,
+            "prior": self.work.priors[self.work.plan.prior_of(method)][1] if needs else None,
             "settings": [plan.box, plan.resize, plan.sigma, plan.spectrum, plan.contrast, plan.dtype],
         }
 
@@ -247,11 +253,7 @@ class CellWork:
         return relative.double()
 
     def _folder(self, method: ImageMethod) -> Path:
-        prior = (
-            slug(Path(suited_prior(method.prior, method.component)).name)
-            if method.component.needs_prior
-            else "no-prior"
-        )
+        prior = slug(Path(self.work.plan.prior_of(method)).name) if method.component.needs_prior else "no-prior"
         return self.work.folder / "units" / slug(self.cell.name) / f"{slug(method.solver)}--{prior}"
 
 
