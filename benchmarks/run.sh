@@ -18,8 +18,9 @@ for script in simulated_particles real_particles; do
   echo "== $script" >&2
   python "benchmarks/$script.py" "${shared[@]}" --dtype "${DTYPE:-bfloat16}"
 done
-echo "== speed" >&2
+echo "== speed, own_work" >&2
 python benchmarks/speed.py "${shared[@]}" --dtype float32
+python benchmarks/own_work.py "${shared[@]}"
 aware=(--data "$data" --prior "${AWARE:-operator-aware}" --out "$out" --threads "${THREADS:-1}")
 [ -z "${LIMIT:-}" ] || aware+=(--limit "$LIMIT")
 echo "== one_evaluation, samples" >&2

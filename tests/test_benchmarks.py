@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import sys
@@ -23,6 +24,7 @@ import harness
 import images as kept
 import measured_prior
 import one_evaluation
+import own_work
 import real_particles
 import samples
 import simulated_particles
@@ -34,15 +36,17 @@ from store import Store
 from table import markdown
 
 from cryoprior.image import shell_index
-from cryoprior.metrics.pooled import PairSums, jackknife, pooled_gain, pooled_scores
+from cryoprior.metrics.pooled import PairSums, pooled_scores
 from cryoprior.operators import parse_operator
 from cryoprior.prior import GaussianPrior, PriorConfig, load_prior, save_prior
 from cryoprior.prior.checkpoint import build_network
 from cryoprior.prior.conditioning import Measurement
+from cryoprior.prior.denoiser import Denoiser, OperatorAware, Tunable
+from cryoprior.prior.gradient import linearise
 from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers import parse_solver
+from cryoprior.solvers import SOLVERS, parse_solver
 
 
 def decaying(box: int, height: float) -> tuple[float, ...]:
@@ -181,26 +185,6 @@ def test_flags_of_simulated_particles() -> None:
     assert "taken for dark" in flags(gains([0.1, 0.1], [0.1, 0.1]) | {"contrast": "dark"}, "exact")
 
 
-def test_pooled_scores_and_their_errors() -> None:
-    images = stack(32, 40)
-    assert images.clean is not None
-    itself, noisy = PairSums.of(images.clean, images.clean), PairSums.of(images.original, images.clean)
-    assert pooled_scores(itself) == pytest.approx({"correlation": 1.0, "frc": 1.0})
-    assert pooled_scores(PairSums.of(3 * images.original + 7, images.clean)) == pytest.approx(
-        pooled_scores(noisy), rel=1e-5
-    )
-    difference, error = pooled_gain(itself, noisy)["correlation"]
-    assert difference == pytest.approx(1 - pooled_scores(noisy)["correlation"])
-    assert 0 < error < 0.1 * difference
-    assert pooled_gain(noisy, noisy)["frc"] == [0.0, 0.0]
-
-
-def test_jackknife_of_a_mean_is_the_standard_error() -> None:
-    values = torch.randn(50, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    left_out = (values.sum() - values) / 49
-    assert float(jackknife(left_out)) == pytest.approx(float(values.std()) / 50**0.5)
-
-
 @pytest.mark.parametrize("text", ["fourier:pattern=uniform,compression=4", "pixel:block=8,masks=16"])
 def test_missing_power_compares_what_was_not_measured(text: str) -> None:
     operator, images = parse_operator(text, box=32), stack(32, 8).original
@@ -312,6 +296,59 @@ def test_speed_writes_its_tables(tiny_prior: Path, tmp_path: Path, monkeypatch: 
     assert "| exact sample | 2 |" in table
     assert "| nesterov | 4 |" in table
     assert "fourier:pattern=uniform,compression=2.5 | mean |" in table
+
+
+@pytest.mark.usefixtures("made_up")
+def test_own_work_has_a_row_for_every_solver(tiny_prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [*given_to(tmp_path, tiny_prior), "--boxes", "64", "--limit", "1", "--rounds", "1"]
+    given += ["--cells", "K=16, uniform"]
+    own_work.main(given)
+    table = (tmp_path / "out" / "own_work.md").read_text()
+    with (tmp_path / "out" / "own_work.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["text"].partition(":")[0] for row in rows} == set(SOLVERS)
+    assert len({row["cell"] for row in rows}) == 2
+    assert len(rows) == 2 * len(own_work.ENTRIES)
+    for row in rows:
+        assert 0 < float(row["own ms a solve"]) < float("inf"), row
+        assert (row["own share"] == "") is (row["evaluations"] == "0"), row
+        assert 0 <= float(row["own share"] or 0) <= 1, row
+    evaluations = {row["solver"]: (int(row["evaluations"]), int(row["backward"])) for row in rows}
+    assert evaluations["exact mean"] == (24, 0)
+    assert evaluations["dps"] == (1000, 1000)
+    assert evaluations["dmplug"] == (15003, 15000)
+    assert table.count("\n| dmplug |") == 3
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("computed again")
+
+    for name in ("network", "system", "own"):
+        monkeypatch.setattr(own_work.Bench, name, refuse)
+    own_work.main(given)
+    assert (tmp_path / "out" / "own_work.md").read_text() == table
+
+
+def test_own_work_asks_the_stand_in_as_it_would_the_network(tiny_prior: Path) -> None:
+    spectra = own_work.spectra_for(load_prior(tiny_prior), 32)
+    assert spectra == load_prior(tiny_prior).config.spectra[32]
+    prior = own_work.StandIn(*spectra.grids(32, torch.empty(0)))
+    assert isinstance(prior, Denoiser)
+    assert isinstance(prior, OperatorAware)
+    assert isinstance(prior, Tunable)
+    tuned = prior.with_power_factor(32, torch.full((len(spectra.signal),), 4.0))
+    torch.testing.assert_close(sum(tuned.components(32, torch.empty(0))), 4 * prior.spectrum(32))
+    meter, x = own_work.CpuMeter(prior), stack(32).original
+    answer, pullback = linearise(meter, x, torch.ones(len(x)))
+    torch.testing.assert_close(pullback(x), answer)
+    assert (meter.calls, meter.backward_calls) == (1, 1)
+    assert meter.seconds > 0
+
+
+def test_spectra_for_an_unknown_box_keep_their_frequencies(tiny_prior: Path) -> None:
+    prior = load_prior(tiny_prior)
+    known, found = prior.config.spectra[64], own_work.spectra_for(prior, 128)
+    assert len(found.signal) == int(shell_index(128).max()) + 1
+    assert found.signal[::2] == pytest.approx(known.signal[: len(found.signal[::2])])
 
 
 def test_speed_says_what_is_not_met() -> None:
