@@ -77,16 +77,17 @@ class DmPlug:
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
         """Return the image of the optimised noise for each particle; sigma matters for orthonormal rows alone."""
-        misfit = Misfit(operator, y / self.unit, sigma / self.unit, noise.particles, self.rows, "dmplug")
+        misfit = Misfit(operator, y, sigma, noise.particles, self.rows, "dmplug")
         z = noise.normal_like(y.new_empty(len(y), operator.box, operator.box))
         first, second = torch.zeros_like(z), torch.zeros_like(z)
         watch = VarianceWatch(self.patience, self.memory, len(z)) if self.stop == "variance" else None
         levels = self._levels()
+        start = (self.unit**2 + levels[0] ** 2) ** 0.5  # z is x_T of variance 1, and x_T / sqrt(abar_T) what D takes
         for k in range(1, self.iterations + 1):
-            x, pullbacks = _generated(prior, z * levels[0], levels)
-            r, back = misfit(x / self.unit)
-            g = -2 / r.shape[1] * back / self.unit  # of the mean square, by x
-            g = levels[0] * _pulled_back(g, pullbacks, levels)
+            x, pullbacks = _generated(prior, start * z, levels)
+            r, back = misfit(x)
+            g = -2 / r.shape[1] * back / self.unit**2  # of the mean square in the scale of [-1, 1], by x
+            g = start * _pulled_back(g, pullbacks, levels)
             first, second = torch.lerp(g, first, self.beta_1), torch.lerp(g.square(), second, self.beta_2)
             mean, square = first / (1 - self.beta_1**k), second / (1 - self.beta_2**k)
             z = z - self.learning_rate * mean / (square.sqrt() + 1e-8)
@@ -95,7 +96,7 @@ class DmPlug:
         if watch is not None:
             cost = self.steps * watch.seen.double().mean().item()
             return Solution(watch.best, evaluations=cost, backward=cost)
-        x, _ = _generated(prior, z * levels[0], levels)
+        x, _ = _generated(prior, start * z, levels)
         cost = self.steps * self.iterations
         return Solution(x, evaluations=cost + self.steps, backward=cost)
 
@@ -144,7 +145,7 @@ class VarianceWatch:
 def _generated(
     prior: Denoiser, x: Float[Tensor, "b box box"], levels: Sequence[float]
 ) -> tuple[Float[Tensor, "b box box"], list[Pullback]]:
-    """Return R(z) for x = z times the first level, and what is needed to differentiate it. Source: DDIM, eta = 0."""
+    """Return R(z) for x = z / sqrt(abar), and what is needed to differentiate it. Source: DDIM, eta = 0."""
     pullbacks = []
     for tau, lower in pairwise((*levels, 0.0)):
         x0, pullback = linearise(prior, x, x.new_full((len(x),), tau))

@@ -54,13 +54,13 @@ class Dps:
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
         """Return one approximate posterior draw for each particle."""
-        misfit = Misfit(operator, y / self.unit, sigma / self.unit, noise.particles, self.rows, "dps")
+        misfit = Misfit(operator, y, sigma, noise.particles, self.rows, "dps")
         scale = PaperScale(prior, self.unit)
         abar = [1.0, *respaced_alpha_bars(self.steps).tolist()]
         x = noise.normal_like(y.new_empty(len(y), operator.box, operator.box))
         for t in range(self.steps, 0, -1):
             x0_hat, pullback = scale.linearised(x, abar[t])
-            r, back = misfit(x0_hat)
+            r, back = misfit(x0_hat * self.unit)  # in the prior's scale; back / ||r|| is the same in both
             zeta_t = self.zeta / r.norm(dim=1).clamp_min(torch.finfo(r.dtype).tiny)
             gradient = -2 * pullback(back)
             x = ancestral_step(x, x0_hat, abar[t], abar[t - 1], noise) - zeta_t[:, None, None] * gradient  # Eq. 16
