@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -24,11 +25,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cryoprior.io import read_particles, write_stack, write_star
 from cryoprior.io.columns import ANGLES, ORIGINS
+from cryoprior.operators import parse_operator
 from cryoprior.prior.adapters import ddpm_unet
 from cryoprior.prior.data import random_split
 from cryoprior.prior.presets import PRESETS
+from cryoprior.report.bench_images import ImageTable
+from cryoprior.solvers import Nesterov
+from cryoprior.stages.bench_image_plan import ImagesPlan, PixelGrid
+from cryoprior.stages.bench_image_table import run_images
+from cryoprior.stages.bench_toml import read_plan
 
-TEXT = (Path(__file__).resolve().parents[1] / "docs" / "reproduce.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
 
 REPLACED = {
     "--box 128": "--box 32",
@@ -50,8 +58,26 @@ ADDED = {
 
 SMALL = {"paper-128": "small", "paper-256": "small"}
 TINY = "--steps 2 --width 0.25 --batch 4 --cpu"
-BENCH = ("benchmarks/reproduce_10076.toml", "benchmarks/table3.toml")
-"""Plans that have tests of their own."""
+TABLES = "benchmarks/reproduce_10076.toml"
+BENCH = (TABLES, "benchmarks/table3.toml")
+"""Plans; the second has tests of its own."""
+QUICK = {
+    "least-squares": "least-squares",
+    "posterior": "posterior",
+    "exact": "exact:steps=4",
+    "exact:estimate=sample": "exact:estimate=sample,steps=2",
+    "nesterov": "nesterov:steps=2",
+    "nesterov:zeta_max=10": "nesterov:zeta_max=10,steps=2",
+    "ddrm": "ddrm:steps=2",
+    "ddnm": "ddnm:steps=2",
+    "diffpir": "diffpir:steps=2",
+    "pigdm": "pigdm:steps=2",
+    "dps": "dps:steps=2",
+    "dmplug": "dmplug:iterations=2",
+    "dmplug:iterations=1000": "dmplug:iterations=1",
+    "total-variation": "total-variation:iterations=5",
+}
+"""Every solver of that plan, and what the rehearsal has in its place."""
 
 RELION = """#!{python} -IS
 import os, sys
@@ -209,6 +235,8 @@ def test_every_command_runs_on_what_those_before_it_made(
         seen.append(words[0])
         if words[0] == "bench":
             assert words[1] in BENCH
+            if words[1] == TABLES:
+                rehearse_tables(Path(words[3]), monkeypatch)
         elif words[0] == "train":
             rehearse_training(words, monkeypatch, capsys)
         else:
@@ -243,6 +271,51 @@ def rehearse_training(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys:
         assert (folder / "model.safetensors").is_file()
 
 
+def tables_plan(monkeypatch: pytest.MonkeyPatch, work: Path) -> ImagesPlan:
+    """Return the committed plan of Tables 1 and 2, for a folder with particles and priors."""
+    monkeypatch.setenv("CRYOPRIOR_WORK", str(work))
+    plan = read_plan(ROOT / TABLES)
+    assert isinstance(plan, ImagesPlan)
+    return plan
+
+
+def rehearse_tables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run two cells of Tables 1 and 2 and the all-ones cell, every method, on what the page's commands made."""
+    plan = tables_plan(monkeypatch, Path.cwd())
+    cells = {"K=16 C=2.5 bernoulli", "K=32 C=10 bernoulli", "K=2 all-ones"}
+    methods = [
+        dataclasses.replace(m, solver=QUICK[m.solver], cells=tuple(c for c in m.cells if c in cells))
+        for m in plan.methods
+    ]
+    assert {m.solver for m in plan.methods} == set(QUICK)
+    assert all(m.cells for m, whole in zip(methods, plan.methods, strict=True) if whole.cells)
+    reduced = dataclasses.replace(
+        plan,
+        methods=tuple(methods),
+        pixel=(PixelGrid(16, (2.5,), ("bernoulli",)), PixelGrid(32, (10.0,), ("bernoulli",))),
+        fourier=(),
+        named=(),
+        box=32,
+        lpips="off",
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageTable, "_pictures", lambda self: iter(()))
+        folder.mkdir()
+        run_images(reduced, folder)
+    rows = pd.read_csv(folder / "rows.csv")
+    made = rows[rows["kind"] == "method"]
+    assert made.groupby("cell")["method"].nunique().to_dict() == {
+        "K=16 C=2.5 bernoulli": 12,
+        "K=32 C=10 bernoulli": 12,
+        "K=2 all-ones": 12,
+    }
+    assert set(made["n"]) == {16}
+    assert set(made["method"]) == {m.name for m in plan.methods}
+    text = (folder / "table.md").read_text()
+    assert "| paper |  | .17 / .44 |" in text
+    assert "validation.star" in text
+
+
 def write_found(star: Path, path: Path) -> None:
     """Write the poses that RELION's stand-in finds: the true ones, two degrees off."""
     poses = read_particles(star).poses()
@@ -271,6 +344,34 @@ def check_what_was_made(folder: Path) -> None:
     assert summary("poses-paper")["median_angle_deg"] == pytest.approx(2, abs=1e-3)
     assert summary("het")["n"] == 20
     assert summary("score")["pairs"] == 1
+
+
+def test_the_plan_has_the_cells_of_the_published_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plan = tables_plan(monkeypatch, tmp_path)
+    published = pd.read_csv(ROOT / "benchmarks" / str(plan.published))
+    paper = [cell for cell in plan.all_cells if cell.variant in ("bernoulli", "published")]
+    assert len(paper) == len(published) == 32
+    for cell, line in zip(paper, published.to_dict("records"), strict=True):
+        operator = parse_operator(cell.operator, box=128)
+        assert cell.mask == line["mask"]
+        assert operator.compression == pytest.approx(line["compression"], rel=0.04)
+    (other,) = [cell.name for cell in plan.all_cells if cell not in paper]
+    assert [m.name for m in plan.methods if m.cells == (other,)] == ["DMPlug, all-ones, 1000"]
+    assert (plan.particles, plan.box, plan.contrast, plan.seeds) == (16, 128, "bright", (0,))
+    assert plan.path(str(plan.star)) == tmp_path / "10076" / "validation.star"
+    priors = {m.solver: plan.prior_of(m) for m in plan.methods if m.component.needs_prior}
+    assert priors.pop("posterior") == str(tmp_path / "prior-aware")
+    assert set(priors.values()) == {str(tmp_path / "prior-128")}
+
+
+def test_the_papers_sampler_has_each_cell_once_with_the_papers_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plan = tables_plan(monkeypatch, tmp_path)
+    zetas = [(c, m.component.zeta_max) for m in plan.methods for c in m.cells if isinstance(m.component, Nesterov)]
+    assert sorted(zetas) == sorted(
+        (cell.name, 10.0 if cell.mask == "K=32" else 1.0) for cell in plan.all_cells if cell.variant != "all-ones"
+    )
 
 
 def test_the_splits_have_the_counts_of_the_paper() -> None:

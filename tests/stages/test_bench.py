@@ -14,8 +14,8 @@ from cryoprior.io import write_map
 from cryoprior.stages import bench, load_stage
 from cryoprior.stages.bench_images import BenchImages
 from cryoprior.stages.bench_maps import MapBench
-from cryoprior.stages.bench_plan import read_plan
 from cryoprior.stages.bench_steps import run_step, slug
+from cryoprior.stages.bench_toml import read_plan
 
 PLAN = """
 table = "maps"

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from cryoprior.report.bench_cost_figure import PANELS, quality_against_cost
-from cryoprior.report.bench_figures import SCORE_NAMES, compression_figures, example_pictures, quality_of
+from cryoprior.report.bench_figures import GAINS, SCORE_NAMES, compression_figures, example_pictures, quality_of
 from cryoprior.report.bench_image_tables import paper_sheets, score_sheets, signal_sheets
 from cryoprior.report.bench_sheet import Sheet
 from cryoprior.report.bench_verdicts import comparison_sheets, cost_sheet, downstream_sheet, operating_sheet
@@ -69,6 +69,7 @@ class ImageTable:
     def write(self, folder: Path) -> None:
         """Write rows.csv, pairs.csv, table.md, the pictures and report.html."""
         self.rows.to_csv(folder / "rows.csv", index=False, float_format="%.6g")
+        (folder / "pairs.csv").unlink(missing_ok=True)
         if len(self.pairs):
             self.pairs.to_csv(folder / "pairs.csv", index=False, float_format="%.6g")
         (folder / "table.md").write_text(self.markdown(), encoding="utf-8")
@@ -102,7 +103,8 @@ class ImageTable:
         """Yield the name of each picture with it; names begin with cost, compression or images."""
         quality = SCORE_NAMES[quality_of(self.rows)]
         for cost, words in COSTS.items():
-            caption = f"{quality} against {words}, means over seeds. Dashed lines: controls of equal size, full image."
+            shown = f"{GAINS[quality_of(self.rows)]} (the same particles)"
+            caption = f"{shown}, against {words}, means over seeds. Dashed lines: controls of equal size, full image."
             png = quality_against_cost(self.rows, self._panels(), cost)
             yield f"cost-{cost}", Picture(png, caption, caption, PAGE_WIDTH)
         for heading, png in compression_figures(self.rows, self.lines):

@@ -89,12 +89,13 @@ class Spread:
         return round(self.mean, self.digits)
 
     def text(self, strong: bool = False) -> str:
-        """Return ``.143`` or ``.143 ± .002``, bold where it is the best; a dash where it is unknown."""
+        """Return ``.143`` or, where it varies, ``.143 ± .002``, bold where it is best; a dash where it is unknown."""
         if math.isnan(self.mean):
             return "–"
         shown = short(self.mean, self.digits)
         shown = f"**{shown}**" if strong else shown
-        return shown if math.isnan(self.std) else f"{shown} ± {short(self.std, self.digits)}"
+        varies = not math.isnan(self.std) and round(self.std, self.digits) > 0
+        return f"{shown} ± {short(self.std, self.digits)}" if varies else shown
 
 
 def short(value: float, digits: int = 3, sign: str = "") -> str:

@@ -20,7 +20,7 @@ COST = (
     ("seconds", "seconds"),
     ("seconds_network", "in the network"),
     ("seconds_own", "own"),
-    ("memory_mb", "memory (MB)"),
+    ("memory_mb", "memory (MiB)"),
     ("residual", "residual"),
 )
 REACHED, NEVER = 0.8, "never"

@@ -34,7 +34,7 @@ class Solver(Protocol):
     """A frozen dataclass of options that turns measurements into images.
 
     needs_prior: whether ``solve`` asks the prior for anything; None may be passed where it does not.
-    estimate, a field or a constant: what x is: ``mean`` or ``sample`` of the posterior, ``least-squares``, or ``sparse``.
+    estimate, a field or a constant: ``mean`` or ``sample`` of the posterior, ``least-squares``, or ``sparse``.
     """
 
     needs_prior: ClassVar[bool]

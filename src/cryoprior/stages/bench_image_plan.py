@@ -35,6 +35,9 @@ class PixelGrid:
     rows: tuple[str, ...] = ("hadamard",)
     sets: int = 1
 
+    def __post_init__(self) -> None:
+        _check_compressions(f"[[pixel]] of block = {self.block}", self.compressions)
+
     def cells(self) -> Iterator[ImageCell]:
         """Yield the cells, the highest compression first as they are given."""
         for compression in self.compressions:
@@ -53,6 +56,9 @@ class FourierGrid:
     compressions: tuple[float, ...]
     symmetry: tuple[str, ...] = ("hermitian",)
     sets: int = 1
+
+    def __post_init__(self) -> None:
+        _check_compressions(f"[[fourier]] of pattern = {self.pattern!r}", self.compressions)
 
     def cells(self) -> Iterator[ImageCell]:
         """Yield the cells, in the order in which they are given."""
@@ -162,6 +168,8 @@ class ImagesPlan:
             raise InputError("bench: clean = ... belongs to star = ...; simulated particles have their own")
         if not self.all_cells:
             raise InputError("bench: no cell; add [[pixel]], [[fourier]] or [[cells]]")
+        if not self.methods:
+            raise InputError("bench: no method; add [[methods]]")
         check_unique("cells", [cell.name for cell in self.all_cells])
         check_unique("methods", [method.name for method in self.methods])
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
@@ -169,14 +177,18 @@ class ImagesPlan:
         for key, choices in CHOICES.items():
             if getattr(self, key) not in choices:
                 raise InputError(f"bench: {key} = {getattr(self, key)!r}; expected one of {', '.join(choices)}")
+        _check_least("particles", self.particles, 1)
+        _check_least("box", self.box, 2)
+        _check_least("sigma", self.sigma, 0)
         box = self.box or (self.simulate.box if self.simulate else None)
         for cell in self.all_cells if box else ():  # that of a stack is known when it is opened
             parse_operator(cell.operator, box=box)
         known = {cell.name for cell in self.all_cells}
         for method in self.methods:
-            if method.samples < 1:
-                raise InputError(f"bench: {method.name}: samples = {method.samples}; expected at least 1")
-            if method.samples > 1 and method.component.estimate != "sample":
+            _check_least(f"{method.name}: samples", method.samples, 1)
+            _check_least(f"{method.name}: particles", method.particles, 1)
+            solver = parse_solver(method.solver)
+            if method.samples > 1 and solver.estimate != "sample":
                 raise InputError(
                     f"bench: {method.name}: samples = {method.samples}, but {method.solver} gives none; leave it out"
                 )
@@ -218,3 +230,13 @@ def _check_known(what: str, names: tuple[str, ...], known: set[str]) -> None:
     unknown = sorted(set(names) - known)
     if unknown:
         raise InputError(f"bench: {what}: no {', '.join(unknown)}; expected some of {', '.join(sorted(known))}")
+
+
+def _check_least(what: str, value: float | None, least: int) -> None:
+    if value is not None and not value >= least:
+        raise InputError(f"bench: {what} = {value:g}; expected at least {least}")
+
+
+def _check_compressions(where: str, compressions: tuple[float, ...]) -> None:
+    if not all(compression > 0 for compression in compressions):
+        raise InputError(f"bench: {where}: compressions {list(compressions)}; expected numbers above 0")

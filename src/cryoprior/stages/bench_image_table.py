@@ -50,12 +50,12 @@ def run_images(plan: ImagesPlan, folder: Path, **computing: Any) -> dict[str, An
 
 
 def _example(cell: CellWork, found: Found) -> dict[str, np.ndarray]:
-    """Return pictures of the first particle by title, the clean image and the recorded one first."""
-    work, seed = cell.work, cell.work.plan.seeds[0]
-    measured = cell.least_squares[0].numpy()
+    """Return pictures of the first particle by title: the clean image, the recorded one, least squares, the methods."""
+    work, seed = cell.work, cell.work.plan.seed
     first = {} if work.clean is None else {"clean": work.clean[0].numpy()}
-    shown = {method.name: found[method.name, seed].x[0].numpy() for method in cell.wanted()}
-    return {**first, "original": work.original[0].numpy(), "measured": measured, **shown}
+    measured = {"least squares": cell.least_squares[0].numpy()}
+    shown = {m.name: found[m.name, seed].x[0].numpy() for m in cell.wanted() if m.component.estimate != "least-squares"}
+    return {**first, "original": work.original[0].numpy(), **measured, **shown}
 
 
 def _facts(work: ImageWork, note: str) -> list[tuple[str, str]]:
@@ -81,7 +81,10 @@ def _published(plan: ImagesPlan) -> pd.DataFrame | None:
     path = plan.path(plan.published)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a CSV of published figures with {', '.join(PUBLISHED)}")
-    table = pd.read_csv(path)
+    try:
+        table = pd.read_csv(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not CSV: {str(error).strip()}; expected {', '.join(PUBLISHED)}") from None
     missing = [name for name in PUBLISHED if name not in table.columns]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; expected {', '.join(PUBLISHED)}; add them")
@@ -110,7 +113,10 @@ def _summary(plan: ImagesPlan, folder: str | None, command: str, keys: tuple[str
     path = plan.path(folder) / "summary.json"
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected the output of cryoprior {command}; run it first")
-    found: dict[str, Any] = json.loads(path.read_text())
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON ({error}); run cryoprior {command} again") from None
     missing = [key for key in keys if key not in found]
     if missing:
         raise InputError(f"{path}: no {', '.join(missing)}; expected the output of cryoprior {command}")

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, read_particles
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.prior import Prior, load_prior
@@ -78,6 +79,7 @@ class ImageWork:
         else:
             paths = [plan.path(text) for text in (plan.star, plan.clean) if text is not None]
         found = [read_particles(path) for path in paths]
+        _check_alike(found)
         chosen = [stack.subset(slice(plan.particles)) for stack in found]
         resized = [stack.resized(plan.box, plan.resize) if plan.box else stack for stack in chosen]
         return resized[0], resized[1] if len(resized) > 1 else None
@@ -104,6 +106,11 @@ class ImageWork:
         """The priors of the plan by name, each with its digest."""
         wanted = {self.plan.prior_of(m) for m in self.plan.methods if m.component.needs_prior}
         loaded = {name: load_prior(name, torch.device(self.device)) for name in sorted(wanted)}
+        box = self.stacks[0].box
+        for name, prior in loaded.items():
+            if prior.boxes and box not in prior.boxes:
+                boxes = ", ".join(map(str, prior.boxes))
+                raise InputError(f"bench: images of box {box}; prior {name!r} knows {boxes}; give box = one of these")
         return {name: (prior, file_digest(prior.path / "model.safetensors")) for name, prior in loaded.items()}
 
 
@@ -200,7 +207,9 @@ class CellWork:
             n = min(MEMORY_BATCH, len(self.y))
             found = peak_megabytes(self.restorer(method, 0), self.y[:n], self.particles[:n])
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"peak_mib": found, "particles": n}) + "\n")
+            partial = path.with_name(f".{path.name}.partial")
+            partial.write_text(json.dumps({"peak_mib": found, "particles": n}) + "\n")
+            partial.replace(path)
         return float(json.loads(path.read_text())["peak_mib"])
 
     def _sample(self, method: ImageMethod, seed: int, sample: int, n: int) -> MethodImages:
@@ -222,6 +231,11 @@ class CellWork:
         start = time.perf_counter()
         found = restorer.restore(self.y[rows], self.particles[rows])
         x = found.solution.x.cpu().float().numpy()
+        if not np.isfinite(x).all():
+            raise InputError(
+                f"bench: {self.cell.name}: images by {method.name} are not finite; expected numbers; give its solver "
+                "smaller steps, or leave it out"
+            )
         return Unit(
             x,
             found.residual.cpu().double().numpy(),
@@ -258,6 +272,17 @@ class CellWork:
 
 
 COSTS = ("evaluations", "backward", "seconds", "seconds_network")
+
+
+def _check_alike(stacks: list[ParticleStack]) -> None:
+    """Raise InputError where clean images are of other particles or another box."""
+    first = stacks[0]
+    for stack in stacks[1:]:
+        if (stack.n, stack.box) != (first.n, first.box):
+            raise InputError(
+                f"{stack.path}: {stack.n} images of box {stack.box}; expected {first.n} of {first.box}, row by row "
+                f"those of {first.path}"
+            )
 
 
 def _slices(n: int, size: int) -> list[slice]:

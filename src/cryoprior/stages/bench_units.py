@@ -64,7 +64,7 @@ def _write(path: Path, identity: Mapping[str, Any], unit: Unit) -> None:
 
 def _read(path: Path) -> tuple[dict[str, Any], Unit]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             record = json.loads(str(stored["record"]))
             return record["identity"], Unit(stored["x"], stored["residual"], **record["cost"])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
