@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,14 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.operators import parse_operator
+from cryoprior.prior.checkpoint import load_prior
 from cryoprior.prior.conjugate_gradients import conjugate_gradients
+from cryoprior.prior.denoiser import MeteredDenoiser
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers import SOLVERS, Exact, Nesterov, parse_solver
+from cryoprior.solvers import SOLVERS, Ddnm, DmPlug, Exact, Nesterov, parse_solver
+from cryoprior.solvers.intensity import Intensity
+from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
 
 BOX = 16
@@ -41,6 +46,40 @@ def test_a_particle_does_not_depend_on_its_batch(name: str, text: str) -> None:
     assert together.shape == (5, BOX, BOX)
     torch.testing.assert_close(together, backwards, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-9)
+
+
+DERIVATIVES = {"dps", "pigdm", "dmplug"}
+SPECIAL = {
+    "exact draws": Exact(estimate="sample", steps=3, samples=2),
+    "ddnm travelling": Ddnm(steps=5, travel_length=2, travel_repeats=3),
+    "dmplug stopping": DmPlug(iterations=60, stop="variance", patience=5, memory=0.5, learning_rate=0.1),
+}
+
+
+@pytest.mark.parametrize("name", [*SOLVERS, *SPECIAL])
+def test_the_evaluations_of_a_solution_are_those_that_were_made(name: str) -> None:
+    operator = parse_operator("pixel:block=4,masks=6,rows=hadamard", box=BOX, seed=0)
+    prior = MeteredDenoiser(GaussianPrior(torch.linspace(3, 0.1, BOX // 2 + 1, dtype=torch.float64).expand(BOX, -1)))
+    y = torch.randn(1, operator.m, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    solver = SPECIAL[name] if name in SPECIAL else quick(name)
+    found = solver.solve(y, operator, prior, 0.1, ParticleNoise(7, "reconstruct", [3]))
+    assert (prior.calls, prior.backward_calls) == (found.evaluations, found.backward)
+    assert (found.backward > 0) == (name.split(maxsplit=1)[0] in DERIVATIVES)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_network_serves_every_solver_where_gradients_are_off(name: str, tiny_prior: Path) -> None:
+    operator, particles = parse_operator("pixel:block=4,masks=6,rows=hadamard", box=32, seed=0), [0, 5]
+    prior = load_prior(tiny_prior)
+    y = torch.randn(2, operator.m, generator=torch.Generator().manual_seed(0))
+    restored = Restorer(quick(name), operator, prior, Intensity(0.3, 2.0), 0.1).restore(y, particles)
+    x = restored.solution.x
+    assert x.shape == (2, 32, 32)
+    assert x.dtype == torch.float32
+    assert bool(torch.isfinite(x).all())
+    assert bool(torch.isfinite(restored.residual).all())
+    assert not x.requires_grad
+    assert (restored.totals()["backward"] > 0) == (name in DERIVATIVES)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -71,6 +110,37 @@ def test_a_control_without_matrix_is_refused(name: str) -> None:
         ("posterior:tolerance=2", "expected within 0 and 1"),
         ("nesterov:steps=1001", "expected 1 to 1000"),
         ("nesterov:unit=0", "expected positive"),
+        ("dps:steps=1001", "dps: steps=1001; expected 1 to 1000"),
+        ("dps:unit=0", "dps: unit=0.0; expected more than 0"),
+        ("dps:zeta=-1", "dps: zeta=-1.0; expected 0 or more"),
+        ("ddrm:steps=0", "ddrm: steps=0; expected 1 to 1000"),
+        ("ddrm:unit=-1", "ddrm: unit=-1.0; expected more than 0"),
+        ("ddrm:eta=1.1", "ddrm: eta=1.1, eta_b=1.0; expected within 0 and 1"),
+        ("ddrm:eta_b=-0.1", "ddrm: eta=0.85, eta_b=-0.1; expected within 0 and 1"),
+        ("ddnm:steps=0", "ddnm: steps=0; expected 1 to 1000"),
+        ("ddnm:unit=0", "ddnm: unit=0.0; expected more than 0"),
+        ("ddnm:eta=-1", "ddnm: eta=-1.0; expected within 0 and 1"),
+        ("ddnm:travel_length=0", "travel_length=0, travel_repeats=1; expected at least 1"),
+        ("ddnm:travel_repeats=0", "travel_length=1, travel_repeats=0; expected at least 1"),
+        ("diffpir:steps=1001", "diffpir: steps=1001; expected 1 to 1000"),
+        ("diffpir:unit=0", "diffpir: unit=0.0; expected more than 0"),
+        ("diffpir:lambda_=0", "lambda_=0.0, sigma_floor=0.001; expected more than 0"),
+        ("diffpir:sigma_floor=0", "lambda_=7.0, sigma_floor=0.0; expected more than 0"),
+        ("diffpir:zeta=2", "diffpir: zeta=2.0; expected within 0 and 1"),
+        ("pigdm:steps=0", "pigdm: steps=0; expected 1 to 1000"),
+        ("pigdm:unit=0", "pigdm: unit=0.0; expected more than 0"),
+        ("pigdm:eta=2", "pigdm: eta=2.0; expected within 0 and 1"),
+        ("dmplug:iterations=0", "iterations=0, patience=300; expected at least 1"),
+        ("dmplug:patience=0", "iterations=5000, patience=0; expected at least 1"),
+        ("dmplug:steps=0", "dmplug: steps=0; expected 1 to 1000"),
+        ("dmplug:steps=1001", "dmplug: steps=1001; expected 1 to 1000"),
+        ("dmplug:learning_rate=0", "learning_rate=0.0, unit=4.0; expected more than 0"),
+        ("dmplug:unit=0", "learning_rate=0.01, unit=0.0; expected more than 0"),
+        ("dmplug:beta_1=1", "beta_1=1.0, beta_2=0.999, memory=0.1; expected within 0 and 1"),
+        ("dmplug:beta_2=-1", "beta_1=0.9, beta_2=-1.0, memory=0.1; expected within 0 and 1"),
+        ("dmplug:memory=1", "beta_1=0.9, beta_2=0.999, memory=1.0; expected within 0 and 1"),
+        ("dmplug:stop=early", "expected one of none, variance"),
+        ("dps:rows=odd", "expected one of orthonormal, given"),
     ],
 )
 def test_bad_options_are_named(text: str, message: str) -> None:

@@ -29,6 +29,6 @@ def linearise(
         def ask() -> Tensor:
             return torch.autograd.grad(found, leaf, v)[0]
 
-        return prior.backward(ask) if isinstance(prior, MeteredDenoiser) else ask()
+        return prior.backward(ask, v) if isinstance(prior, MeteredDenoiser) else ask()
 
     return found.detach(), pullback

@@ -33,7 +33,8 @@ class Ddnm:
         (time travel; 1 and 1 leave it out, as published for most tasks; the paper has 10 and 3 for hard ones).
     unit: standard deviations of the prior that make 1 in the scale of [-1, 1], in which the schedule is meant.
 
-    Known bias: that of DDRM; the measured part is put in its place by projection, whatever the unmeasured part is.
+    Known bias: that of DDRM; the measured part is put in its place by projection, whatever the unmeasured part is. A
+    noisy y is fitted more closely as steps grow, and not at all with eta = 0, where Eq. 19 leaves it no weight.
 
     Source: Wang et al. 2023 (arXiv 2212.00490), Eqs. 17 to 19 and Algorithm 3.
     """

@@ -33,7 +33,8 @@ class PiGdm:
     unit: standard deviations of the prior that make 1 in the scale of [-1, 1]; r is meant for images of variance 1.
 
     Known bias: r^2 I is the right covariance for white images of variance 1 alone. Where power falls with frequency,
-    measured and unmeasured part are correlated under the prior, which r^2 I does not know.
+    measured and unmeasured part are correlated under the prior, which r^2 I does not know. The adaptive weight is that
+    of a whole step however short the step, so the noise of y is fitted, all of it in some hundred steps.
 
     Source: Song et al. 2023 (ICLR, Pseudoinverse-Guided Diffusion Models), Eqs. 7 and 8 and Algorithm 1.
     """
