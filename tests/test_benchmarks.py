@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import arguments as arguments_module
 import cells
 import datasets
+import equal_power
 import harness
 import images as kept
 import measured_prior
@@ -510,3 +511,23 @@ def test_what_is_lost_is_positive_and_what_is_gained_negative() -> None:
     assert measured_prior.lost(bad, good).startswith(f"+{loss:.1f} ± ")
     assert measured_prior.lost(good, bad).startswith("-")
     assert measured_prior.lost(good, good) == "-0.0 ± 0.0"
+
+
+def test_a_draw_goes_towards_the_mean_until_it_has_the_power_asked_for() -> None:
+    mean, sample = 0.4 * torch.randn(6, 16, 16, dtype=torch.float64), torch.randn(6, 16, 16, dtype=torch.float64)
+    low, high = equal_power.power_of(mean), equal_power.power_of(sample)
+    for power in (0.7 * low + 0.3 * high, 0.5 * (low + high)):
+        x, a = equal_power.towards(mean, sample, power)
+        assert equal_power.power_of(x) == pytest.approx(power)
+        torch.testing.assert_close(x, mean + a * (sample - mean))
+        assert 0 < a < 1
+    assert equal_power.towards(mean, sample, 2 * high)[1] == 1
+
+
+def test_equal_power_counts_what_is_lower_before_and_after() -> None:
+    line = {"cell": "c", "peer": "p", "n": 8, "a": 0.6, "power": 0.7, "power of a draw": 1.0, "draw": -0.01}
+    line |= {"draw, error": 0.002, "equal power": -0.001, "equal power, error": 0.001}
+    text = equal_power.verdict([line])
+    assert "draw: lower by more than two standard errors in 1 of 1" in text
+    assert "equal power: lower by more than two standard errors in 0 of 1" in text
+    assert "-0.0100 ± 0.0020" in equal_power.table([line])

@@ -66,8 +66,8 @@ def pair(ours: str, other: str, estimate: str, frc: float) -> dict[str, Any]:
     verdict = "LOWER" if frc < -0.006 else "not lower"
     return {
         "cell": "K=16 C=2.5", "ours": ours, "other": other, "estimate": estimate, "n": 8, "correlation": 0.0125,
-        "correlation_error": 0.004, "frc": frc, "frc_error": 0.003, "evaluations_ours": 10, "evaluations_other": 8000,
-        "backward_other": 7000, "ratio": 800.0, "verdict": verdict,
+        "correlation_error": 0.004, "frc": frc, "frc_error": 0.003, "power_ours": 0.97, "power_other": 0.78,
+        "evaluations_ours": 10, "evaluations_other": 8000, "backward_other": 7000, "ratio": 800.0, "verdict": verdict,
     }  # fmt: skip
 
 
@@ -446,3 +446,8 @@ def test_the_full_image_stands_at_its_gain_over_least_squares_of_each_cell() -> 
     full = found[found["method"] == "full image"].set_index("cell")["frc"]
     assert full["K=16 C=2.5"] == pytest.approx(0.27 - 0.01 - (0.2 - 0.025))  # the full image has compression 1
     assert full["K=16 C=1.4"] == pytest.approx(0.27 - 0.01 - (0.2 - 0.014))
+
+
+def test_comparisons_show_the_power_of_both() -> None:
+    assert "| .97 / .78 |" in made_up_table().markdown()
+    assert "| .97 / .50 |" in made_up_table(pairs=made_up_table().pairs.assign(power_other=0.5)).markdown()

@@ -502,6 +502,9 @@ def test_pairs_are_of_one_kind_and_two_of_ours_meet_once(finished: Path) -> None
     line = pairs.query("cell == @PIXEL and other == 'DPS'").iloc[0]
     costs = ["evaluations_ours", "evaluations_other", "backward_other", "ratio"]
     assert line[costs].tolist() == [3, 3, 3, 1]
+    rows = pd.read_csv(finished / "rows.csv").query("cell == @PIXEL and seed == 0").set_index("method")
+    pair = pairs.query("cell == @PIXEL and other == 'DDRM'").iloc[0]
+    assert [pair["power_ours"], pair["power_other"]] == rows.loc[["exact sample", "DDRM"], "power"].tolist()
 
 
 def test_paired_differences_are_those_of_the_images(plan: Path, finished: Path) -> None:

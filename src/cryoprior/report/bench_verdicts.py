@@ -28,7 +28,19 @@ REACHED, NEVER = 0.8, "never"
 
 def comparison_sheets(pairs: pd.DataFrame) -> Iterator[Sheet]:
     """Yield a sheet of means against means and one of samples against samples, where there are some."""
-    columns = ["cell", "ours", "other", "Δ FRC", "verdict", "Δ correlation", "n", "forward", "backward", "ratio"]
+    columns = [
+        "cell",
+        "ours",
+        "other",
+        "Δ FRC",
+        "verdict",
+        "Δ correlation",
+        "power",
+        "n",
+        "forward",
+        "backward",
+        "ratio",
+    ]
     for estimate, words in ESTIMATES:
         found = pairs[pairs["estimate"] == estimate]
         if len(found):
@@ -43,7 +55,9 @@ def verdict(pairs: pd.DataFrame, words: str) -> str:
     return (
         f"Of {len(pairs)} comparisons, {words}, the FRC of ours is lower by more than two paired standard errors in "
         f"{len(lower)}{f': {lost}' if lost else ''}. Δ: ours − other, ± one paired standard error. "
-        "Forward: network evaluations an image, ours / other, and their ratio; backward: those of the other."
+        "Power: variance of the images over that of the recorded ones, ours / other; of two samples the one with less "
+        "of it lies nearer to the mean, and scores better for that alone. Forward: network evaluations an image, ours "
+        "/ other, and their ratio; backward: those of the other."
     )
 
 
@@ -100,7 +114,9 @@ def _pair_line(pair: Mapping[str, Any]) -> list[str]:
     ours, theirs, backward = (general(float(pair[name])) for name in counts)
     ratio = f"{general(float(pair['ratio']))}×" if math.isfinite(pair["ratio"]) else ""
     names = [str(pair["cell"]), str(pair["ours"]), other]
-    return [*names, frc, str(pair["verdict"]), correlation, f"{pair['n']}", f"{ours} / {theirs}", backward, ratio]
+    power = " / ".join(short(float(pair[name]), 2) for name in ("power_ours", "power_other"))
+    verdict = [frc, str(pair["verdict"]), correlation, power, f"{pair['n']}"]
+    return [*names, *verdict, f"{ours} / {theirs}", backward, ratio]
 
 
 def _gain(difference: float, error: float) -> str:

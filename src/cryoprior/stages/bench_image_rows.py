@@ -112,7 +112,9 @@ class ImageRows:
                 mine, theirs = found[ours.name, first], found[other.name, first]
                 n = min(len(mine.x), len(theirs.x))
                 gain = pooled_gain(sums[ours.name].first(n), sums[other.name].first(n))
-                yield _pair(cell.cell, ours, other, n, gain, (mine, theirs))
+                recorded = _power(self.scorer.original[:n])
+                powers = {f"power_{who}": _power(x.x[:n]) / recorded for who, x in (("ours", mine), ("other", theirs))}
+                yield _pair(cell.cell, ours, other, n, gain, (mine, theirs)) | powers
 
     @staticmethod
     def _others(ours: ImageMethod, methods: list[ImageMethod]) -> list[ImageMethod]:

@@ -157,15 +157,8 @@ class Job:
         autocast = torch.bfloat16 if self.options.dtype == "bfloat16" else None
         denoiser = calibration.denoiser if calibration is not None else None
         intensity = calibration.intensity if calibration is not None else None
-        restorer = Restorer(
-            self.solver,
-            self.operator,
-            denoiser,
-            intensity,
-            self.measurements.sigma,
-            self.options.seed,
-            autocast=autocast,
-        )
+        sigma, seed = self.measurements.sigma, self.options.seed
+        restorer = Restorer(self.solver, self.operator, denoiser, intensity, sigma, seed, autocast=autocast)
         facts = {"intensity": intensity, "contrast": calibration.contrast if calibration is not None else None}
         for rows in pending:
             start, totals = time.perf_counter(), dict.fromkeys(TOTALS, 0.0)
