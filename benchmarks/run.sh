@@ -36,6 +36,13 @@ echo "== table3, unseen_map" >&2
 export CRYOPRIOR_SHARED_DATA=$(cd "$data" && pwd)
 [ -n "${LIMIT:-}" ] || cryoprior bench benchmarks/table3.toml -o "$out/../work/table3" --threads "${THREADS:-1}"
 [ -n "${LIMIT:-}" ] || cryoprior bench benchmarks/unseen_map.toml -o "$out/../work/unseen_map" --threads "${THREADS:-1}"
+echo "== peers" >&2
+if [ -z "${LIMIT:-}" ]; then
+  for peers in peers_simulated peers_real; do
+    cryoprior bench "benchmarks/$peers.toml" -o "$out/../work/$peers" --threads "${THREADS:-1}" --batch 16
+  done
+  python benchmarks/equal_power.py benchmarks/peers_simulated.toml "$out/../work/peers_simulated" --out "$out"
+fi
 echo "== published, heterogeneity, pkm2_map" >&2
 if [ -n "${LIMIT:-}" ] || ! command -v cryodrgn >/dev/null; then
   echo "run.sh: published and heterogeneity are left out; they take no LIMIT, and want pip install 'cryoprior[heterogeneity]'" >&2
