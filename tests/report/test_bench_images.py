@@ -207,8 +207,8 @@ def test_comparisons_name_the_winner_where_ours_is_lower() -> None:
     text = made_up_table().markdown()
     means = section(text, "Comparisons, means against means")
     assert means[1] == [
-        "K=16 C=2.5", "exact mean", "**DPS, mean of 8**", "-.0111 ± .0030", "LOWER", "+.0125 ± .0040", "8",
-        "10 / 8,000", "7,000", "800×",
+        "K=16 C=2.5", "exact mean", "**DPS, mean of 8**", "-.0111 ± .0030", "LOWER", "+.0125 ± .0040", ".97 / .78",
+        "8", "10 / 8,000", "7,000", "800×",
     ]  # fmt: skip
     assert means[2][2] == "least squares"
     assert "Of 2 comparisons, means against means" in text

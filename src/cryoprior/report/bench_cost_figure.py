@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryoprior.report.bench_figures import GAINS, GREY, colours_of, panels_of, quality_of, with_palette
-from cryoprior.report.bench_image_tables import FULL, few_particles
+from cryoprior.report.bench_image_tables import FULL
 from cryoprior.report.figures import INK, LINE, QUIET, png_bytes
 from cryoprior.report.point_labels import Label, place_labels
 
@@ -37,9 +37,9 @@ def quality_against_cost(rows: pd.DataFrame, cells: Sequence[str], cost: str) ->
     """
     score = quality_of(rows)
     chosen = over_least_squares(rows, cells, score)
-    means = chosen.groupby(["cell", "method", "kind", "estimate", "n"], sort=False)[[score, cost]].mean().reset_index()
+    means = chosen.groupby(["cell", "method", "kind", "estimate"], sort=False)[[score, cost]].mean().reset_index()
     colours = colours_of(list(dict.fromkeys(means[means["kind"] == "method"]["method"])))
-    figure, panels = panels_of(cells, 2, 5.6, 3.9)
+    figure, panels = panels_of(cells, 2, 6.2, 3.9, 0.42)
     scale = CostAxis.of(means[means["kind"] == "method"][cost])
     for axes, cell in zip(panels, cells, strict=True):
         found = means[means["cell"] == cell].dropna(subset=[score])
@@ -75,13 +75,13 @@ def _cost_panel(
     levels = [*points[score], *references[score]]
     margin = 0.09 * max(max(levels) - min(levels), 1e-3)
     axes.set_ylim(min(levels) - margin, max(levels) + margin)
-    labels, few = [], few_particles(found)
+    labels = []
     for row in points.to_dict("records"):
         x, colour = max(row[cost], left), colours[row["method"]]
         face = "white" if row["estimate"] == "sample" else colour
         marker = "o" if row["estimate"] in ("mean", "sample") else "s"
         axes.plot(x, row[score], marker, markersize=6.5, markerfacecolor=face, markeredgecolor=colour, clip_on=False)
-        labels.append(Label(float(x), float(row[score]), str(row["method"]) + few.get(row["method"], ""), colour))
+        labels.append(Label(float(x), float(row[score]), str(row["method"]), colour))
     for row in references.to_dict("records"):
         axes.axhline(row[score], color=INK if row["method"] == FULL else GREY, zorder=1, **CONTROL_LINE)
     _name_levels(axes, [(float(row[score]), str(row["method"])) for row in references.to_dict("records")])

@@ -35,7 +35,7 @@ ESTIMATE_ORDER = ("mean", "least-squares", "sparse", "sample")
 SCORE_NAMES = {"frc": "FRC with the clean image", "ssim": "SSIM with the recorded image"}
 
 
-GAINS = {"frc": "FRC with the clean image, over least squares", "ssim": "SSIM, over least squares"}
+GAINS = {"frc": "FRC gain over least squares", "ssim": "SSIM gain over least squares"}
 
 
 def quality_of(rows: pd.DataFrame) -> str:
@@ -97,12 +97,14 @@ def example_pictures(cell: str, images: Mapping[str, Float[np.ndarray, "box box"
         yield _in_grey(montage([row], [*shown, *[""] * blank]))
 
 
-def panels_of(titles: Sequence[str], most: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure and one panel a title, at most so many side by side."""
+def panels_of(
+    titles: Sequence[str], most: int, width: float, height: float, gap: float = 0.3
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and one panel a title, at most so many side by side; ``gap`` is between two, in widths."""
     across = min(most, len(titles))
     down = -(-len(titles) // across)
     figure = new_figure(width * across, height * down)
-    grid = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": 0.3, "hspace": 0.4})
+    grid = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": gap, "hspace": 0.4})
     panels = list(grid.flat)
     for axes in panels[len(titles) :]:
         axes.remove()

@@ -103,7 +103,7 @@ class ImageTable:
         """Yield the name of each picture with it; names begin with cost, compression or images."""
         quality = SCORE_NAMES[quality_of(self.rows)]
         for cost, words in COSTS.items():
-            shown = f"{GAINS[quality_of(self.rows)]} (the same particles)"
+            shown = f"{quality}, its {GAINS[quality_of(self.rows)].split(' ', 1)[1]} on the same particles"
             caption = f"{shown}, against {words}, means over seeds. Dashed lines: controls of equal size, full image."
             png = quality_against_cost(self.rows, self._panels(), cost)
             yield f"cost-{cost}", Picture(png, caption, caption, PAGE_WIDTH)
