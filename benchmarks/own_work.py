@@ -104,14 +104,6 @@ class StandIn(GaussianPrior):
 class CpuMeter(MeteredDenoiser):
     """Calls of a denoiser, forward and backward, and their CPU seconds."""
 
-    def backward(self, ask: Callable[[], Tensor]) -> Tensor:
-        """Return what a question to the derivative gives, and count it."""
-        start = time.process_time()
-        found = ask()
-        self.seconds += time.process_time() - start
-        self.backward_calls += 1
-        return found
-
     @staticmethod
     def _now(x: Tensor) -> float:
         return time.process_time()
