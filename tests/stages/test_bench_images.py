@@ -804,3 +804,10 @@ def test_a_prior_is_looked_for_from_the_plan_and_may_be_a_methods_own(plan: Path
     assert whole.prior_of(ImageMethod("m", "posterior", prior="default")) == "operator-aware"
     assert dataclasses.replace(whole, prior="default").prior_of(ImageMethod("m", "exact")) == "default"
     assert whole.prior_of(ImageMethod("m", "exact", prior="/mine")) == "/mine"
+
+
+def test_an_optimum_meets_means_and_samples() -> None:
+    ours = [ImageMethod("mean", "exact", ours=True), ImageMethod("draw", "exact:estimate=sample", ours=True)]
+    peers = [ImageMethod("DMPlug", "dmplug", guess=True), ImageMethod("DDRM", "ddrm")]
+    met = [[m.name for m in ImageRows._others(o, [*ours, *peers])] for o in ours]
+    assert met == [["DMPlug"], ["DMPlug", "DDRM"]]

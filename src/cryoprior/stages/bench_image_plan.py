@@ -94,6 +94,7 @@ class ImageMethod:
     particles: only so many of the first ones. cells: only in these; all where none is named.
     prior: another than the plan's.
     ours: it is compared with every other method of its kind, mean or sample, in the cells that both have.
+    guess: what it calls a sample is an optimum and no draw; it is compared with means that are ours too.
     """
 
     name: str
@@ -103,6 +104,7 @@ class ImageMethod:
     cells: tuple[str, ...] = ()
     prior: str | None = None
     ours: bool = False
+    guess: bool = False
 
     @cached_property
     def component(self) -> Solver:

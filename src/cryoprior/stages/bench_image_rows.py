@@ -120,7 +120,8 @@ class ImageRows:
     def _others(ours: ImageMethod, methods: list[ImageMethod]) -> list[ImageMethod]:
         """Return the methods of the same kind; two of ours meet once."""
         later = methods[methods.index(ours) + 1 :]
-        return [m for m in methods if m.estimate == ours.estimate and m != ours and (not m.ours or m in later)]
+        alike = [m for m in methods if m.estimate == ours.estimate or (m.guess and ours.estimate == "mean")]
+        return [m for m in alike if m != ours and (not m.ours or m in later)]
 
     def _summed(self, images: list[MethodImages]) -> PairSums:
         total = self.scorer.sums(images[0].x)
