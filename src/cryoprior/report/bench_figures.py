@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 GREY = "#8a939d"
 LINES, GREY_LINES, PICTURES = 10, 4, 7
+TITLE = 19  # characters of a title above a picture
 COLOURS = 128  # of a PNG
 ESTIMATE_ORDER = ("mean", "least-squares", "sparse", "sample")
 SCORE_NAMES = {"frc": "FRC with the clean image", "ssim": "SSIM with the recorded image"}
@@ -94,7 +96,8 @@ def example_pictures(cell: str, images: Mapping[str, Float[np.ndarray, "box box"
         shown = titles[start : start + across]
         blank = across - len(shown)
         row = MontageRow(cell, [*(images[title] for title in shown), *[None] * blank], low, high)
-        yield _in_grey(montage([row], [*shown, *[""] * blank]))
+        names = ["\n".join(wrap(title, TITLE)) for title in shown]
+        yield _in_grey(montage([row], [*names, *[""] * blank]))
 
 
 def panels_of(
