@@ -25,9 +25,9 @@ class EnoughSeenError(Exception):
 
 
 class CountingDenoiser:
-    """The same denoiser, which ends its solver after a number of evaluations.
+    """The same denoiser, which ends its solver after a number of calls.
 
-    Everything but the calls that cost an evaluation is passed on.
+    Questions about a measurement are not counted: what asks them, ``posterior``, has short chains.
     """
 
     def __init__(self, denoiser: Denoiser, evaluations: int) -> None:
