@@ -203,3 +203,13 @@ def test_the_committed_plans_are_read(
     assert len(plan.cells) == cells
     assert plan.simulate is not None
     assert plan.path(plan.simulate.structures[0]).is_file()
+
+
+def test_a_folder_keeps_its_kind_of_table(plan: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    before = 'table = "images"\ntitle = "${NOT_SET}"\n'
+    (output / "plan.toml").write_text(before)
+    with pytest.raises(InputError, match=r"out: holds a benchmark with table = 'images'; .* has 'maps'; pass another"):
+        bench.run(bench.Options(plan, output, threads=1))
+    assert (output / "plan.toml").read_text() == before

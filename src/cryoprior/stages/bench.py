@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,5 +55,14 @@ def _claim(folder: Path, plan: Path) -> None:
         raise InputError(f"{folder}: a file; expected a folder; pass another -o")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / PLAN).is_file():
         raise InputError(f"{folder}: in use by something else than a benchmark; pass another -o")
+    if (folder / PLAN).is_file() and _kind(folder / PLAN) != _kind(plan):
+        raise InputError(
+            f"{folder}: holds a benchmark with table = {_kind(folder / PLAN)!r}; {plan} has {_kind(plan)!r}; "
+            "pass another -o"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PLAN).write_text(plan.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _kind(plan: Path) -> str:
+    return str(tomllib.loads(plan.read_text(encoding="utf-8")).get("table"))
