@@ -28,9 +28,9 @@ from table import markdown, progress, write
 
 from cryoprior.external.relion import RELION, relion_version
 from cryoprior.io import StackWriter, read_particles, write_star
-from cryoprior.io.columns import ANGLES, ORIGINS
-from cryoprior.stages.map_making import MapSettings, make_maps
-from cryoprior.stages.map_sources import FullParticles
+from cryoprior.io.formats.columns import ANGLES, ORIGINS
+from cryoprior.maps.making import MapSettings, make_maps
+from cryoprior.maps.sources import FullParticles
 
 SCRIPT = "backprojection.py"
 COUNTS = {64: (500, 2000), 128: (500, 2000), 256: (200, 800)}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cryoprior.io import read_particles
-from cryoprior.stages import simulate
+from cryoprior.simulation import command as simulate
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ import torch
 from table import command, markdown, signed, write, write_csv
 from torch import Tensor
 
-from cryoprior.metrics.pooled import PairSums, pooled_gain
-from cryoprior.stages.bench_image_plan import ImageMethod, ImagesPlan
-from cryoprior.stages.bench_image_work import CellWork, ImageWork
-from cryoprior.stages.bench_toml import read_plan
+from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
+from cryoprior.benchmark.images.work import CellWork, ImageWork
+from cryoprior.benchmark.toml import read_plan
+from cryoprior.evaluation.pooled import PairSums, pooled_gain
 
 MEAN, SAMPLE = "exact mean", "exact sample"
 HEAD = """# Samples at equal power

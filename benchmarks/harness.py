@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cryoprior.measurement.intensity import Contrast, Intensity
 from cryoprior.operators import Operator
+from cryoprior.output.record import file_digest
 from cryoprior.prior import Denoiser, Prior
-from cryoprior.provenance import file_digest
+from cryoprior.prior.calibration import calibrate
+from cryoprior.reconstruction.restore import Restorer
 from cryoprior.solvers import Solver
-from cryoprior.solvers.calibration import calibrate
-from cryoprior.solvers.intensity import Contrast, Intensity
-from cryoprior.solvers.restore import Restorer
 
 FIT_PARTICLES = 256
 BATCH = 16

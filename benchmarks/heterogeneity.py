@@ -22,10 +22,10 @@ from gaussian_oracle import processor
 from pictures import keep_picture
 from table import command, markdown, write, write_csv
 
+from cryoprior.benchmark.steps import run_step
 from cryoprior.external.cryodrgn_training import PRESETS, trained_version
+from cryoprior.heterogeneity.training import TrainingJob, train_latents
 from cryoprior.io.pickles import read_pickle
-from cryoprior.stages.bench_steps import run_step
-from cryoprior.stages.heterogeneity_training import TrainingJob, train_latents
 
 HERE = Path(__file__).parent
 OPERATOR = "pixel:block=16,masks=205"  # 205 of 256 sums: C = 1.25

@@ -17,7 +17,7 @@ from images import reconstructed
 from simulated_particles import CELLS, digits
 from table import markdown, signed, write
 
-from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
+from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.prior import load_prior
 
 SCRIPT = "left_out.py"

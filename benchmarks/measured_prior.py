@@ -23,12 +23,14 @@ from store import code_digest
 from table import markdown, progress, provenance, signed, write
 from torch import Tensor
 
+from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.io import read_measurements, read_particles
-from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
+from cryoprior.measurement import command as measure
 from cryoprior.operators import parse_operator
 from cryoprior.prior import load_prior
+from cryoprior.simulation import command as simulate
 from cryoprior.solvers import parse_solver
-from cryoprior.stages import measure, simulate, train
+from cryoprior.training import command as train
 
 SCRIPT = "measured_prior.py"
 BOX, PIXEL_SIZE_ANGSTROM, SNR = 32, 10.0, 0.26

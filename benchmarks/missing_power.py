@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cryoprior.evaluation.pooled import jackknife
 from cryoprior.metrics import shell_powers
-from cryoprior.metrics.pooled import jackknife
 from cryoprior.operators import Operator
 
 FIRST_SHELL = 3

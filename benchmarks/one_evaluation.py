@@ -24,8 +24,8 @@ from images import fitted, reconstructed
 from simulated_particles import CELLS, digits
 from table import markdown, signed, write, write_csv
 
+from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.metrics import ssim
-from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.prior import Prior, load_prior
 
 SCRIPT = "one_evaluation.py"

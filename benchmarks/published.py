@@ -17,8 +17,8 @@ from gaussian_oracle import processor
 from pictures import keep_picture
 from table import command, markdown, write
 
+from cryoprior.benchmark.steps import run_step
 from cryoprior.metrics.atomic_model import TIE_BREAKS
-from cryoprior.stages.bench_steps import run_step
 
 HERE = Path(__file__).parent
 STATES = "Heterogeneity (K = 16, C = 1.25); Table 5"

@@ -21,8 +21,9 @@ from real_tables import LEAST, NESTEROV, SOLVERS, cell_tables, counts, nesterov_
 from table import write, write_csv
 
 from cryoprior.errors import InputError
-from cryoprior.metrics import Lpips, load_lpips, psnr, ssim, ssim_range2
-from cryoprior.metrics.lpips_weights import fetch_weights
+from cryoprior.evaluation.lpips import load_lpips
+from cryoprior.external.lpips_weights import fetch_weights
+from cryoprior.metrics import Lpips, psnr, ssim, ssim_range2
 from cryoprior.operators import Operator
 from cryoprior.solvers import parse_solver
 

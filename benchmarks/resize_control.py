@@ -20,11 +20,11 @@ from scipy import ndimage
 from table import markdown, write
 
 from cryoprior.io import ParticleStack, read_particles
+from cryoprior.maps.judgement import judge, map_mask
+from cryoprior.maps.making import MapSettings, make_maps
+from cryoprior.maps.sources import FullParticles
 from cryoprior.metrics.fsc import resolution
-from cryoprior.stages import simulate
-from cryoprior.stages.map_judgement import judge, map_mask
-from cryoprior.stages.map_making import MapSettings, make_maps
-from cryoprior.stages.map_sources import FullParticles
+from cryoprior.simulation import command as simulate
 
 OLD, NEW = 222, 256
 MEANING = (

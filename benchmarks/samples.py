@@ -22,7 +22,7 @@ from simulated_particles import SPECTRUM_OPERATORS
 from table import markdown, signed, write
 from torch import Tensor
 
-from cryoprior.metrics.pooled import jackknife
+from cryoprior.evaluation.pooled import jackknife
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.prior import GaussianPrior
 from cryoprior.random import ParticleNoise

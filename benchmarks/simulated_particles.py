@@ -21,7 +21,7 @@ from harness import BATCH, Fitted, fit_prior, measure, restore
 from missing_power import FIRST_SHELL, missing_power
 from table import markdown, signed, write, write_csv
 
-from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
+from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.operators import parse_operator
 from cryoprior.prior.evidence import evidence_of_image
 from cryoprior.prior.signal import SignalDenoiser

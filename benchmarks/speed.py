@@ -20,8 +20,8 @@ from datasets import RECIPES, Images, simulated
 from harness import Fitted, fit_prior, measure, restore
 from table import markdown, signed, write, write_csv
 
+from cryoprior.evaluation.pooled import SCORES, PairSums, pooled_gain, pooled_scores
 from cryoprior.metrics import ssim
-from cryoprior.metrics.pooled import SCORES, PairSums, pooled_gain, pooled_scores
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.solvers import parse_solver
 

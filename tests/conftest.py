@@ -24,6 +24,7 @@ if os.environ.get("CRYOPRIOR_TYPECHECK", "1") != "0":
     sys.modules[checker.__name__] = checker  # the hook takes the checker by name
     install_import_hook("cryoprior", "signature_checker.check")
 
+pytest_plugins = ["kit.dense", "kit.oracle"]
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -52,7 +53,7 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def cryodrgn_stand_in(tmp_path: Path) -> Path:
     """Return an executable that takes cryoDRGN's place: it checks what it is given, and its latents are draws."""
     path = tmp_path / "cryodrgn"
-    path.write_text(f"#!{sys.executable}\n" + (ROOT / "tests" / "external" / "cryodrgn_stand_in.py").read_text())
+    path.write_text(f"#!{sys.executable}\n" + (ROOT / "tests" / "kit" / "cryodrgn_stand_in.py").read_text())
     path.chmod(0o755)
     return path
 
@@ -67,7 +68,7 @@ def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from cryoprior.image.spectrum import shell_index
     from cryoprior.prior.checkpoint import PriorConfig, build_network, save_prior
-    from cryoprior.prior.random_operators import OperatorFamily
+    from cryoprior.prior.operator_family import OperatorFamily
     from cryoprior.prior.signal import Spectra
 
     def spectra(box: int) -> Spectra:

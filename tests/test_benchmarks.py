@@ -36,15 +36,14 @@ from real_tables import flags as real_flags
 from store import Store
 from table import markdown
 
+from cryoprior.evaluation.pooled import PairSums, pooled_scores
 from cryoprior.image import shell_index
-from cryoprior.metrics.pooled import PairSums, pooled_scores
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import parse_operator
 from cryoprior.prior import GaussianPrior, PriorConfig, load_prior, save_prior
 from cryoprior.prior.checkpoint import build_network
-from cryoprior.prior.conditioning import Measurement
-from cryoprior.prior.denoiser import Denoiser, OperatorAware, Tunable
-from cryoprior.prior.gradient import linearise
-from cryoprior.prior.random_operators import OperatorFamily
+from cryoprior.prior.denoiser import Denoiser, OperatorAware, Tunable, linearise
+from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers import SOLVERS, parse_solver

@@ -16,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import itertools
 
 import assembly_states
-import heterogeneity
 import published
 from pictures import keep_picture
 from table import command
+
+import heterogeneity
 
 
 def test_the_states_lack_more_and_more() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 import cryoprior
 from cryoprior import cli
+from cryoprior.commands import COMMANDS, GROUPS, Command, load_command
 from cryoprior.errors import InputError
-from cryoprior.stages import COMMANDS, GROUPS, load_stage
-from cryoprior.stages.options import argument, check_options, option
+from cryoprior.options import argument, check_options, option
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def run(options: Options) -> dict[str, Any]:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = ModuleType("fake")
-    stage.Options, stage.run = Options, run  # type: ignore[attr-defined]
-    monkeypatch.setitem(COMMANDS, "fake", "A fake.")
-    monkeypatch.setattr(cli, "load_stage", lambda name: stage)
+    module = ModuleType("fake")
+    module.Options, module.run = Options, run  # type: ignore[attr-defined]
+    monkeypatch.setitem(COMMANDS, "fake", Command("fake", "A fake."))
+    monkeypatch.setattr(cli, "load_command", lambda name: module)
 
 
 def call(*words: str) -> int:
@@ -124,7 +124,7 @@ def test_version_and_unknown_command(capsys: pytest.CaptureFixture[str]) -> None
 def test_every_command_has_options_help_and_documented_fields(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     from dataclasses import fields
 
-    stage = load_stage(command)
+    stage = load_command(command)
     for field in fields(stage.Options):
         assert field.metadata.get("help"), f"{command}: {field.name} has no help"
     assert call(*command.split(), "--help") == 0

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from cryoprior.errors import InputError
-from cryoprior.stages.options import argument, check_options, option
+from cryoprior.options import argument, check_options, option
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from cryoprior import cli
+from cryoprior.commands import load_command
 from cryoprior.io import write_stack, write_star
+from cryoprior.options import flag_of
 from cryoprior.prior import checkpoint
-from cryoprior.stages import load_stage
-from cryoprior.stages.options import flag_of
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def commands(text: str) -> list[str]:
 
 def flags(command: str) -> set[str]:
     """Return every spelling that a command's line takes."""
-    fields = dataclasses.fields(load_stage(command).Options)
+    fields = dataclasses.fields(load_command(command).Options)
     return {"--json", "--help"}.union(*({flag_of(f), *(f.metadata.get("flags") or ())} for f in fields))
 
 

@@ -23,17 +23,17 @@ from accelerate.state import AcceleratorState
 from scipy.spatial.transform import Rotation
 from torch.utils.flop_counter import FlopCounterMode
 
+from cryoprior.benchmark.images.page import ImageTable
+from cryoprior.benchmark.images.plan import ImagesPlan, PixelGrid
+from cryoprior.benchmark.images.table import run_images
+from cryoprior.benchmark.toml import read_plan
 from cryoprior.io import read_particles, write_stack, write_star
-from cryoprior.io.columns import ANGLES, ORIGINS
+from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.operators import parse_operator
 from cryoprior.prior.adapters import ddpm_unet
-from cryoprior.prior.data import random_split
-from cryoprior.prior.presets import PRESETS
-from cryoprior.report.bench_images import ImageTable
 from cryoprior.solvers import Nesterov
-from cryoprior.stages.bench_image_plan import ImagesPlan, PixelGrid
-from cryoprior.stages.bench_image_table import run_images
-from cryoprior.stages.bench_toml import read_plan
+from cryoprior.training.data import random_split
+from cryoprior.training.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")

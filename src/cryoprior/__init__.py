@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cryoprior.version import __version__
+
 if TYPE_CHECKING:
     from cryoprior import image, io, metrics, operators, prior, report, solvers
     from cryoprior.errors import InputError
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from cryoprior.random import ParticleNoise
     from cryoprior.solvers import SOLVERS, parse_solver
 
-__version__ = "0.1.0"
 
 _MODULES = ("image", "io", "metrics", "operators", "prior", "report", "solvers")
 _NAMES = {

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import typer
 
-import cryoprior
+from cryoprior.commands import COMMANDS, GROUPS, load_command
 from cryoprior.errors import InputError
-from cryoprior.provenance import to_json
-from cryoprior.stages import COMMANDS, GROUPS, load_stage
-from cryoprior.stages.options import choices_of, flag_of, value_type
+from cryoprior.options import choices_of, flag_of, value_type
+from cryoprior.output.record import to_json
+from cryoprior.version import __version__
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -47,13 +47,13 @@ def build_app(invoked: str | None) -> typer.Typer:
     )
     app.callback()(_global_options)
     groups: dict[str, typer.Typer] = {}
-    for name, help in COMMANDS.items():
+    for name, known in COMMANDS.items():
         group, _, word = name.rpartition(" ")
         if group and group not in groups:
             groups[group] = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
             app.add_typer(groups[group], name=group, help=GROUPS[group])
         at = groups.get(group, app)
-        at.command(word, help=help)(_command(load_stage(name)) if name == invoked else _not_invoked)
+        at.command(word, help=known.help)(_command(load_command(name)) if name == invoked else _not_invoked)
     return app
 
 
@@ -63,7 +63,7 @@ def _not_invoked() -> None:
 
 def _show_version(wanted: bool) -> bool:
     if wanted:
-        typer.echo(cryoprior.__version__)
+        typer.echo(__version__)
         raise typer.Exit
     return wanted
 

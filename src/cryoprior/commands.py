@@ -1,40 +1,78 @@
-"""The commands: ``name`` is the module ``cryoprior.stages.name`` with its ``Options`` and its ``run``.
+"""The registry of commands: name, module with ``Options`` and ``run``, and one line of help.
 
-A command of two words, ``model build``, is the module ``model_build`` in the group ``model``.
+A new command is one file and one line here. A command of two words, ``model build``, stands in the group ``model``.
 """
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 from types import ModuleType
+from typing import NamedTuple
 
-COMMANDS: dict[str, str] = {
-    "simulate": "Simulate particles from atomic models or maps: pose, shift, CTF, coloured noise, several states.",
-    "convert": "Write particles of any format as a RELION star file and one stack, resampled and split if wanted.",
-    "measure": "Measure a particle stack with an operator: a few numbers for each image.",
-    "train": "Train a prior on particles.",
-    "reconstruct": "Reconstruct the images from their measurements.",
-    "evaluate": "Compare reconstructed images with the originals, beside their floors, in one report.",
-    "map": "Make maps of particles, reconstructions or measurements with known poses, and judge their resolution.",
-    "compare-maps": "Compare two maps: Fourier shell correlation, correlation, contrast and hand.",
-    "poses": "Find the poses of particles with RELION against a fixed map, and compare them with known ones.",
-    "heterogeneity": "Compare the conformational states in original and reconstructed particles, by cryoDRGN.",
-    "model build": "Build an atomic model into a map with ModelAngelo.",
-    "model score": "Compare two atomic models: confidence, chains, sequences, backbones, what one has of the other.",
-    "bench": "Compare methods in one resumable run: tables, curves and pictures.",
-    "operating-point": "Show how little may be measured for a score, from the rows of a benchmark.",
-    "demo": "Run the whole path on a small simulated stack with the embedded prior.",
-    "describe": "Show what measurements or an operator hold: compression, rank, conditioning.",
-    "validate": "Check particles, measurements, a prior or a reconstruction, and say what is wrong.",
-    "doctor": "Show what is installed, what is missing and how to get it.",
-    "list": "List the operators, solvers, metrics, file formats and presets.",
+
+class Command(NamedTuple):
+    """Where a command is, below ``cryoprior``, and what it does in one line."""
+
+    module: str
+    help: str
+
+
+COMMANDS: dict[str, Command] = {
+    "simulate": Command(
+        "simulation.command",
+        "Simulate particles from atomic models or maps: pose, shift, CTF, coloured noise, several states.",
+    ),
+    "convert": Command(
+        "housekeeping.convert",
+        "Write particles of any format as a RELION star file and one stack, resampled and split if wanted.",
+    ),
+    "measure": Command(
+        "measurement.command", "Measure a particle stack with an operator: a few numbers for each image."
+    ),
+    "train": Command("training.command", "Train a prior on particles."),
+    "reconstruct": Command("reconstruction.command", "Reconstruct the images from their measurements."),
+    "evaluate": Command(
+        "evaluation.command", "Compare reconstructed images with the originals, beside their floors, in one report."
+    ),
+    "map": Command(
+        "maps.command",
+        "Make maps of particles, reconstructions or measurements with known poses, and judge their resolution.",
+    ),
+    "compare-maps": Command(
+        "maps.compare", "Compare two maps: Fourier shell correlation, correlation, contrast and hand."
+    ),
+    "poses": Command(
+        "poses.command",
+        "Find the poses of particles with RELION against a fixed map, and compare them with known ones.",
+    ),
+    "heterogeneity": Command(
+        "heterogeneity.command",
+        "Compare the conformational states in original and reconstructed particles, by cryoDRGN.",
+    ),
+    "model build": Command("models.build", "Build an atomic model into a map with ModelAngelo."),
+    "model score": Command(
+        "models.score",
+        "Compare two atomic models: confidence, chains, sequences, backbones, what one has of the other.",
+    ),
+    "bench": Command("benchmark.command", "Compare methods in one resumable run: tables, curves and pictures."),
+    "operating-point": Command(
+        "benchmark.operating_point", "Show how little may be measured for a score, from the rows of a benchmark."
+    ),
+    "demo": Command("demo.command", "Run the whole path on a small simulated stack with the embedded prior."),
+    "describe": Command(
+        "housekeeping.describe", "Show what measurements or an operator hold: compression, rank, conditioning."
+    ),
+    "validate": Command(
+        "housekeeping.validate", "Check particles, measurements, a prior or a reconstruction, and say what is wrong."
+    ),
+    "doctor": Command("housekeeping.doctor", "Show what is installed, what is missing and how to get it."),
+    "list": Command("housekeeping.list", "List the operators, solvers, metrics, file formats and presets."),
 }
 
 GROUPS: dict[str, str] = {"model": "Build atomic models into maps, and compare them."}
 """What the first word of commands of two words stands for."""
 
 
-def load_stage(command: str) -> ModuleType:
-    """Return the stage's module; only this command's dependencies are imported."""
-    return import_module(f"cryoprior.stages.{re.sub('[- ]', '_', command)}")
+def load_command(name: str) -> ModuleType:
+    """Return the command's module; only this command's dependencies are imported."""
+    return import_module(f"cryoprior.{COMMANDS[name].module}")

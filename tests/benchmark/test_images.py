@@ -15,17 +15,20 @@ import pytest
 import torch
 
 from cryoprior import cli
+from cryoprior.benchmark import command as bench
+from cryoprior.benchmark.images import rows as bench_image_rows
+from cryoprior.benchmark.images.page import ImageTable
+from cryoprior.benchmark.images.plan import FourierGrid, FreeCell, ImageMethod, ImagesPlan, PixelGrid
+from cryoprior.benchmark.images.rows import ImageRows, Scorer
+from cryoprior.benchmark.images.table import run_images
+from cryoprior.benchmark.images.work import CellWork, ImageWork
+from cryoprior.benchmark.toml import read_plan
 from cryoprior.errors import InputError
+from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.io import read_particles, write_map, write_stack, write_star
-from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
-from cryoprior.report.bench_images import ImageTable
-from cryoprior.solvers.restore import Restored, Restorer
-from cryoprior.stages import bench, bench_image_rows, measure, reconstruct
-from cryoprior.stages.bench_image_plan import FourierGrid, FreeCell, ImageMethod, ImagesPlan, PixelGrid
-from cryoprior.stages.bench_image_rows import ImageRows, Scorer
-from cryoprior.stages.bench_image_table import run_images
-from cryoprior.stages.bench_image_work import CellWork, ImageWork
-from cryoprior.stages.bench_toml import read_plan
+from cryoprior.measurement import command as measure
+from cryoprior.reconstruction import command as reconstruct
+from cryoprior.reconstruction.restore import Restored, Restorer
 
 N, FEW = 6, 4
 PIXEL, FOURIER = "K=4 C=4 hadamard", "uniform C=2.5 hermitian"
@@ -406,7 +409,7 @@ def test_a_damaged_unit_is_named_on_the_command_line(
     assert "delete it" in said
 
 
-@pytest.mark.parametrize("place", ["cryoprior.stages.bench_units.np.savez", "cryoprior.solvers.ddrm.Ddrm.solve"])
+@pytest.mark.parametrize("place", ["cryoprior.benchmark.images.units.np.savez", "cryoprior.solvers.ddrm.Ddrm.solve"])
 def test_an_interrupted_run_leaves_no_half_written_unit(
     plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -731,7 +734,7 @@ def broken(folder: Path, name: str, text: str) -> str:
 
 def wrong_inputs() -> Iterator[tuple[Callable[[Path, Path], dict[str, Any]], str]]:
     """Yield what of a plan is wrong, made in a folder beside a plan, and what is said of it."""
-    from cryoprior.stages.bench_image_plan import DownstreamPlan
+    from cryoprior.benchmark.images.plan import DownstreamPlan
 
     yield lambda here, _: {"published": str(here / "none.csv")}, "none.csv: no such file; expected a CSV"
     yield lambda here, _: {"published": broken(here, "a.csv", "mask,ssim\nK=4,1\n")}, "no column compression, lpips"

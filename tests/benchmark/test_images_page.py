@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from cryoprior.report import bench_cost_figure, bench_figures
-from cryoprior.report.bench_cost_figure import over_least_squares, quality_against_cost
-from cryoprior.report.bench_figures import compression_figures, example_pictures, quality_of
-from cryoprior.report.bench_images import ImageTable
-from cryoprior.report.bench_sheet import Sheet, general, short
-from cryoprior.report.operating_points import operating_points
+from cryoprior.benchmark.images import cost_figure as bench_cost_figure
+from cryoprior.benchmark.images import figures as bench_figures
+from cryoprior.benchmark.images.cost_figure import over_least_squares, quality_against_cost
+from cryoprior.benchmark.images.figures import compression_figures, example_pictures, quality_of
+from cryoprior.benchmark.images.page import ImageTable
+from cryoprior.benchmark.images.sheet import Sheet, general, short
+from cryoprior.benchmark.operating_point import operating_points
 
 METHODS = (
     ("exact mean", "method", "mean", 10, 0.240),

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cryoprior.benchmark import command as bench
+from cryoprior.benchmark.maps.images import BenchImages
+from cryoprior.benchmark.maps.table import MapBench
+from cryoprior.benchmark.steps import run_step, slug
+from cryoprior.benchmark.toml import read_plan
+from cryoprior.commands import load_command
 from cryoprior.errors import InputError
 from cryoprior.io import write_map
-from cryoprior.stages import bench, load_stage
-from cryoprior.stages.bench_images import BenchImages
-from cryoprior.stages.bench_maps import MapBench
-from cryoprior.stages.bench_steps import run_step, slug
-from cryoprior.stages.bench_toml import read_plan
 
 PLAN = """
 table = "maps"
@@ -126,8 +127,8 @@ def test_a_finished_run_is_not_computed_again(plan: Path, finished: Path, monkey
         raise AssertionError("computed again")
 
     for command in ("simulate", "measure", "reconstruct"):
-        monkeypatch.setattr(load_stage(command), "run", refuse)
-    monkeypatch.setattr("cryoprior.stages.bench_rows.make_refined_maps", refuse)
+        monkeypatch.setattr(load_command(command), "run", refuse)
+    monkeypatch.setattr("cryoprior.benchmark.maps.rows.make_refined_maps", refuse)
     assert len(rows_of(plan, finished)) == len(pd.read_csv(finished / "rows.csv"))
 
 

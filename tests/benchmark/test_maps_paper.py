@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryoprior.report import bench_maps
-from cryoprior.report.bench_maps import FULL, MapTable
-from cryoprior.report.bench_paper import paper_table_3
+from cryoprior.benchmark.maps import page as bench_maps
+from cryoprior.benchmark.maps.page import FULL, MapTable
+from cryoprior.benchmark.maps.paper import paper_table_3
 
 QUALITY = ["resolution (Å)", "volume correlation", "angular error (°)", "shift error (pixels)"]
 CELLS = (

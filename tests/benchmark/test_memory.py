@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from cryoprior.benchmark.images.memory import EVALUATIONS, CountingDenoiser, EnoughSeenError, peak_megabytes
+from cryoprior.measurement.intensity import Intensity
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.prior import GaussianPrior
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.random import ParticleNoise
+from cryoprior.reconstruction.restore import Restorer
 from cryoprior.solvers import Solution, parse_solver
-from cryoprior.solvers.intensity import Intensity
-from cryoprior.solvers.restore import Restorer
-from cryoprior.stages.bench_memory import EVALUATIONS, CountingDenoiser, EnoughSeenError, peak_megabytes
 
 MIB = 2**20
 BOX, B = 32, 4

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cryoprior import cli
+from cryoprior.benchmark import operating_point
 from cryoprior.errors import InputError
-from cryoprior.stages import operating_point
 
 ROWS = """series,cell,mask,variant,method,compression,effective_compression,ssim,lpips,frc,seed
 pixel,K=16 C=2.5,K=16,hadamard,exact mean,2.5,2.5,0.79,0.17,,0

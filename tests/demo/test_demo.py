@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from cryoprior import cli
+from cryoprior.demo import command as demo
+from cryoprior.demo.assembly import made_up_assembly
 from cryoprior.errors import InputError
+from cryoprior.evaluation import page as evaluation
 from cryoprior.io import read_particles
 from cryoprior.prior import prior_folder
-from cryoprior.report import evaluation
-from cryoprior.stages import demo
-from cryoprior.stages.demo_assembly import made_up_assembly
 
 SMALL = ("--n", "2", "--steps", "2", "--nesterov-steps", "2", "--threads", "1", "--json")
 METHODS = ("least squares", "Gaussian prior", "paper's sampler", "exact sample", "exact mean", "posterior mean")

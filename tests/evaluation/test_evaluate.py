@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from cryoprior.errors import InputError
+from cryoprior.evaluation import command as evaluate
 from cryoprior.io import ReconstructionWriter, read_measurements, write_stack, write_star
+from cryoprior.measurement import command as measure
 from cryoprior.operators import parse_operator
-from cryoprior.stages import evaluate, measure
 
 N, BOX, PIXEL_SIZE = 6, 32, 4.0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cryoprior.evaluation.floors import constant_image, least_squares, radial_spectrum, spectrum_noise
 from cryoprior.metrics import correlation
-from cryoprior.metrics.floors import constant_image, least_squares, radial_spectrum, spectrum_noise
 from cryoprior.metrics.rings import shell_sums
 from cryoprior.operators import parse_operator
 from cryoprior.random import ParticleNoise

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cryoprior.metrics.pooled import PairSums, jackknife, pooled_gain, pooled_scores
+from cryoprior.evaluation.pooled import PairSums, jackknife, pooled_gain, pooled_scores
 
 
 def images(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:

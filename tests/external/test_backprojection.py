@@ -18,11 +18,11 @@ from cryoprior.image import ctf_image
 from cryoprior.image.projection import project_particles
 from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.io import read_map, read_particles, write_stack, write_star
-from cryoprior.io.columns import ANGLES, ORIGINS
 from cryoprior.io.euler import euler_of_matrix
+from cryoprior.io.formats.columns import ANGLES, ORIGINS
+from cryoprior.maps.making import MapSet, MapSettings, make_maps
+from cryoprior.maps.sources import FullParticles
 from cryoprior.metrics.fsc import fsc, resolution, volume_shell_sums
-from cryoprior.stages.map_making import MapSet, MapSettings, make_maps
-from cryoprior.stages.map_sources import FullParticles
 
 pytestmark = pytest.mark.external
 BOX, PIXEL, N = 64, 4.0, 600

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryodrgn_particles import write_set
 from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
 from cryoprior.external.cryodrgn import CRYODRGN, backproject, write_input
 from cryoprior.io import read_particles
+from kit.cryodrgn_particles import write_set
 
 
 def test_what_is_written_is_read_back_as_the_same_particles(tmp_path: Path) -> None:

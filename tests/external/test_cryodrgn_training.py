@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryodrgn_particles import N, write_set
 
 from cryoprior.errors import InputError
 from cryoprior.external.cryodrgn import CryodrgnInput, write_input
 from cryoprior.external.cryodrgn_training import PRESETS, Training, finished_epoch, last_epoch, train, trained_version
 from cryoprior.io import read_particles
 from cryoprior.io.pickles import read_pickle
+from kit.cryodrgn_particles import N, write_set
 
 TRAINING = Training(latent=2, layers=1, width=8, epochs=3, batch=2, learning_rate=1e-3, mixed_precision=False, seed=4)
 VERSIONS = ("3.4.0", "4.3.1")

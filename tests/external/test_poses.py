@@ -8,12 +8,12 @@ from typing import Any
 import mrcfile
 import numpy as np
 import pytest
-from projected_views import draw_blobs, draw_views, project_views
 
 from cryoprior.external.relion import RELION, has_mpi
 from cryoprior.io import read_map, write_map, write_stack, write_star
-from cryoprior.io.columns import ANGLES, ORIGINS
-from cryoprior.stages import poses
+from cryoprior.io.formats.columns import ANGLES, ORIGINS
+from cryoprior.poses import command as poses
+from kit.projected_views import draw_blobs, draw_views, project_views
 
 pytestmark = [
     pytest.mark.external,

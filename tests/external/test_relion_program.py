@@ -10,7 +10,6 @@ import mrcfile
 import numpy as np
 import pandas as pd
 import pytest
-from projected_views import draw_blobs, draw_views, project_views
 
 from cryoprior.errors import InputError
 from cryoprior.external import PROGRAMS, Program
@@ -25,8 +24,9 @@ from cryoprior.external.relion import (
     write_particles,
 )
 from cryoprior.io import read_map, read_particles, read_star, write_stack, write_star
-from cryoprior.io.columns import ANGLES, ORIGINS
+from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.io.mrc import read_header
+from kit.projected_views import draw_blobs, draw_views, project_views
 
 BOX, PIXEL = 32, 6.0
 VOLUME = draw_blobs(BOX, seed=0)

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from cryoprior.errors import InputError
-from cryoprior.metrics.clusters import Clustering
-from cryoprior.provenance import installed_version
-from cryoprior.stages import heterogeneity
-from cryoprior.stages.heterogeneity import Options, run
-from cryoprior.stages.heterogeneity_scores import by_size, compare
+from cryoprior.heterogeneity import command as heterogeneity
+from cryoprior.heterogeneity.clusters import Clustering
+from cryoprior.heterogeneity.command import Options, run
+from cryoprior.heterogeneity.scores import by_size, compare
+from cryoprior.output.record import installed_version
 
 N = 400
 QUICK: dict[str, Any] = {"embedding": "pca", "starts": 1, "seeds": 2}

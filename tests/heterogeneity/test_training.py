@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from cryoprior.errors import InputError
+from cryoprior.heterogeneity.command import Options, run
 from cryoprior.io import read_particles, write_stack, write_star
-from cryoprior.io.columns import ANGLES, ORIGINS
-from cryoprior.stages.heterogeneity import Options, run
+from cryoprior.io.formats.columns import ANGLES, ORIGINS
 
 N, BOX = 48, 32
 

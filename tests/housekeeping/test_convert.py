@@ -14,9 +14,9 @@ from scipy.spatial.transform import Rotation
 
 from cryoprior import cli
 from cryoprior.errors import InputError
+from cryoprior.housekeeping import convert
 from cryoprior.io import ParticleStack, StackWriter, read_particles, read_star, resize, write_stack, write_star
-from cryoprior.prior.data import training_stack
-from cryoprior.stages import convert
+from cryoprior.training.data import training_stack
 
 N, BOX, PIXEL = 21, 20, 1.31
 

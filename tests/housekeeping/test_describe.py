@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from cryoprior.errors import InputError
+from cryoprior.housekeeping import describe
 from cryoprior.io import MeasurementHeader, MeasurementsWriter
 from cryoprior.operators import format_operator, parse_operator
-from cryoprior.stages import describe
 
 
 def test_an_operator_by_its_text() -> None:

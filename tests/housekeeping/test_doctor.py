@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cryoprior.stages import doctor
+from cryoprior.housekeeping import doctor
 
 
 def test_missing_parts_are_named_with_their_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from cryoprior.commands import COMMANDS
+from cryoprior.housekeeping import list as stage
 from cryoprior.operators import OPERATORS
 from cryoprior.solvers import SOLVERS
-from cryoprior.stages import COMMANDS
-from cryoprior.stages import list as stage
 
 
 def test_every_registered_component_is_listed_with_a_description() -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from stacks import BOX, N, draw_images, draw_optics, draw_table, write_particles
 
 from cryoprior.errors import InputError
+from cryoprior.housekeeping import validate
 from cryoprior.io import ReconstructionWriter, ShardWriter, write_stack, write_star
-from cryoprior.stages import measure, validate
+from cryoprior.measurement import command as measure
+from kit.stacks import BOX, N, draw_images, draw_optics, draw_table, write_particles
 
 
 def check(path: Path) -> dict:

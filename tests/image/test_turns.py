@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cryoprior.prior.turns import turned, turned_back
+from cryoprior.image.turns import turned, turned_back
 
 IMAGE = torch.arange(16.0).reshape(1, 4, 4)
 TURNS = range(8)

@@ -9,10 +9,10 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
-from models import COLUMNS, atom_row, chain_rows, write_cif
 
 from cryoprior.errors import InputError
 from cryoprior.io.atomic_models import read_atomic_model
+from kit.models import COLUMNS, atom_row, chain_rows, write_cif
 
 
 @pytest.mark.parametrize("name", ["a.cif", "a.cif.gz", "A.CIF"])

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from stacks import BOX, N, draw_images, write_text
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles, read_pickle, write_stack
 from cryoprior.io.euler import euler_of_matrix
+from kit.stacks import BOX, N, draw_images, write_text
 
 
 def dump(path: Path, value: object, protocol: int = 4) -> Path:

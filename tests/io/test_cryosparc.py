@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
-from stacks import BOX, N, draw_images
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles, write_stack, write_star
-from cryoprior.io.columns import Companions
-from cryoprior.io.cryosparc import read_cryosparc
+from cryoprior.io.formats.columns import Companions
+from cryoprior.io.formats.cryosparc import read_cryosparc
+from kit.stacks import BOX, N, draw_images
 
 
 def test_star_and_cs_are_the_same_particles(shared_data: Path) -> None:

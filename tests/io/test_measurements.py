@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from stacks import BOX, N, draw_optics, draw_table
 
 from cryoprior.errors import InputError
 from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, read_measurements
+from kit.stacks import BOX, N, draw_optics, draw_table
 
 M = 40
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from stacks import BOX, N, draw_images
 
 from cryoprior.errors import InputError
 from cryoprior.io import StackWriter, read_map, read_particles, write_map, write_stack
 from cryoprior.io.mrc import HEADER_BYTES, MODES, map_images, read_header
+from kit.stacks import BOX, N, draw_images
 
 
 @pytest.mark.parametrize("mode", sorted(MODES))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stacks import BOX, N, draw_images, draw_optics, draw_table, write_particles, write_text
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles, write_stack, write_star
+from kit.stacks import BOX, N, draw_images, draw_optics, draw_table, write_particles, write_text
 
 
 def test_any_order_several_stacks_and_leading_zeros(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stacks import BOX, draw_images, draw_optics, draw_table, write_particles, write_text
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles, write_stack, write_star
-from cryoprior.io.columns import Companions
-from cryoprior.io.relion import read_relion
+from cryoprior.io.formats.columns import Companions
+from cryoprior.io.formats.relion import read_relion
+from kit.stacks import BOX, draw_images, draw_optics, draw_table, write_particles, write_text
 
 OLD = """
 data_

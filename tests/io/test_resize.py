@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from stacks import draw_images
 
 from cryoprior.errors import InputError
 from cryoprior.io import resize
 from cryoprior.io.resize import centre_shift, fourier_matrix
+from kit.stacks import draw_images
 
 BOXES = [(16, 8), (16, 7), (15, 8), (15, 7), (8, 16), (7, 16), (8, 15), (7, 15), (320, 128)]
 

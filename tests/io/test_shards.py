@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from stacks import BOX, N, draw_images, draw_optics, draw_table
 
 from cryoprior.errors import InputError
 from cryoprior.io import ReconstructionWriter, ShardWriter, finished_shards, merge_shards, read_particles, shard_rows
+from kit.stacks import BOX, N, draw_images, draw_optics, draw_table
 
 
 def test_shard_rows_cover_all() -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from stacks import draw_optics, draw_table, write_text
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_star, write_star
+from kit.stacks import draw_optics, draw_table, write_text
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.spatial.transform import Rotation
 
 from cryoprior.io import write_stack, write_star
-from cryoprior.io.columns import ANGLES, ORIGINS
 from cryoprior.io.euler import euler_of_matrix
+from cryoprior.io.formats.columns import ANGLES, ORIGINS
 
 N, PIXEL = 5, 3.5
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from cryoprior.image.spectrum import apply_filter, shell_index
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import Operator, parse_operator
-from cryoprior.prior.conditioning import Measurement
 from cryoprior.prior.signal import Spectra
 
 BOX = 16

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from cryoprior.image.ctf import ctf_image
 from cryoprior.image.projection import project_particles
-from cryoprior.io.columns import ANGLES, ORIGINS
 from cryoprior.io.euler import euler_of_matrix
+from cryoprior.io.formats.columns import ANGLES, ORIGINS
 
 CTF_COLUMNS = {
     "defocus_u_angstrom": "rlnDefocusU",

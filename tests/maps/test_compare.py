@@ -16,7 +16,7 @@ from cryoprior.errors import InputError
 from cryoprior.image.alignment import transform_volume
 from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.io import read_map, write_map
-from cryoprior.stages.compare_maps import Options, run
+from cryoprior.maps.compare import Options, run
 
 D, VOXEL = 32, 3.0
 SLOW = pytest.mark.slow

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from cryoprior.io import ParticleStack, read_particles, write_stack, write_star
+from cryoprior.maps.controls import equal_size_controls
+from cryoprior.maps.sources import ControlParticles, FullParticles
 from cryoprior.operators import Bin, Crop, Quantize
-from cryoprior.stages.map_controls import LAST_LEVEL, equal_size_controls, quantizer
-from cryoprior.stages.map_sources import ControlParticles, FullParticles
+from cryoprior.operators.equal_size import LAST_LEVEL, quantizer
 
 N, BOX = 20, 16
 

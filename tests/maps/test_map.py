@@ -28,15 +28,15 @@ from cryoprior.io import (
     write_stack,
     write_star,
 )
-from cryoprior.io.columns import ANGLES, ORIGINS
 from cryoprior.io.euler import euler_of_matrix
+from cryoprior.io.formats.columns import ANGLES, ORIGINS
+from cryoprior.maps.command import Options, run
+from cryoprior.maps.making import MapSet, MapSettings, make_maps
+from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles, Subset
+from cryoprior.measurement import command as measure
 from cryoprior.metrics.fsc import fsc, volume_shell_sums
 from cryoprior.operators import parse_operator
-from cryoprior.stages import measure
-from cryoprior.stages.map import Options, run
-from cryoprior.stages.map_making import MapSet, MapSettings, make_maps
-from cryoprior.stages.map_refinement import make_refined_maps
-from cryoprior.stages.map_sources import FullParticles, MeasuredParticles, ReconstructedParticles, Subset
 
 N, BOX, PIXEL = 60, 16, 8.0
 EXACT = MapSettings(iterations=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryoprior.report.map import HALVES, MapPage
+from cryoprior.maps.page import HALVES, MapPage
 from cryoprior.report.page import Alert, KeyValues, Picture, Table
 
 SHELLS = np.r_[np.inf, 32.0 / np.arange(1, 9)]

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from cryoprior.errors import InputError
+from cryoprior.measurement.intensity import Intensity, contrast_clearness, decide_contrast, fit_intensity
 from cryoprior.operators import parse_operator
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers.intensity import Intensity, contrast_clearness, decide_contrast, fit_intensity
 
 BOX, B = 16, 200
 

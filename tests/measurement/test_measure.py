@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stacks import N, write_particles
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_measurements, read_particles, write_stack
+from cryoprior.measurement import command as measure
 from cryoprior.operators import parse_operator
-from cryoprior.stages import measure
+from kit.stacks import N, write_particles
 
 PIXEL = "pixel:block=4,masks=6,sets=2"
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cryoprior.errors import InputError
-from cryoprior.metrics.clusters import ClusterSettings, cluster_latents, fit_mixture
-from cryoprior.metrics.embedding import EmbeddingSettings, check_embedding, embed, principal_components
-from cryoprior.metrics.heterogeneity import agreement, chance, match
-from cryoprior.provenance import installed_version
+from cryoprior.heterogeneity.clusters import ClusterSettings, cluster_latents, fit_mixture
+from cryoprior.heterogeneity.embedding import EmbeddingSettings, check_embedding, embed, principal_components
+from cryoprior.metrics.agreement import agreement, chance, match
+from cryoprior.output.record import installed_version
 
 N, K = 600, 4
 PCA, NONE = (ClusterSettings(EmbeddingSettings(method), starts=3) for method in ("pca", "none"))

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from cryoprior.errors import InputError
-from cryoprior.metrics import lpips_weights
-from cryoprior.metrics.lpips import Lpips, cached_weights, load_lpips, weights_path
+from cryoprior.evaluation.lpips import load_lpips
+from cryoprior.external import lpips_weights
+from cryoprior.external.lpips_weights import cached_weights, weights_path
+from cryoprior.metrics.lpips import Lpips
 
 CHANNELS = ((3, 64, 11), (64, 192, 5), (192, 384, 3), (384, 256, 3), (256, 256, 3))
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from models import fold, random_sequence, write_model
 
 from cryoprior.errors import InputError
 from cryoprior.external.modelangelo import VARIABLE
 from cryoprior.io import write_map
-from cryoprior.stages import model_build
-from cryoprior.stages.model_build import Options, run
+from cryoprior.models import build as model_build
+from cryoprior.models.build import Options, run
+from kit.models import fold, random_sequence, write_model
 
 STAND_IN = """#!{python}
 import os, shutil, sys

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryoprior.report.model import ModelTrace, confidence_histogram, model_traces, pair_distributions
-from cryoprior.report.model_pages import BuildPage, text
+from cryoprior.models.figures import ModelTrace, confidence_histogram, model_traces, pair_distributions
+from cryoprior.models.page import BuildPage, text
 from cryoprior.report.page import render_page
 
 PNG = b"\x89PNG"

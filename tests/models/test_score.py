@@ -10,12 +10,12 @@ import gemmi
 import numpy as np
 import pandas as pd
 import pytest
-from models import atom_row, chain_rows, fold, random_sequence, write_cif, write_model
 from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
-from cryoprior.stages import model_score
-from cryoprior.stages.model_score import Options, run
+from cryoprior.models import score as model_score
+from cryoprior.models.score import Options, run
+from kit.models import atom_row, chain_rows, fold, random_sequence, write_cif, write_model
 
 SEQUENCES = {"A": random_sequence(40, 1), "B": random_sequence(25, 2), "C": random_sequence(5, 3)}
 CONTRACT = {

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cryoprior.operators import Bin, Crop, Fourier, Identity, Pixel, Quantize
-from cryoprior.operators.cache import SystemCache
 from cryoprior.operators.masks import draw_pairs, frequencies, partners
+from cryoprior.operators.systems.cache import SystemCache
 
 PATTERNS = ("uniform", "ring", "spoke")
 

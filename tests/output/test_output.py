@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import cryoprior
-from cryoprior import provenance
 from cryoprior.errors import InputError
-from cryoprior.provenance import claim_output, file_digest, to_json, write_provenance, write_summary
+from cryoprior.output import record as provenance
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import file_digest, to_json, write_provenance, write_summary
 
 
 def test_the_output_appears_whole(tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from projected_views import draw_blobs, draw_views, project_views
 
 from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.io import read_map, read_particles, read_star, write_map, write_stack, write_star
-from cryoprior.io.columns import ANGLES
-from cryoprior.stages import poses, poses_search
-from cryoprior.stages.poses_reference import find_scale
-from cryoprior.stages.poses_search import PoseSearch
+from cryoprior.io.formats.columns import ANGLES
+from cryoprior.poses import command as poses
+from cryoprior.poses import search as poses_search
+from cryoprior.poses.reference import find_scale
+from cryoprior.poses.search import PoseSearch
+from kit.projected_views import draw_blobs, draw_views, project_views
 
 N, BOX, PIXEL, SCALE, OFFSET = 200, 32, 6.0, 0.5, 7.0
 VOLUME = draw_blobs(BOX, seed=1)

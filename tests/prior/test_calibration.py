@@ -7,13 +7,14 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import pixel_variance, power_spectrum, radial_average, shell_index
+from cryoprior.measurement.appearance import fit_appearance, fit_spectrum
+from cryoprior.measurement.conditioning import seen_share
 from cryoprior.operators import parse_operator
-from cryoprior.prior.conditioning import seen_share
+from cryoprior.prior.calibration import calibrate
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers.calibration import calibrate, fit_appearance, fit_spectrum
 
 BOX, B = 32, 96
 

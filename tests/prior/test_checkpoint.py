@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cryoprior.errors import InputError
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import parse_operator
 from cryoprior.prior.adapters import DdpmDenoiser
 from cryoprior.prior.checkpoint import PriorConfig, build_network, load_prior, make_denoiser, read_config, save_prior
-from cryoprior.prior.conditioning import Measurement
 from cryoprior.prior.evidence import evidence_of_image
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
+from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.prior.posterior import posterior_mean
-from cryoprior.prior.random_operators import OperatorFamily
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 
 FLAT = Spectra((1.0,) * 12, (0.5,) * 12)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from cryoprior.image.spectrum import apply_filter, pixel_variance
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import parse_operator
-from cryoprior.prior.conditioning import Measurement
 from cryoprior.prior.evidence import Evidence, evidence_of_image, evidence_of_measurement
 
 BOX = 16

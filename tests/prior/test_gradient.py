@@ -9,9 +9,8 @@ import torch
 
 from cryoprior.image.spectrum import apply_filter, shell_index
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
-from cryoprior.prior.denoiser import MeteredDenoiser
+from cryoprior.prior.denoiser import MeteredDenoiser, linearise
 from cryoprior.prior.gaussian import GaussianPrior
-from cryoprior.prior.gradient import linearise
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 

@@ -8,8 +8,8 @@ from cryoprior.image.spectrum import apply_filter, pair_weight, shell_index
 from cryoprior.prior.evidence import evidence_of_image
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
-from cryoprior.prior.presets import PRESETS
 from cryoprior.prior.signal import SignalDenoiser, Spectra
+from cryoprior.training.presets import PRESETS
 
 TINY = NetworkConfig(channels=(8, 32), layers=1)
 AWARE = NetworkConfig(channels=(8, 32), layers=1, operator_aware=True)

@@ -10,9 +10,11 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.operators import Fourier, Operator, Pixel, parse_operator
-from cryoprior.prior import random_operators
-from cryoprior.prior.random_operators import OperatorFamily, OperatorPool
+from cryoprior.prior import operator_family
+from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.random import numpy_stream
+from cryoprior.training import operator_pool
+from cryoprior.training.operator_pool import OperatorPool
 
 FAMILY = OperatorFamily()
 
@@ -108,7 +110,7 @@ def test_what_is_left_out_is_not_drawn_and_not_known(name: str, text: str) -> No
     assert not any(str(getattr(found, key, None)) == value for found in drawn(less, 64))
     kept = asdict(FAMILY)
     changed = [field for field in kept if kept[field] != asdict(less)[field]]
-    assert changed == [random_operators.KINDS[key]]
+    assert changed == [operator_family.KINDS[key]]
 
 
 def test_a_whole_sort_of_masks_may_be_left_out() -> None:
@@ -171,7 +173,7 @@ def test_the_pool_holds_no_more_than_its_bytes(monkeypatch: pytest.MonkeyPatch) 
     pool = OperatorPool(OperatorFamily(patterns=(), blocks=(4,), rows=("bernoulli",), noisy=1.0), 16, 0)
     first, sigma = pool[0]
     limit = 3 * first.held_bytes
-    monkeypatch.setattr(random_operators, "HELD_BYTES", limit)
+    monkeypatch.setattr(operator_pool, "HELD_BYTES", limit)
     most = 0
     for number in range(1, 25):
         pool[number]
@@ -190,7 +192,7 @@ def test_the_operators_asked_for_last_are_the_ones_held(monkeypatch: pytest.Monk
     pool = OperatorPool(OperatorFamily(patterns=(), symmetries=(), blocks=(4,), noisy=1.0), 16, 0)
     for number in range(4):
         pool[number]
-    monkeypatch.setattr(random_operators, "HELD_BYTES", 1 + sum(found.held_bytes for found in pool._held.values()))
+    monkeypatch.setattr(operator_pool, "HELD_BYTES", 1 + sum(found.held_bytes for found in pool._held.values()))
     pool[0]
     pool[4]
     assert 0 in pool._held
@@ -198,7 +200,7 @@ def test_the_operators_asked_for_last_are_the_ones_held(monkeypatch: pytest.Monk
 
 
 def test_the_operator_asked_for_last_is_held_whatever_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random_operators, "HELD_BYTES", 1)
+    monkeypatch.setattr(operator_pool, "HELD_BYTES", 1)
     pool = OperatorPool(OperatorFamily(noisy=1.0), 16, 0)
     for number in range(5):
         pool[number]

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from cryoprior.image.turns import turned, turned_back
 from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.posterior import posterior_mean
 from cryoprior.prior.signal import SignalDenoiser
-from cryoprior.prior.turns import turned, turned_back
 
 BOX = 16
 OPERATORS = (

@@ -15,16 +15,17 @@ import zarr
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_measurements, read_particles, write_stack, write_star
+from cryoprior.measurement import command as measure
+from cryoprior.measurement.intensity import Contrast, contrast_doubt
 from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import Prior, PriorConfig
 from cryoprior.prior.gaussian import GaussianPrior
-from cryoprior.prior.random_operators import OperatorFamily
+from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers.intensity import Contrast
-from cryoprior.solvers.restore import Restorer
-from cryoprior.stages import measure, reconstruct, solver_choice
-from cryoprior.stages.contrast import contrast_doubt
+from cryoprior.reconstruction import choice as solver_choice
+from cryoprior.reconstruction import command as reconstruct
+from cryoprior.reconstruction.restore import Restorer
 
 N, BOX, SCALE, OFFSET = 23, 16, 5.0, 30.0
 

@@ -21,8 +21,10 @@ from cryoprior.errors import InputError
 from cryoprior.image.spectrum import pair_weight, power_spectrum, radial_average, soft_disc
 from cryoprior.io import read_map, read_particles, write_map, write_stack, write_star
 from cryoprior.io.star import read_star
-from cryoprior.stages import simulate
-from cryoprior.stages.simulation import CTF_COLUMNS, draw_particles, read_ctf_table, read_noise, read_states
+from cryoprior.simulation import command as simulate
+from cryoprior.simulation.noise import read_noise
+from cryoprior.simulation.particles import CTF_COLUMNS, draw_particles, read_ctf_table
+from cryoprior.simulation.states import read_states
 
 BOX, PIXEL = 32, 6.0
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from cryoprior.errors import InputError
+from cryoprior.measurement.conjugate_gradients import conjugate_gradients
+from cryoprior.measurement.intensity import Intensity
 from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import load_prior
-from cryoprior.prior.conjugate_gradients import conjugate_gradients
 from cryoprior.prior.denoiser import MeteredDenoiser
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.random import ParticleNoise
+from cryoprior.reconstruction.restore import Restorer
 from cryoprior.solvers import SOLVERS, Ddnm, DmPlug, Exact, Nesterov, parse_solver
-from cryoprior.solvers.intensity import Intensity
-from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
 
 BOX = 16

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 import torch
 
-from cryoprior.prior.conditioning import Measurement
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.schedule import ddpm_alpha_bar, respaced_alpha_bars
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers import Ddnm, Ddrm, DiffPir, DmPlug, Dps, Nesterov, PiGdm
-from cryoprior.solvers.ddpm import falling_levels
 from cryoprior.solvers.dmplug import VarianceWatch, _generated, _pulled_back
-from cryoprior.solvers.misfit import Misfit
+from cryoprior.solvers.parts.chain import falling_levels
+from cryoprior.solvers.parts.misfit import Misfit
 
 BOX = 8
 FOURIER = "fourier:pattern=uniform,compression=4,symmetry=hermitian"

@@ -14,7 +14,7 @@ from cryoprior.operators import Operator, parse_operator
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers import Dct, LeastSquares, TotalVariation, Wavelet, parse_solver
 from cryoprior.solvers.dct import dct_basis
-from cryoprior.solvers.sparse import Basis
+from cryoprior.solvers.parts.sparsity import Basis
 from cryoprior.solvers.total_variation import gradient, gradient_adjoint, total_variation
 from cryoprior.solvers.wavelet import wavelet_basis
 

@@ -13,15 +13,9 @@ import torch
 from cryoprior.errors import InputError
 from cryoprior.io import MeasurementHeader, Measurements, MeasurementsWriter, read_measurements
 from cryoprior.operators import format_operator, parse_operator
-from cryoprior.prior.measured import (
-    MeasuredBatch,
-    MeasuredParticles,
-    MeasuredStack,
-    check_coverage,
-    measured_split,
-)
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import numpy_stream
+from cryoprior.training.measured import MeasuredBatch, MeasuredParticles, MeasuredStack, check_coverage, measured_split
 
 BOX, N, SIGMA = 16, 20, 0.6
 FOURIER = "fourier:compression=2,sets=5"

@@ -9,13 +9,13 @@ from torch import nn
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import apply_filter, pixel_variance, shell_index
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
-from cryoprior.prior.data import dihedral
 from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.gaussian import GaussianPrior
-from cryoprior.prior.objectives import DdpmObjective, SignalObjective, correlation
-from cryoprior.prior.presets import PRESETS
 from cryoprior.prior.schedule import ddpm_alpha_bar
 from cryoprior.prior.signal import Spectra
+from cryoprior.training.data import dihedral
+from cryoprior.training.objectives import DdpmObjective, SignalObjective, correlation
+from cryoprior.training.presets import PRESETS
 
 BOX = 16
 SHELLS = int(shell_index(BOX).max()) + 1

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from cryoprior.image.spectrum import apply_filter, frequency_radius
 from cryoprior.operators import Operator, parse_operator
-from cryoprior.prior import operator_objective
 from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
-from cryoprior.prior.objectives import SignalObjective
-from cryoprior.prior.operator_objective import OperatorObjective
-from cryoprior.prior.random_operators import OperatorFamily, OperatorPool
+from cryoprior.prior.operator_family import OperatorFamily
+from cryoprior.training import operator_objective
+from cryoprior.training.objectives import SignalObjective
+from cryoprior.training.operator_objective import OperatorObjective
+from cryoprior.training.operator_pool import OperatorPool
 
 BOX = 16
 SIGNAL = (3 / (1 + (10 * frequency_radius(BOX)) ** 2)).float()

@@ -21,10 +21,12 @@ from safetensors.torch import load_file
 from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles, write_stack, write_star
+from cryoprior.measurement import command as measure
 from cryoprior.prior.checkpoint import load_prior
-from cryoprior.prior.measured import MeasuredParticles
-from cryoprior.prior.training import Training
-from cryoprior.stages import measure, reconstruct, train
+from cryoprior.reconstruction import command as reconstruct
+from cryoprior.training import command as train
+from cryoprior.training.loop import Training
+from cryoprior.training.measured import MeasuredParticles
 
 N, BOX = 40, 16
 
@@ -442,7 +444,7 @@ def test_a_loss_that_is_no_number_stops_the_run(particles: Path, monkeypatch: py
     def broken(self: Any, network: torch.nn.Module, images: torch.Tensor, *_: Any) -> torch.Tensor:
         return images.mean((-2, -1)) * float("nan") * next(network.parameters()).sum()
 
-    monkeypatch.setattr("cryoprior.prior.objectives.SignalObjective.loss", broken)
+    monkeypatch.setattr("cryoprior.training.objectives.SignalObjective.loss", broken)
     with pytest.raises(InputError, match="training: loss nan at step 0; lower --learning-rate, or check the particles"):
         run(particles)
     assert not (particles.parent / "prior" / "model.safetensors").exists()
@@ -471,7 +473,7 @@ RANKS = """
 import sys
 from safetensors.torch import save_file
 from cryoprior import cli
-from cryoprior.stages import train
+from cryoprior.commands import train
 
 def finish(options, config, training, *rest):
     weights = {k: v.contiguous() for k, v in training.bare_network.state_dict().items()}

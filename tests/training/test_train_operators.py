@@ -16,10 +16,12 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles, write_stack, write_star
+from cryoprior.measurement import command as measure
 from cryoprior.prior import load_prior
 from cryoprior.prior.evidence import evidence_of_image
-from cryoprior.prior.training import Training
-from cryoprior.stages import measure, reconstruct, train
+from cryoprior.reconstruction import command as reconstruct
+from cryoprior.training import command as train
+from cryoprior.training.loop import Training
 
 N, BOX = 40, 16
 TINY: dict[str, Any] = {"width": 0.25, "steps": 4, "batch": 4, "every": 2, "cpu": True}
@@ -32,7 +34,7 @@ OPERATORS = {
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "draw_pictures", lambda *_: None)
-    monkeypatch.setattr("cryoprior.solvers.calibration.ROUNDS_FROM_NOTHING", 2)
+    monkeypatch.setattr("cryoprior.measurement.appearance.ROUNDS_FROM_NOTHING", 2)
 
 
 def write_particles(folder: Path) -> Path:

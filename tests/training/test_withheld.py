@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from cryoprior.image.spectrum import apply_filter, frequency_radius
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import parse_operator
-from cryoprior.prior.conditioning import Measurement
 from cryoprior.prior.evidence import Evidence
-from cryoprior.prior.measured import MeasuredBatch
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
-from cryoprior.prior.withheld import SHARE, WithheldObjective
 from cryoprior.random import ParticleNoise
+from cryoprior.training.measured import MeasuredBatch
+from cryoprior.training.withheld import SHARE, WithheldObjective
 
 BOX = 16
 PIXELS = BOX**2

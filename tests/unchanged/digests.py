@@ -1,4 +1,4 @@
-"""Digests of what the commands write on fixed seeds: two versions of the program that agree on all of them compute the same.
+"""Digests of what the commands write on fixed seeds: two versions that agree on all of them compute the same.
 
     python tests/unchanged/digests.py           # prints them
     python tests/unchanged/digests.py --write   # keeps them as known.json, which the test beside compares with
@@ -138,14 +138,44 @@ def walk(folder: Path) -> Iterator[tuple[str, Any]]:
     os.chdir(folder)
     write_blobs(Path("blobs.mrc"), 0)
     write_blobs(Path("other.mrc"), 1)
-    run(*"simulate blobs.mrc other.mrc -o sim --n 24 --box 32 --pixel-size 5 --snr 1 --seed 3".split())
+    run(
+        *[
+            "simulate",
+            "blobs.mrc",
+            "other.mrc",
+            "-o",
+            "sim",
+            "--n",
+            "24",
+            "--box",
+            "32",
+            "--pixel-size",
+            "5",
+            "--snr",
+            "1",
+            "--seed",
+            "3",
+        ]
+    )
     for name in ("particles", "clean"):
         yield f"simulate/{name}", mrc(Path("sim", f"{name}.mrcs"))
     for name, operator in OPERATORS.items():
         run("measure", "sim/particles.star", "-o", f"{name}.zarr", "--operator", operator, "--sigma", 0.01, "--seed", 5)
         yield f"measure/{name}", stored(Path(f"{name}.zarr"))
     run(
-        *"measure sim/particles.star -o half.zarr --dtype float16 --box 24 --seed 5 --operator".split(),
+        *[
+            "measure",
+            "sim/particles.star",
+            "-o",
+            "half.zarr",
+            "--dtype",
+            "float16",
+            "--box",
+            "24",
+            "--seed",
+            "5",
+            "--operator",
+        ],
         "pixel:block=8,masks=24,rows=hadamard,sets=2",
     )
     yield "measure/float16", stored(Path("half.zarr"))
@@ -178,16 +208,61 @@ def trained() -> Iterator[tuple[str, Any]]:
 
 
 def embedded() -> Iterator[tuple[str, Any]]:
-    run(*"simulate blobs.mrc -o big --n 16 --box 64 --pixel-size 5 --snr 0.5 --seed 4".split())
-    run(*"measure big/particles.star -o big.zarr --operator".split(), "pixel:block=16,masks=64,rows=hadamard")
+    run(
+        *[
+            "simulate",
+            "blobs.mrc",
+            "-o",
+            "big",
+            "--n",
+            "16",
+            "--box",
+            "64",
+            "--pixel-size",
+            "5",
+            "--snr",
+            "0.5",
+            "--seed",
+            "4",
+        ]
+    )
+    run(*["measure", "big/particles.star", "-o", "big.zarr", "--operator"], "pixel:block=16,masks=64,rows=hadamard")
     for solver in ("auto", "exact:steps=3"):
         run(*f"reconstruct big.zarr -o embedded-{solver[:4]} --limit 2 --threads 1 --solver {solver}".split())
         yield f"reconstruct/embedded/{solver}", stack(Path(f"embedded-{solver[:4]}"))
 
 
 def judged() -> Iterator[tuple[str, Any]]:
-    run(*"reconstruct pixel.zarr -o recon --prior prior --threads 1 --solver exact:steps=3 --contrast bright".split())
-    run(*"evaluate recon --reference sim/particles.star --clean sim/clean.star -o report --lpips off".split())
+    run(
+        *[
+            "reconstruct",
+            "pixel.zarr",
+            "-o",
+            "recon",
+            "--prior",
+            "prior",
+            "--threads",
+            "1",
+            "--solver",
+            "exact:steps=3",
+            "--contrast",
+            "bright",
+        ]
+    )
+    run(
+        *[
+            "evaluate",
+            "recon",
+            "--reference",
+            "sim/particles.star",
+            "--clean",
+            "sim/clean.star",
+            "-o",
+            "report",
+            "--lpips",
+            "off",
+        ]
+    )
     yield "evaluate/summary", numbers(json.loads(Path("report/summary.json").read_text()))
 
 
@@ -202,7 +277,7 @@ def mapped() -> Iterator[tuple[str, Any]]:
         yield f"map/{name}", mrc(Path(f"map-{name}/map.mrc"))
         yield f"map/{name}/half", mrc(next(Path(f"map-{name}").glob("*half1*.mrc")))
         yield f"map/{name}/summary", numbers(json.loads(Path(f"map-{name}/summary.json").read_text()))
-    run(*"compare-maps map-full/map.mrc map-pixel/map.mrc -o compared".split())
+    run(*["compare-maps", "map-full/map.mrc", "map-pixel/map.mrc", "-o", "compared"])
     yield "compare-maps", numbers(json.loads(Path("compared/summary.json").read_text()))
 
 

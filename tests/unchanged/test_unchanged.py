@@ -1,4 +1,4 @@
-"""The commands compute on fixed seeds what they computed when known.json was written, bit for bit on the same machine."""
+"""The commands compute on fixed seeds what known.json holds, bit for bit on the machine that wrote it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ ROUNDING = 2e-3
 @pytest.fixture(scope="module")
 def script() -> Any:
     spec = importlib.util.spec_from_file_location("digests", HERE / "digests.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
+from cryoprior.benchmark.images.plan import ImagesPlan
+from cryoprior.benchmark.images.table import run_images
+from cryoprior.benchmark.maps.table import run_maps
+from cryoprior.benchmark.toml import read_plan
+from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
-from cryoprior.provenance import write_provenance, write_summary
-from cryoprior.stages.bench_image_plan import ImagesPlan
-from cryoprior.stages.bench_image_table import run_images
-from cryoprior.stages.bench_maps import run_maps
-from cryoprior.stages.bench_toml import read_plan
-from cryoprior.stages.devices import choose_device
-from cryoprior.stages.options import argument, check_options, option
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.record import write_provenance, write_summary
 
 PLAN = "plan.toml"
 

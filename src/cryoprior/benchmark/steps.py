@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from cryoprior.commands import load_command
 from cryoprior.errors import InputError
-from cryoprior.provenance import to_json
-from cryoprior.stages import load_stage
+from cryoprior.output.record import to_json
 
 WITHOUT_EFFECT = {"output", "batch", "threads", "device", "overwrite", "executor", "shard", "shard_size"}
 """Options that change how fast a result comes, not what it is."""
@@ -25,7 +25,7 @@ def run_step(command: str, output: Path, **values: Any) -> dict[str, Any]:
     ------
     InputError: the folder holds a result of other options; what the command itself refuses.
     """
-    stage = load_stage(command)
+    stage = load_command(command)
     options = stage.Options(output=output, **values)
     if (output / "summary.json").is_file():
         _check_same(command, output, options)

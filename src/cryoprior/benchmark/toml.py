@@ -12,9 +12,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar
 
+from cryoprior.benchmark.images.plan import ImagesPlan
+from cryoprior.benchmark.plan import MapsPlan
 from cryoprior.errors import InputError
-from cryoprior.stages.bench_image_plan import ImagesPlan
-from cryoprior.stages.bench_plan import MapsPlan
 
 Plan = TypeVar("Plan")
 

@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryoprior.demo.assembly import made_up_assembly
+from cryoprior.demo.page import DemoPage, FileLinks, PictureRow, Study
+from cryoprior.demo.results import Result, clean_curves, read_images
 from cryoprior.errors import InputError
+from cryoprior.evaluation import command as evaluate
 from cryoprior.io import write_map
+from cryoprior.measurement import command as measure
+from cryoprior.options import check_options, option
+from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.prior import load_prior, prior_folder, read_config
-from cryoprior.provenance import write_provenance, write_summary
-from cryoprior.report.demo import DemoPage, FileLinks, PictureRow, Study
+from cryoprior.reconstruction import command as reconstruct
+from cryoprior.reconstruction.choice import suited_prior
 from cryoprior.report.page import write_page
+from cryoprior.simulation import command as simulate
 from cryoprior.solvers import parse_solver
-from cryoprior.stages import evaluate, measure, reconstruct, simulate
-from cryoprior.stages.demo_assembly import made_up_assembly
-from cryoprior.stages.demo_results import Result, clean_curves, read_images
-from cryoprior.stages.options import check_options, option
-from cryoprior.stages.solver_choice import suited_prior
 
 BOX, PIXEL_SIZE_ANGSTROM, SNR = 64, 5.0, 0.1
 FEW, PICTURES = 4, 3

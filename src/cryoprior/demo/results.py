@@ -14,9 +14,9 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from cryoprior.demo.page import ScoreRow
 from cryoprior.io import read_particles
 from cryoprior.metrics import frc_mean, pooled_frc
-from cryoprior.report.demo import ScoreRow
 
 NOISY = "full noisy image"
 

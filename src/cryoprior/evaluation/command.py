@@ -13,17 +13,19 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cryoprior.metrics import summary as tables
-from cryoprior.metrics.evaluation import Evaluation, Images
-from cryoprior.metrics.floors import constant_image, least_squares, radial_spectrum, spectrum_noise
-from cryoprior.provenance import claim_output, to_json, write_provenance, write_summary
+from cryoprior.evaluation import summary as tables
+from cryoprior.evaluation.comparison import Comparison, open_comparison
+from cryoprior.evaluation.floors import constant_image, least_squares, radial_spectrum, spectrum_noise
+from cryoprior.evaluation.gathering import Evaluation, Images
+from cryoprior.evaluation.lpips import choose_lpips
+from cryoprior.evaluation.page import EvaluationPage, Example
+from cryoprior.measurement.reading import read_finite, read_varied
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import to_json, write_provenance, write_summary
+from cryoprior.progress import track
 from cryoprior.random import ParticleNoise
-from cryoprior.report.evaluation import EvaluationPage, Example
 from cryoprior.report.page import write_page
-from cryoprior.stages.comparison import Comparison, open_comparison, read_finite, read_varied
-from cryoprior.stages.lpips_choice import choose_lpips
-from cryoprior.stages.options import argument, check_options, option
-from cryoprior.stages.progress import track
 
 SPECTRUM_PARTICLES = 1024
 

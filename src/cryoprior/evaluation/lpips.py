@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from cryoprior.metrics.lpips import HOW_TO_GET, SMALLEST_BOX, Lpips, fetch_weights, load_lpips, weights_path
+from cryoprior.external.lpips_weights import HOW_TO_GET, cached_weights, fetch_weights, weights_path
+from cryoprior.metrics.lpips import SMALLEST_BOX, Lpips
 
 log = logging.getLogger("cryoprior")
 
@@ -21,3 +22,13 @@ def choose_lpips(choice: str, box: int) -> tuple[Lpips | None, str]:
         log.warning(HOW_TO_GET)
         return None, HOW_TO_GET
     return load_lpips(), ""
+
+
+def load_lpips() -> Lpips:
+    """Return LPIPS with the cached weights.
+
+    Raises
+    ------
+    InputError: the weights are not in the cache; the message says how to get them.
+    """
+    return Lpips(cached_weights())

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.metrics.evaluation import FLOORS, Evaluation
+from cryoprior.evaluation.gathering import FLOORS, Evaluation
 from cryoprior.metrics.rings import frc_mean, shell_coefficients, shell_resolution_angstrom
 
 FLOOR_SCORES = ("ssim", "psnr", "lpips", "ssim_range2", "correlation")

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from cryoprior.errors import InputError
 from cryoprior.external.program import Program
 from cryoprior.io import ParticleStack, StackWriter, read_map, write_map
-from cryoprior.io.columns import CTF
+from cryoprior.io.formats.columns import CTF
 
 VARIABLE = "CRYOPRIOR_CRYODRGN"
 CRYODRGN = Program(

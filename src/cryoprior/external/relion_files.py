@@ -13,7 +13,16 @@ from jaxtyping import Float32, Float64
 
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, StackWriter, read_particles, read_star, write_star
-from cryoprior.io.columns import ANGLES, CTF, IMAGE_NAME, IMAGE_SIZE, MICROSCOPE, OPTICS_GROUP, ORIGINS, PIXEL_SIZE
+from cryoprior.io.formats.columns import (
+    ANGLES,
+    CTF,
+    IMAGE_NAME,
+    IMAGE_SIZE,
+    MICROSCOPE,
+    OPTICS_GROUP,
+    ORIGINS,
+    PIXEL_SIZE,
+)
 from cryoprior.io.images import find_file, split_image_name
 from cryoprior.io.mrc import read_header
 

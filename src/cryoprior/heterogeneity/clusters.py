@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cryoprior.errors import InputError
-from cryoprior.metrics.embedding import EmbeddingSettings, embed
+from cryoprior.heterogeneity.embedding import EmbeddingSettings, embed
 
 FEWEST = 10
 """Particles that every cluster should be able to have."""
@@ -48,7 +48,7 @@ def cluster_latents(latents: Float[np.ndarray, "n z"], settings: ClusterSettings
 
     Raises
     ------
-    InputError: fewer than ten particles a cluster, or what :func:`cryoprior.metrics.embedding.embed` refuses.
+    InputError: fewer than ten particles a cluster, or what :func:`cryoprior.heterogeneity.embedding.embed` refuses.
     """
     if len(latents) < FEWEST * settings.clusters:
         raise InputError(

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from cryoprior.errors import InputError
+from cryoprior.heterogeneity.clusters import ClusterSettings
+from cryoprior.heterogeneity.embedding import EMBEDDINGS, EmbeddingSettings, check_embedding
+from cryoprior.heterogeneity.files import write_results
+from cryoprior.heterogeneity.scores import Results, compare, empty, summarise, unconverged
+from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED, cluster_all, seconds_by_seed
 from cryoprior.io.latents import is_latents, read_labels, read_latents
-from cryoprior.metrics.clusters import ClusterSettings
-from cryoprior.metrics.embedding import EMBEDDINGS, EmbeddingSettings, check_embedding
-from cryoprior.provenance import claim_output, write_provenance
-from cryoprior.stages.heterogeneity_outputs import write_results
-from cryoprior.stages.heterogeneity_scores import Results, compare, empty, summarise, unconverged
-from cryoprior.stages.heterogeneity_seeds import ORIGINAL, OTHER, RECONSTRUCTED, cluster_all, seconds_by_seed
-from cryoprior.stages.options import argument, check_options, option
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import write_provenance
 
 TRAINING = "training"
 """The folder of cryoDRGN's own files in the output, where it is trained here."""
@@ -129,7 +130,7 @@ def _latents(options: Options) -> dict[str, Path]:
     if options.train is None:
         return paths
     from cryoprior.external.cryodrgn_training import PRESETS
-    from cryoprior.stages.heterogeneity_training import TrainingJob, train_latents
+    from cryoprior.heterogeneity.training import TrainingJob, train_latents
 
     preset = PRESETS[options.train]
     box, epochs = options.train_box or preset.box, options.epochs or preset.epochs

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cryoprior.errors import InputError
-from cryoprior.provenance import installed_version
+from cryoprior.output.record import installed_version
 
 EMBEDDINGS = ("umap", "pca", "none")
 UMAP_MISSING = (

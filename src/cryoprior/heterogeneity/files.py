@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryoprior.provenance import write_summary
-from cryoprior.report.heterogeneity import (
+from cryoprior.heterogeneity.figures import (
     AgreementBars,
     Colouring,
     agreement_bars,
@@ -19,9 +18,10 @@ from cryoprior.report.heterogeneity import (
     plane,
     turned_upon,
 )
+from cryoprior.heterogeneity.scores import Labelled, Results
+from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED
+from cryoprior.output.record import write_summary
 from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table, write_page
-from cryoprior.stages.heterogeneity_scores import Labelled, Results
-from cryoprior.stages.heterogeneity_seeds import ORIGINAL, OTHER, RECONSTRUCTED
 
 MEANING = (
     "Agreement of clusters says that particles which cryoDRGN groups together in the originals are grouped together in "

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from cryoprior.metrics.clusters import Clustering
-from cryoprior.metrics.heterogeneity import Agreement, Chance, agreement, chance
-from cryoprior.stages.heterogeneity_seeds import ORIGINAL, OTHER, RECONSTRUCTED
+from cryoprior.heterogeneity.clusters import Clustering
+from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED
+from cryoprior.metrics.agreement import Agreement, Chance, agreement, chance
 
 RESEEDED = (
     "The same latents of the original particles under the next seed of embedding and mixture: what the clustering "

@@ -11,9 +11,9 @@ from multiprocessing import get_context
 import numpy as np
 
 from cryoprior.errors import InputError
-from cryoprior.metrics.clusters import Clustering, ClusterSettings, cluster_latents
+from cryoprior.heterogeneity.clusters import Clustering, ClusterSettings, cluster_latents
+from cryoprior.progress import track
 from cryoprior.random import stream_key
-from cryoprior.stages.progress import track
 
 Task = tuple[str, int]
 """Which latents, and which of the seeds."""
@@ -36,7 +36,7 @@ def cluster_all(
 
     Raises
     ------
-    InputError: what :func:`cryoprior.metrics.clusters.cluster_latents` refuses, or a process that was ended.
+    InputError: what :func:`cryoprior.heterogeneity.clusters.cluster_latents` refuses, or a process that was ended.
     """
     tasks: list[Task] = [(name, number) for number in range(seeds) for name in latents]
     if OTHER not in latents:

@@ -17,8 +17,8 @@ from cryoprior.errors import InputError
 from cryoprior.external.cryodrgn import CRYODRGN, CTF_FILE, POSES, STACK, CryodrgnInput, write_input
 from cryoprior.external.cryodrgn_training import Training, train
 from cryoprior.io import ParticleStack, read_particles
-from cryoprior.provenance import to_json
-from cryoprior.solvers.intensity import Contrast, contrast_clearness, decide_contrast
+from cryoprior.measurement.intensity import Contrast, contrast_clearness, decide_contrast
+from cryoprior.output.record import to_json
 
 RECORD = "training.json"
 LOOKED_AT = 512

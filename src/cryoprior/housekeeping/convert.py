@@ -11,10 +11,11 @@ import numpy as np
 
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, StackWriter, check_images, read_particles, write_star
-from cryoprior.io.columns import IMAGE_NAME
-from cryoprior.provenance import claim_output, write_provenance, write_summary
-from cryoprior.stages.options import argument, check_options, option
-from cryoprior.stages.progress import track
+from cryoprior.io.formats.columns import IMAGE_NAME
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import write_provenance, write_summary
+from cryoprior.progress import track
 
 WHOLE, TRAIN, VALIDATION = "particles", "train", "validation"
 STACK = f"{WHOLE}.mrcs"
@@ -88,7 +89,7 @@ def _parts(options: Options, stack: ParticleStack) -> dict[str, np.ndarray]:
     whole = {WHOLE: np.arange(stack.n)}
     if options.split is None:
         return whole
-    from cryoprior.prior.data import split_rows
+    from cryoprior.training.data import split_rows
 
     first = round(options.split * stack.n) if options.split < 1 else int(options.split)
     if not 0 < first < stack.n:

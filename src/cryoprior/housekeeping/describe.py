@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryoprior.provenance import claim_output, write_provenance, write_summary
-from cryoprior.stages.options import argument, check_options, option
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import write_provenance, write_summary
 
 if TYPE_CHECKING:
     from cryoprior.operators import Operator

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import cryoprior
 from cryoprior.external import PROGRAMS
-from cryoprior.provenance import installed_version
+from cryoprior.output.record import installed_version
+from cryoprior.version import __version__
 
 DISTRIBUTIONS = ("torch", "diffusers", "accelerate", "numpy", "scipy", "scikit-image", "zarr", "mrcfile", "starfile")
 TEAMTOMO = ("torch-fourier-slice", "torch-ctf", "torch-fourier-shift", "torch-fourier-shell-correlation")
@@ -24,7 +25,7 @@ class Options:
 
 def run(options: Options) -> dict[str, Any]:
     return {
-        "cryoprior": cryoprior.__version__,
+        "cryoprior": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "packages": {name: installed_version(name) or "not installed" for name in DISTRIBUTIONS + TEAMTOMO},
@@ -62,12 +63,12 @@ def _memory_gib() -> float:
 
 
 def _embedded_prior() -> str:
-    assets = Path(cryoprior.__file__).parent / "assets"
+    assets = Path(str(files("cryoprior"))) / "assets"
     found = sorted(assets.glob("**/model.safetensors"))
     return ", ".join(str(p.parent) for p in found) or "not in this installation; make prior trains it"
 
 
 def _lpips_weights() -> str:
-    from cryoprior.metrics.lpips_weights import HOW_TO_GET, weights_path
+    from cryoprior.external.lpips_weights import HOW_TO_GET, weights_path
 
     return str(weights_path()) if weights_path().is_file() else f"{weights_path()}: not found; {HOW_TO_GET}"

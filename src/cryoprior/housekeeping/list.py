@@ -15,12 +15,12 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
+    from cryoprior.commands import COMMANDS
     from cryoprior.io import FORMATS
     from cryoprior.metrics import IMAGE_METRICS
     from cryoprior.operators import OPERATORS
-    from cryoprior.prior import PRESETS
     from cryoprior.solvers import SOLVERS
-    from cryoprior.stages import COMMANDS
+    from cryoprior.training.presets import PRESETS
 
     registries: dict[str, Mapping[str, Any]] = {
         "operators": OPERATORS,
@@ -30,7 +30,7 @@ def run(options: Options) -> dict[str, Any]:
         "presets": PRESETS,
     }
     listed = {kind: {name: _describe(item) for name, item in found.items()} for kind, found in registries.items()}
-    return {**listed, "commands": dict(COMMANDS)}
+    return {**listed, "commands": {name: command.help for name, command in COMMANDS.items()}}
 
 
 def _describe(item: Any) -> str:

@@ -16,7 +16,7 @@ from cryoprior.io import (
     validate_particles,
     validate_reconstruction,
 )
-from cryoprior.stages.options import argument, check_options, option
+from cryoprior.options import argument, check_options, option
 
 Check = Callable[[Path, "Options"], tuple[dict[str, Any], list[str]]]
 

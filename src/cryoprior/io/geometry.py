@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from cryoprior.errors import InputError
-from cryoprior.io.columns import ANGLES, CTF, OPTICS_GROUP, ORIGINS, optics_rows
+from cryoprior.io.formats.columns import ANGLES, CTF, OPTICS_GROUP, ORIGINS, optics_rows
 
 
 def table_poses(table: pd.DataFrame) -> tuple[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 2"]] | None:

@@ -15,12 +15,12 @@ import zarr
 from jaxtyping import Float, Float32, Float64
 
 from cryoprior.errors import InputError
-from cryoprior.io.columns import OPTICS_GROUP, PIXEL_SIZE, optics_rows
+from cryoprior.io.formats.columns import OPTICS_GROUP, PIXEL_SIZE, optics_rows
 from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.half import Baseline, HalfDecoder, HalfEncoder
 from cryoprior.io.particles import Indices
 from cryoprior.io.star import read_star, write_star
-from cryoprior.provenance import claim_output
+from cryoprior.output.folder import claim_output
 
 FORMAT = "cryoprior measurements"
 VERSION = 1

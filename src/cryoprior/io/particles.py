@@ -16,21 +16,13 @@ import pandas as pd
 from jaxtyping import Float32, Float64
 
 from cryoprior.errors import InputError
-from cryoprior.io.columns import (
-    IMAGE_NAME,
-    IMAGE_SIZE,
-    ORIGINS,
-    PIXEL_SIZE,
-    Companions,
-    Metadata,
-    optics_rows,
-)
-from cryoprior.io.cryodrgn import read_stack
-from cryoprior.io.cryosparc import read_cryosparc
+from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, ORIGINS, PIXEL_SIZE, Companions, Metadata, optics_rows
+from cryoprior.io.formats.cryodrgn import read_stack
+from cryoprior.io.formats.cryosparc import read_cryosparc
+from cryoprior.io.formats.relion import read_relion
 from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.images import ImageFiles
 from cryoprior.io.pickles import read_pickle
-from cryoprior.io.relion import read_relion
 from cryoprior.io.resize import METHODS, centre_shift, resize
 
 Indices = Sequence[int] | np.ndarray | slice

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from cryoprior.errors import InputError
-from cryoprior.io.columns import IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
+from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
 from cryoprior.io.mrc import StackWriter, read_header
 from cryoprior.io.star import write_star
 
@@ -107,7 +107,7 @@ class ReconstructionWriter:
 
     Parameters
     ----------
-    folder: an empty folder, usually the partial one that :func:`cryoprior.provenance.claim_output` yields.
+    folder: an empty folder, usually the partial one that :func:`cryoprior.output.record.claim_output` yields.
     table, optics: the particles as measured; columns other than rlnImageName are written as they are.
     shard_size: particles a stack.
     float16: MRC mode 12.

@@ -1,4 +1,4 @@
-"""STAR files: blocks in, blocks out. What the columns mean is known in :mod:`cryoprior.io.relion`."""
+"""STAR files: blocks in, blocks out. What the columns mean is known in :mod:`cryoprior.io.formats.relion`."""
 
 from __future__ import annotations
 

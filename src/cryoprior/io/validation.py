@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cryoprior.errors import InputError
-from cryoprior.io.columns import ANGLES, IMAGE_NAME
+from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME
 from cryoprior.io.measurements import Measurements
 from cryoprior.io.particles import ParticleStack, read_particles
 from cryoprior.io.shards import FOLDER, finished_shards, shard_path

@@ -12,22 +12,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.image.density import is_dark
 from cryoprior.image.symmetry import point_group
 from cryoprior.io import Measurements, read_measurements, read_particles
+from cryoprior.io.volumes import read_volume
+from cryoprior.maps.controls import equal_size_controls
+from cryoprior.maps.files import NamedMaps, write_map_page, write_maps
+from cryoprior.maps.judgement import judge, map_mask
+from cryoprior.maps.making import MapSet, MapSettings
+from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
+from cryoprior.measurement.reading import measured_rows, recorded_measurements
 from cryoprior.operators import parse_operator
-from cryoprior.provenance import claim_output, write_provenance, write_summary
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import read_recorded, write_provenance, write_summary
 from cryoprior.report.page import Alert
-from cryoprior.stages.comparison import measured_rows, read_recorded, recorded_measurements
-from cryoprior.stages.devices import choose_device
-from cryoprior.stages.map_controls import equal_size_controls
-from cryoprior.stages.map_judgement import judge, map_mask, read_volume
-from cryoprior.stages.map_making import MapSet, MapSettings
-from cryoprior.stages.map_outputs import NamedMaps, write_map_page, write_maps
-from cryoprior.stages.map_refinement import make_refined_maps
-from cryoprior.stages.map_sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
-from cryoprior.stages.options import argument, check_options, option
 
 PRIOR_FREE = "prior-free, from the measurements"
 
@@ -142,8 +144,8 @@ def run(options: Options) -> dict[str, Any]:
         -1.0 if options.invert else 1.0,
     )
     size = job.source.geometry.pixel_size
-    truth = None if options.truth is None else read_volume(options.truth, job.source.box, size, "--truth")
-    given = None if options.mask is None else read_volume(options.mask, job.source.box, size, "--mask")
+    truth = _volume(options.truth, job, "--truth")
+    given = _volume(options.mask, job, "--mask")
     with claim_output(options.output, overwrite=options.overwrite) as folder:
         maps = make_refined_maps(job.source, settings)
         mask, made = map_mask(maps) if given is None else (given, str(options.mask))
@@ -178,6 +180,13 @@ def run(options: Options) -> dict[str, Any]:
         write_provenance(folder, "map", options, [path for path in inputs if path is not None], options.seed)
         write_summary(folder, summary)
     return summary
+
+
+def _volume(path: Path | None, job: Job, what: str) -> torch.Tensor | None:
+    """Return a volume on the grid of the maps, None where none was given."""
+    if path is None:
+        return None
+    return torch.from_numpy(read_volume(path, job.source.box, job.source.geometry.pixel_size, what))
 
 
 def _measured(measurements: Measurements) -> MeasuredParticles:

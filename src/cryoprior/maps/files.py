@@ -13,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.io import write_blocks, write_map
+from cryoprior.maps.judgement import Judgement
+from cryoprior.maps.making import MapSet
+from cryoprior.maps.page import MapPage
 from cryoprior.metrics.fsc import Resolution, volume_shells
 from cryoprior.metrics.rings import shell_resolution_angstrom
-from cryoprior.report.map import MapPage
 from cryoprior.report.page import Alert, write_page
-from cryoprior.stages.map_judgement import Judgement
-from cryoprior.stages.map_making import MapSet
 
 
 @dataclass(frozen=True)

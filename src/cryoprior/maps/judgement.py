@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.image.density import is_dark
 from cryoprior.image.soft_mask import soft_mask, sphere_mask
-from cryoprior.io import read_map
+from cryoprior.maps.making import MapSet
 from cryoprior.metrics.fsc import FscCurves, Resolution, fsc, fsc_curves, resolution
 from cryoprior.metrics.volume import VolumeCorrelation, volume_correlation
-from cryoprior.stages.map_making import MapSet
 
 HALF_MAPS, FULL_MAP = 0.143, 0.5
 """The thresholds for two half maps, and for a map against a noise-free one of the same signal."""
@@ -88,27 +85,6 @@ def judge(
         resolution(curves.masked, *grid, HALF_MAPS),
         known,
     )
-
-
-def read_volume(path: Path, box: int, voxel_size: float, what: str) -> Float[Tensor, "d d d"]:
-    """Return a map that must lie on the grid of another.
-
-    Raises
-    ------
-    InputError: another box or voxel size, values that are not finite.
-    """
-    volume, size = read_map(path)
-    if volume.shape != (box, box, box):
-        found = " x ".join(map(str, volume.shape))
-        raise InputError(f"{what} {path}: {found} voxels; expected {box} a side, as the particles have; resample it")
-    if size > 0 and abs(size - voxel_size) > 0.01 * voxel_size:
-        raise InputError(
-            f"{what} {path}: {size:.4f} A a voxel; expected {voxel_size:.4f}, as the particles have; resample it"
-        )
-    tensor = torch.from_numpy(volume)
-    if not bool(torch.isfinite(tensor).all()):
-        raise InputError(f"{what} {path}: values that are not finite; expected numbers; write the map again")
-    return tensor
 
 
 def map_mask(maps: MapSet) -> tuple[Float[Tensor, "d d d"], str]:

@@ -13,9 +13,9 @@ from cryoprior.errors import InputError
 from cryoprior.image.backprojection import Backprojector, centred_transforms
 from cryoprior.image.projection import rotation_matrices
 from cryoprior.image.symmetry import point_group
-from cryoprior.stages.map_geometry import Geometry
-from cryoprior.stages.map_sources import Source, row_batches
-from cryoprior.stages.progress import track
+from cryoprior.maps.geometry import Geometry
+from cryoprior.maps.sources import Source, row_batches
+from cryoprior.progress import track
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class MapSettings:
 
     symmetry: point group, every image is inserted at all its mates.
     iterations: steps of conjugate gradients after the division by the weights.
-    refinements: further passes where the images mix frequencies; see :mod:`cryoprior.stages.map_refinement`.
+    refinements: further passes where the images mix frequencies; see :mod:`cryoprior.maps.refinement`.
     batch: images in memory at a time; the map does not depend on it but for the order of float64 sums.
     contrast: factor on all images, 1 or -1.
     """

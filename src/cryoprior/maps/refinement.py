@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.image import project_particles
-from cryoprior.stages.map_geometry import Geometry
-from cryoprior.stages.map_making import MapSet, MapSettings, make_maps
-from cryoprior.stages.map_sources import Source, Views
+from cryoprior.maps.geometry import Geometry
+from cryoprior.maps.making import MapSet, MapSettings, make_maps
+from cryoprior.maps.sources import Source, Views
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack
+from cryoprior.maps.geometry import Geometry
+from cryoprior.measurement.reading import read_finite
 from cryoprior.operators import Operator, measured_transfer
-from cryoprior.stages.comparison import read_finite
-from cryoprior.stages.map_geometry import Geometry
 
 Views = tuple[Float[Tensor, "b box box"], Float[Tensor, "_ box half"] | None]
 

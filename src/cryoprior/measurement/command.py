@@ -12,9 +12,9 @@ import numpy as np
 
 from cryoprior.errors import InputError
 from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, ParticleStack, check_images, read_particles
-from cryoprior.provenance import write_provenance, write_summary
-from cryoprior.stages.options import argument, check_options, option
-from cryoprior.stages.progress import track
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.record import write_provenance, write_summary
+from cryoprior.progress import track
 
 if TYPE_CHECKING:
     from cryoprior.operators import Operator

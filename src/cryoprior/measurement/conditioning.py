@@ -10,8 +10,8 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from cryoprior.image.spectrum import apply_filter, pixel_variance, power_spectrum, radial_average
+from cryoprior.measurement.conjugate_gradients import conjugate_gradients
 from cryoprior.operators import Operator, require_linear
-from cryoprior.prior.conjugate_gradients import conjugate_gradients
 from cryoprior.random import ParticleNoise
 
 FLAT = 4.0  # largest over smallest value of C below which a preconditioner with two more products does not pay

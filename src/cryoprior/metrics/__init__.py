@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from cryoprior.metrics.agreement import Agreement, agreement
 from cryoprior.metrics.atomic_model import ChainPair, PairRules, Residues, chain_pairs
-from cryoprior.metrics.clusters import Clustering, ClusterSettings, cluster_latents
 from cryoprior.metrics.fsc import FscCurves, Resolution, fsc, fsc_curves, resolution
-from cryoprior.metrics.heterogeneity import Agreement, agreement
 from cryoprior.metrics.image import correlation, map_to_interval, psnr, relative_residual, ssim, ssim_range2
-from cryoprior.metrics.lpips import Lpips, load_lpips
+from cryoprior.metrics.lpips import Lpips
 from cryoprior.metrics.model_recovery import Recovery, recovery
 from cryoprior.metrics.pose import PoseErrors, pose_errors
 from cryoprior.metrics.rings import (
@@ -40,8 +39,6 @@ __all__ = [
     "IMAGE_METRICS",
     "Agreement",
     "ChainPair",
-    "ClusterSettings",
-    "Clustering",
     "FscCurves",
     "ImageMetric",
     "Lpips",
@@ -54,13 +51,11 @@ __all__ = [
     "VolumeCorrelation",
     "agreement",
     "chain_pairs",
-    "cluster_latents",
     "correlation",
     "frc",
     "frc_mean",
     "fsc",
     "fsc_curves",
-    "load_lpips",
     "map_to_interval",
     "pooled_frc",
     "pose_errors",

@@ -1,6 +1,6 @@
 """Learned perceptual image patch similarity (LPIPS), AlexNet, version 0.1: five feature maps, five 1x1 heads.
 
-Grey images are repeated to three channels. The weights come from :mod:`cryoprior.metrics.lpips_weights`.
+Grey images are repeated to three channels. The weights come from :mod:`cryoprior.external.lpips_weights`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, relu
 
 from cryoprior.metrics.image import SYMMETRIC, map_to_interval
-from cryoprior.metrics.lpips_weights import HOW_TO_GET, cached_weights, fetch_weights, weights_path
-
-__all__ = ["HOW_TO_GET", "SMALLEST_BOX", "Lpips", "cached_weights", "fetch_weights", "load_lpips", "weights_path"]
 
 SMALLEST_BOX = 32
 _SHIFT = (-0.030, -0.088, -0.188)
@@ -68,13 +65,3 @@ class Lpips:
     def __call__(self, x: Float[Tensor, "b box box"], original: Float[Tensor, "b box box"]) -> Float[Tensor, " b"]:
         """Return the distance of x to the original, both mapped to [-1, 1] by the original's range, (b,)."""
         return self.distance(self.grey_features(x, original), self.grey_features(original, original))
-
-
-def load_lpips() -> Lpips:
-    """Return LPIPS with the cached weights.
-
-    Raises
-    ------
-    InputError: the weights are not in the cache; the message says how to get them.
-    """
-    return Lpips(cached_weights())

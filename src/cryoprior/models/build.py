@@ -19,12 +19,13 @@ from cryoprior.external.modelangelo import MODELANGELO, BuildSettings, BuiltMode
 from cryoprior.external.modelangelo_files import VOXEL_ANGSTROM, WINDOW_VOXELS, Kind, read_sequences
 from cryoprior.io import read_map
 from cryoprior.io.atomic_models import AtomicModel, read_atomic_model
-from cryoprior.provenance import claim_output, file_digest, to_json, write_provenance, write_summary
-from cryoprior.report.model import ModelTrace, confidence_histogram, model_traces
-from cryoprior.report.model_pages import BuildPage
+from cryoprior.models.figures import ModelTrace, confidence_histogram, model_traces
+from cryoprior.models.page import BuildPage
+from cryoprior.models.tables import chain_table, residue_table, traces
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import file_digest, to_json, write_provenance, write_summary
 from cryoprior.report.page import write_page
-from cryoprior.stages.model_tables import chain_table, residue_table, traces
-from cryoprior.stages.options import argument, check_options, option
 
 RUN_FILE, WORK, MODEL = "build.json", "modelangelo", "model.cif"
 FACTS = "facts.json"

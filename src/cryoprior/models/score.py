@@ -24,12 +24,13 @@ from cryoprior.metrics.atomic_model import (
 from cryoprior.metrics.model_recovery import Recovery, common_frame, moved, recovery
 from cryoprior.metrics.sequence_alignment import AlignmentScores
 from cryoprior.metrics.superposition import Superposition
-from cryoprior.provenance import claim_output, write_provenance, write_summary
-from cryoprior.report.model import ModelTrace, confidence_histogram, model_traces, pair_distributions
-from cryoprior.report.model_pages import ScorePage, text
+from cryoprior.models.figures import ModelTrace, confidence_histogram, model_traces, pair_distributions
+from cryoprior.models.page import ScorePage, text
+from cryoprior.models.tables import matched_chains, matched_residues, pair_table, protein_residues
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.report.page import Alert, write_page
-from cryoprior.stages.model_tables import matched_chains, matched_residues, pair_table, protein_residues
-from cryoprior.stages.options import argument, check_options, option
 
 FEW = 0.1
 """Below this share of matched C-alphas two models are taken to lie in different frames."""

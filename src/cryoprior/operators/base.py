@@ -15,8 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.operators.cache import SystemCache
-from cryoprior.operators.system import System
+from cryoprior.operators.systems.cache import SystemCache
+from cryoprior.operators.systems.system import System
 
 Particles = Sequence[int] | None
 

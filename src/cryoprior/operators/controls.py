@@ -12,10 +12,10 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.operators.base import Operator, Particles
-from cryoprior.operators.blocks import BlockSystem
-from cryoprior.operators.frequencies import FrequencySystem, decompose_filter
 from cryoprior.operators.masks import frequencies
-from cryoprior.operators.system import System
+from cryoprior.operators.systems.blocks import BlockSystem
+from cryoprior.operators.systems.frequencies import FrequencySystem, decompose_filter
+from cryoprior.operators.systems.system import System
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 
 from cryoprior.errors import InputError
 from cryoprior.operators.base import Operator
-from cryoprior.operators.frequencies import FrequencySystem, decompose_filter
 from cryoprior.operators.masks import draw_full_plane, draw_pairs, partners, ring_order, spoke_order
+from cryoprior.operators.systems.frequencies import FrequencySystem, decompose_filter
 from cryoprior.random import numpy_stream
 
 PATTERNS = ("uniform", "ring", "spoke")

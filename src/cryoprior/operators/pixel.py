@@ -11,9 +11,9 @@ from jaxtyping import UInt8
 
 from cryoprior.errors import InputError
 from cryoprior.operators.base import Operator
-from cryoprior.operators.blocks import decompose
-from cryoprior.operators.hadamard import HadamardRows, decompose_hadamard, draw_hadamard
-from cryoprior.operators.system import System
+from cryoprior.operators.systems.blocks import decompose
+from cryoprior.operators.systems.hadamard import HadamardRows, decompose_hadamard, draw_hadamard
+from cryoprior.operators.systems.system import System
 from cryoprior.random import numpy_stream
 
 #: Blocks of fewer pixels a side are faster by their small dense matrices than by the fast Hadamard transform.

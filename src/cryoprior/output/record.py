@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 import math
 import os
 import platform
-import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import cryoprior
 from cryoprior.errors import InputError
+from cryoprior.version import __version__
 
 RECORDED = (
     *("torch", "numpy", "scipy", "diffusers", "zarr", "mrcfile", "starfile", "torch-fourier-slice", "torch-ctf"),
@@ -52,34 +49,11 @@ def write_provenance(folder: Path, command: str, options: Any, inputs: Iterable[
         "options": options,
         "seed": seed,
         "inputs": [_describe_input(Path(path)) for path in inputs],
-        "versions": {"cryoprior": cryoprior.__version__, "python": platform.python_version(), **_versions()},
+        "versions": {"cryoprior": __version__, "python": platform.python_version(), **_versions()},
         "machine": {"system": platform.platform(), "processors": os.cpu_count()},
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return _write(folder / "provenance.json", to_json(record))
-
-
-@contextmanager
-def claim_output(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield an empty sibling folder ``.<name>.partial`` that becomes ``path`` on success and vanishes on failure.
-
-    Raises
-    ------
-    InputError: the path is a file or a folder in use and ``overwrite`` is not set, or another run is writing it.
-    """
-    path = path.resolve()
-    if _in_use(path) and not overwrite:
-        raise InputError(f"{path}: the output is in use; pass another -o, or --overwrite")
-    partial = path.with_name(f".{path.name}.partial")
-    lock = _fresh_folder(path, partial)
-    try:
-        yield partial
-        _replace(partial, path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    finally:
-        os.close(lock)
 
 
 def to_json(value: Any) -> str:
@@ -106,43 +80,6 @@ def installed_version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _in_use(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
-def _fresh_folder(path: Path, partial: Path) -> int:
-    partial.mkdir(parents=True, exist_ok=True)
-    lock = os.open(partial, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise InputError(f"{path}: another run is writing it; wait for that run, or pass another -o") from None
-    except OSError:  # a file system without locks: a stale folder and a busy one look alike, so take it
-        pass
-    for entry in partial.iterdir():
-        _remove(entry)
-    return lock
-
-
-def _replace(partial: Path, path: Path) -> None:
-    if not path.exists():
-        partial.rename(path)
-        return
-    old = path.with_name(f".{path.name}.old")
-    _remove(old)
-    path.rename(old)
-    partial.rename(path)
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _write(path: Path, text: str) -> Path:
@@ -178,3 +115,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (str, int, bool)) else str(value)
+
+
+def read_recorded(folder: Path) -> dict[str, Any]:
+    """Return the summary of a reconstruction, empty where its folder has none."""
+    path = folder / "summary.json"
+    if not path.is_file():
+        return {}
+    try:
+        recorded = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON ({error}); reconstruct again") from error
+    if not isinstance(recorded, dict):
+        raise InputError(f"{path}: expected one JSON object; reconstruct again")
+    return recorded

@@ -17,13 +17,14 @@ from cryoprior.errors import InputError
 from cryoprior.external.relion import RelionPoses
 from cryoprior.image.symmetry import point_group
 from cryoprior.io import FORMATS, ParticleStack, read_particles, write_star
-from cryoprior.io.columns import ANGLES, IMAGE_NAME, ORIGINS, PIXEL_SIZE, Companions, optics_rows
+from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME, ORIGINS, PIXEL_SIZE, Companions, optics_rows
 from cryoprior.io.images import find_file, split_image_name
 from cryoprior.metrics.pose import PoseErrors, pose_errors
-from cryoprior.provenance import claim_output, write_provenance, write_summary
-from cryoprior.report.poses import pose_histograms
-from cryoprior.stages.options import argument, check_options, option
-from cryoprior.stages.poses_search import PoseSearch, default_threads, search_poses
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import write_provenance, write_summary
+from cryoprior.poses.figure import pose_histograms
+from cryoprior.poses.search import PoseSearch, default_threads, search_poses
 
 DIAMETER_OF_BOX = 0.84
 POSE = ("euler_deg", "origin_angstrom")

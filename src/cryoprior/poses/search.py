@@ -28,15 +28,9 @@ from cryoprior.external.relion import (
     write_particles,
 )
 from cryoprior.io import ParticleStack, write_map
-from cryoprior.provenance import claim_output, file_digest, to_json
-from cryoprior.stages.poses_reference import (
-    CLEAR,
-    Scale,
-    background,
-    find_scale,
-    read_reference,
-    without_background,
-)
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import file_digest, to_json
+from cryoprior.poses.reference import CLEAR, Scale, background, find_scale, read_reference, without_background
 
 IDENTITY, RECORD = "options.json", "record.json"
 REFINE_THREADS, REFINE_PARTICLES = 8, 1000

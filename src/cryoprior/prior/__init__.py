@@ -5,14 +5,11 @@ from __future__ import annotations
 from cryoprior.prior.checkpoint import Prior, PriorConfig, load_prior, prior_folder, read_config, save_prior
 from cryoprior.prior.denoiser import Denoiser, MeteredDenoiser
 from cryoprior.prior.gaussian import GaussianPrior
-from cryoprior.prior.presets import PRESETS, Preset
 
 __all__ = [
-    "PRESETS",
     "Denoiser",
     "GaussianPrior",
     "MeteredDenoiser",
-    "Preset",
     "Prior",
     "PriorConfig",
     "load_prior",

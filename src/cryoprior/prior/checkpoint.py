@@ -20,7 +20,7 @@ from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
 from cryoprior.prior.denoiser import Denoiser, OperatorAware
 from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
-from cryoprior.prior.random_operators import OperatorFamily
+from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 
 FORMAT = 1

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from cryoprior.prior.evidence import Evidence
 
+Pullback = Callable[[Float[Tensor, "b box box"]], Float[Tensor, "b box box"]]
+
 
 @runtime_checkable
 class Denoiser(Protocol):
@@ -122,3 +124,24 @@ class MeteredDenoiser:
         if x.is_cuda:
             torch.cuda.synchronize(x.device)
         return time.perf_counter()
+
+
+def linearise(
+    prior: Denoiser, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]
+) -> tuple[Float[Tensor, "b box box"], Pullback]:
+    """Return D(x, tau) and the map v -> J^T v, J the derivative of D with respect to x.
+
+    The first costs a forward evaluation, the map a backward one, and may be asked once: what the forward evaluation
+    kept for it is gone then. No image's derivative involves another image.
+    """
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        found = prior(leaf, tau)
+
+    def pullback(v: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
+        def ask() -> Tensor:
+            return torch.autograd.grad(found, leaf, v)[0]
+
+        return prior.backward(ask, v) if isinstance(prior, MeteredDenoiser) else ask()
+
+    return found.detach(), pullback

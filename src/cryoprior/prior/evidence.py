@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.image.spectrum import apply_filter, pixel_variance, shell_index
-from cryoprior.prior.conditioning import Measurement, floored, seen_share
+from cryoprior.measurement.conditioning import Measurement, floored, seen_share
 
 PROBES = 4
 """Random images from which the share of each shell that an operator sees is estimated."""

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.image.spectrum import apply_filter
-from cryoprior.prior.conditioning import Measurement, floored
+from cryoprior.image.turns import turned, turned_back
+from cryoprior.measurement.conditioning import Measurement, floored
 from cryoprior.prior.denoiser import OperatorAware
 from cryoprior.prior.evidence import Evidence, evidence_of_measurement
-from cryoprior.prior.turns import turned, turned_back
 
 
 def posterior_mean(

@@ -13,22 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, read_measurements
+from cryoprior.measurement.intensity import contrast_doubt
+from cryoprior.measurement.reading import calibration_sample
 from cryoprior.operators import Operator, parse_operator
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.record import file_digest, write_provenance, write_summary
 from cryoprior.prior import Prior, load_prior
-from cryoprior.provenance import file_digest, write_provenance, write_summary
+from cryoprior.prior.calibration import Calibration, calibrate
+from cryoprior.progress import track
+from cryoprior.reconstruction.choice import SAMPLES_FOR_DEVIATION, choose_solver, suited_prior
+from cryoprior.reconstruction.restore import Restorer
+from cryoprior.reconstruction.shards import ShardedOutput
 from cryoprior.solvers import SOLVERS, Solver
-from cryoprior.solvers.calibration import Calibration, calibrate
-from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
-from cryoprior.stages.calibration_sample import calibration_sample
-from cryoprior.stages.contrast import contrast_doubt
-from cryoprior.stages.devices import choose_device
-from cryoprior.stages.options import argument, check_options, option
-from cryoprior.stages.progress import track
-from cryoprior.stages.resumable import ShardedOutput
-from cryoprior.stages.solver_choice import SAMPLES_FOR_DEVIATION, choose_solver, suited_prior
 
 TOTALS = ("evaluations", "backward", "seconds_network", "residual")
 """What the records of shards sum over particles."""

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.measurement.intensity import Intensity
 from cryoprior.operators import Operator
 from cryoprior.prior.denoiser import Denoiser, MeteredDenoiser
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution, Solver
-from cryoprior.solvers.intensity import Intensity
 
 
 @dataclass(frozen=True)

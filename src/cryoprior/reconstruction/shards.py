@@ -15,7 +15,7 @@ import pandas as pd
 
 from cryoprior.errors import InputError
 from cryoprior.io import ShardWriter, finished_shards, merge_shards, shard_rows
-from cryoprior.provenance import to_json
+from cryoprior.output.record import to_json
 
 RUN_FILE = "reconstruction.json"
 

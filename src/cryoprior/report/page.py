@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
-import cryoprior
+from cryoprior.version import __version__
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def render_page(title: str, sections: Sequence[Section], subtitle: str = "", foo
         title=escape(title),
         subtitle=f'<p class="subtitle">{escape(subtitle)}</p>' if subtitle else "",
         body="\n".join(section.html() for section in sections),
-        footer=escape(footer or f"cryoprior {cryoprior.__version__}"),
+        footer=escape(footer or f"cryoprior {__version__}"),
     )
 
 

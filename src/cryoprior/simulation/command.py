@@ -14,19 +14,14 @@ from torch import Tensor
 
 from cryoprior.image.spectrum import radial_average, soft_disc
 from cryoprior.io import StackWriter, write_map, write_star
-from cryoprior.provenance import claim_output, write_provenance, write_summary
-from cryoprior.stages.options import argument, check_options, option
-from cryoprior.stages.progress import track
-from cryoprior.stages.simulation import (
-    Draws,
-    Projector,
-    State,
-    coloured_noise,
-    draw_particles,
-    read_ctf_table,
-    read_noise,
-    read_states,
-)
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import write_provenance, write_summary
+from cryoprior.progress import track
+from cryoprior.simulation.noise import coloured_noise, read_noise
+from cryoprior.simulation.particles import Draws, Projector, draw_particles, read_ctf_table
+from cryoprior.simulation.states import State, particle_radius, read_states
+from cryoprior.simulation.tables import relion_tables
 
 logger = logging.getLogger("cryoprior")
 
@@ -93,15 +88,6 @@ def run(options: Options) -> dict[str, Any]:
     return summary
 
 
-def particle_radius(volume: np.ndarray) -> float:
-    """Return the radius in voxels around the centre that holds 99 % of the density above a tenth of the maximum."""
-    size = volume.shape[0]
-    axis = np.arange(size) - size // 2
-    distance = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2)
-    inside = volume > 0.1 * volume.max()
-    return float(np.quantile(distance[inside], 0.99)) + 1.0
-
-
 def _signal_scales(states: list[State], options: Options, radius_pixel: float) -> list[float]:
     """Return the factor on each map that gives the wanted SNR, one for all states of a structure."""
     mask = soft_disc(options.box, radius_pixel) > 0.5
@@ -151,41 +137,3 @@ def _write_tables(folder: Path, states: list[State], draws: Draws, power: Tensor
     frequency = torch.arange(len(curve), dtype=torch.float64) / (options.box * options.pixel_size)
     spectrum = pd.DataFrame({"frequency_per_angstrom": frequency.numpy(), "power": curve.numpy()})
     spectrum.to_csv(folder / "noise_spectrum.csv", index=False)
-
-
-def relion_tables(draws: Draws, stack: str, box: int, pixel_size: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the particle and the optics table of a RELION 3.1 star file; one optics group for each set of optics."""
-    optical = ["voltage_kv", "cs_mm", "amplitude_contrast"]
-    groups = draws.ctf[optical].drop_duplicates().reset_index(drop=True)
-    number = {tuple(row): i + 1 for i, row in enumerate(groups.itertuples(index=False))}
-    optics = pd.DataFrame(
-        {
-            "rlnOpticsGroup": np.arange(len(groups)) + 1,
-            "rlnOpticsGroupName": [f"opticsGroup{i + 1}" for i in range(len(groups))],
-            "rlnVoltage": groups["voltage_kv"],
-            "rlnSphericalAberration": groups["cs_mm"],
-            "rlnAmplitudeContrast": groups["amplitude_contrast"],
-            "rlnImagePixelSize": pixel_size,
-            "rlnImageSize": box,
-            "rlnImageDimensionality": 2,
-        }
-    )
-    n = len(draws.state)
-    table = pd.DataFrame(
-        {
-            "rlnImageName": [f"{i + 1:06d}@{stack}" for i in range(n)],
-            "rlnOpticsGroup": [number[tuple(row)] for row in draws.ctf[optical].itertuples(index=False)],
-            "rlnAngleRot": draws.euler_deg[:, 0],
-            "rlnAngleTilt": draws.euler_deg[:, 1],
-            "rlnAnglePsi": draws.euler_deg[:, 2],
-            "rlnOriginXAngst": draws.origin_angstrom[:, 0],
-            "rlnOriginYAngst": draws.origin_angstrom[:, 1],
-            "rlnDefocusU": draws.ctf["defocus_u_angstrom"],
-            "rlnDefocusV": draws.ctf["defocus_v_angstrom"],
-            "rlnDefocusAngle": draws.ctf["defocus_angle_deg"],
-            "rlnPhaseShift": draws.ctf["phase_shift_deg"],
-            "rlnClassNumber": draws.state + 1,
-            "rlnRandomSubset": np.arange(n) % 2 + 1,
-        }
-    )
-    return table, optics

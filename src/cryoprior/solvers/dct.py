@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import Operator
-from cryoprior.prior.conditioning import Measurement
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
-from cryoprior.solvers.sparse import Basis, Problem, check_options, cosines, douglas_rachford
+from cryoprior.solvers.parts.sparsity import Basis, Problem, check_options, cosines, douglas_rachford
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.operators import Operator
-from cryoprior.prior.denoiser import Denoiser
-from cryoprior.prior.gradient import Pullback, linearise
+from cryoprior.prior.denoiser import Denoiser, Pullback, linearise
 from cryoprior.prior.schedule import ddpm_alpha_bar, exploding_level
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
-from cryoprior.solvers.ddpm import UNIT
-from cryoprior.solvers.misfit import Misfit, Rows
+from cryoprior.solvers.parts.chain import UNIT
+from cryoprior.solvers.parts.misfit import Misfit, Rows
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from cryoprior.prior.denoiser import Denoiser
 from cryoprior.prior.schedule import respaced_alpha_bars
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
-from cryoprior.solvers.ddpm import UNIT, PaperScale, ancestral_step, check_chain
-from cryoprior.solvers.misfit import Misfit, Rows
+from cryoprior.solvers.parts.chain import UNIT, PaperScale, ancestral_step, check_chain
+from cryoprior.solvers.parts.misfit import Misfit, Rows
 
 
 @dataclass(frozen=True)

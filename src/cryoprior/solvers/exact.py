@@ -11,13 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
+from cryoprior.measurement.conditioning import Measurement, floored
 from cryoprior.operators import Operator
-from cryoprior.prior.conditioning import Measurement, floored
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.prior.schedule import noise_levels
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
-from cryoprior.solvers.draws import moments
+from cryoprior.solvers.parts.chain import moments
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.measurement.conditioning import Measurement, floored
 from cryoprior.operators import Operator
-from cryoprior.prior.conditioning import Measurement, floored
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution

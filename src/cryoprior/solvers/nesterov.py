@@ -15,7 +15,7 @@ from cryoprior.prior.denoiser import Denoiser
 from cryoprior.prior.schedule import respaced_alpha_bars
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
-from cryoprior.solvers.ddpm import PaperScale, ancestral_step
+from cryoprior.solvers.parts.chain import PaperScale, ancestral_step
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import Operator
-from cryoprior.prior.conditioning import Measurement
-from cryoprior.prior.denoiser import Denoiser
-from cryoprior.prior.gradient import linearise
+from cryoprior.prior.denoiser import Denoiser, linearise
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
-from cryoprior.solvers.ddpm import UNIT, check_chain, falling_levels
+from cryoprior.solvers.parts.chain import UNIT, check_chain, falling_levels
 
 
 @dataclass(frozen=True)

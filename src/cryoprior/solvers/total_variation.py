@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import Operator
-from cryoprior.prior.conditioning import Measurement
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
-from cryoprior.solvers.sparse import Problem, check_options
+from cryoprior.solvers.parts.sparsity import Problem, check_options
 
 
 @dataclass(frozen=True)

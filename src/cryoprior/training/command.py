@@ -15,17 +15,11 @@ import torch
 from accelerate import Accelerator
 
 from cryoprior.errors import InputError
+from cryoprior.options import argument, check_options, option
+from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.prior.checkpoint import PriorConfig, make_denoiser, save_prior
-from cryoprior.prior.measured import MeasuredParticles
-from cryoprior.prior.presets import PRESETS, Preset
-from cryoprior.prior.training import Progress, Training
-from cryoprior.provenance import write_provenance, write_summary
-from cryoprior.stages.options import argument, check_options, option
-from cryoprior.stages.progress import track
-from cryoprior.stages.training_network import check_boxes, first_network, prior_config
-from cryoprior.stages.training_pictures import draw_measured_pictures, draw_pictures
-from cryoprior.stages.training_plan import planned
-from cryoprior.stages.training_sets import (
+from cryoprior.progress import track
+from cryoprior.training.groups import (
     FIXED_VALIDATION,
     Group,
     TrainingSet,
@@ -34,6 +28,11 @@ from cryoprior.stages.training_sets import (
     make_objective,
     measured_group,
 )
+from cryoprior.training.loop import Progress, Training
+from cryoprior.training.measured import MeasuredParticles
+from cryoprior.training.pictures import draw_measured_pictures, draw_pictures
+from cryoprior.training.presets import PRESETS, Preset
+from cryoprior.training.start import check_boxes, first_network, planned, prior_config
 
 logger = logging.getLogger("cryoprior")
 

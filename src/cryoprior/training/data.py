@@ -13,9 +13,9 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import power_spectrum, radial_average, shell_index
+from cryoprior.image.turns import turned
 from cryoprior.io import ParticleStack
 from cryoprior.prior.signal import Spectra
-from cryoprior.prior.turns import turned
 from cryoprior.random import numpy_stream
 
 SAMPLE = 512

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from cryoprior.io import ParticleStack, read_measurements, read_particles
+from cryoprior.measurement.appearance import fit_appearance
 from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import PriorConfig
-from cryoprior.prior.data import TrainingImages, TrainingStack, training_stack
-from cryoprior.prior.measured import MeasuredParticles, MeasuredStack, check_coverage, measured_split
-from cryoprior.prior.objectives import DdpmObjective, Objective, SignalObjective
-from cryoprior.prior.operator_objective import OperatorObjective
-from cryoprior.prior.random_operators import OperatorPool
 from cryoprior.prior.signal import Spectra
-from cryoprior.prior.withheld import WithheldObjective
-from cryoprior.solvers.calibration import fit_appearance
+from cryoprior.training.data import TrainingImages, TrainingStack, training_stack
+from cryoprior.training.measured import MeasuredParticles, MeasuredStack, check_coverage, measured_split
+from cryoprior.training.objectives import DdpmObjective, Objective, SignalObjective
+from cryoprior.training.operator_objective import OperatorObjective
+from cryoprior.training.operator_pool import OperatorPool
+from cryoprior.training.withheld import WithheldObjective
 
 FIXED_VALIDATION = 16
 """The paper's fixed validation subset."""

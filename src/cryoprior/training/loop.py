@@ -21,11 +21,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cryoprior.errors import InputError
-from cryoprior.prior.data import TrainingImages
-from cryoprior.prior.measured import MeasuredBatch, MeasuredParticles
-from cryoprior.prior.objectives import Objective
-from cryoprior.prior.presets import Preset
 from cryoprior.random import stream_key
+from cryoprior.training.data import TrainingImages
+from cryoprior.training.measured import MeasuredBatch, MeasuredParticles
+from cryoprior.training.objectives import Objective
+from cryoprior.training.presets import Preset
 
 logger = logging.getLogger("cryoprior")
 

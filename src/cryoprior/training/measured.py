@@ -14,9 +14,9 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements
 from cryoprior.operators import Operator
-from cryoprior.prior.data import random_split
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise, numpy_stream
+from cryoprior.training.data import random_split
 
 SWEEPS = 256
 """Mask sets over which directions that no particle shows are looked for."""

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cryoprior.image.spectrum import apply_filter
-from cryoprior.prior.conditioning import Measurement
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.prior.evidence import Evidence, evidence_of_measurement
-from cryoprior.prior.objectives import (
+from cryoprior.training.objectives import (
     TAU_LOG_DEVIATION,
     TAU_LOG_MEAN,
     VALIDATION_BATCH,
@@ -20,7 +20,7 @@ from cryoprior.prior.objectives import (
     correlation,
     relative_error,
 )
-from cryoprior.prior.random_operators import POOL, OperatorPool
+from cryoprior.training.operator_pool import POOL, OperatorPool
 
 UNCONDITIONAL, MEAN = 0.25, 0.45
 """Shares of the batches that show a noisy image alone, and a measurement alone; the others show both."""

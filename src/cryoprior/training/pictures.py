@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from cryoprior.image.spectrum import apply_filter
-from cryoprior.prior.conditioning import Measurement
-from cryoprior.prior.data import TrainingImages
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.prior.denoiser import Denoiser, OperatorAware
-from cryoprior.prior.measured import MeasuredParticles
 from cryoprior.prior.posterior import posterior_mean
-from cryoprior.prior.schedule import noise_levels
+from cryoprior.prior.sampling import prior_samples
 from cryoprior.random import stream_key
+from cryoprior.training.data import TrainingImages
+from cryoprior.training.measured import MeasuredParticles
 
 COLUMNS = 6
-STEPS = 25
 
 
 def draw_pictures(folder: Path, denoiser: Denoiser, group: TrainingImages, seed: int) -> None:
@@ -47,21 +44,6 @@ def draw_measured_pictures(folder: Path, denoiser: Denoiser, group: MeasuredPart
     mean = posterior_mean(denoiser, Measurement(stack.operator, held.y, stack.sigma, held.particles, "training"))
     rows = [("held out: least squares", seen), ("posterior mean", mean)]
     _montage(rows, folder / f"means-{group.box}.png")
-
-
-def prior_samples(
-    denoiser: Denoiser, box: int, count: int, generator: torch.Generator, steps: int = STEPS
-) -> Float[Tensor, "count box box"]:
-    """Return images drawn from the prior by Heun's method. Source: Karras 2022, algorithm 1 without churn."""
-    levels = torch.cat([noise_levels(steps, 80.0, 0.05, 7.0, torch.float32), torch.zeros(1)])
-    x = torch.randn(count, box, box, generator=generator) * levels[0]
-    for now, after in pairwise(levels):
-        slope = (x - denoiser(x, now.expand(count))) / now
-        ahead = x + (after - now) * slope
-        if after > 0:
-            slope = (slope + (ahead - denoiser(ahead, after.expand(count))) / after) / 2
-        x = x + (after - now) * slope
-    return x
 
 
 def _montage(rows: Sequence[tuple[str, Tensor]], path: Path) -> None:

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from cryoprior.errors import InputError
 from cryoprior.prior.checkpoint import PriorConfig, build_network, load_prior, prior_folder, read_config
-from cryoprior.prior.data import TrainingImages
-from cryoprior.prior.measured import MeasuredParticles
 from cryoprior.prior.network import SignalNetwork
-from cryoprior.prior.presets import Preset
-from cryoprior.prior.random_operators import OperatorFamily
-from cryoprior.stages.training_sets import Group, TrainingSet
+from cryoprior.prior.operator_family import OperatorFamily
+from cryoprior.training.data import TrainingImages
+from cryoprior.training.groups import Group, TrainingSet
+from cryoprior.training.measured import MeasuredParticles
+from cryoprior.training.presets import Preset
 
 
 def prior_config(
@@ -122,3 +123,33 @@ def _intensity_range(groups: Sequence[Group]) -> tuple[float, float]:
     """Return the range of grey values that is mapped to [-1, 1], one affine map for the data set."""
     images = torch.cat([g.batch(0, min(256, len(g))).flatten() for g in groups if isinstance(g, TrainingImages)])
     return float(images.min()), float(images.max())
+
+
+def planned(
+    preset: Preset, groups: Sequence[Group], network: nn.Module, steps: int, accelerator: Accelerator
+) -> dict[str, Any]:
+    """Return sizes, batches, steps and processes of a run that has been built and not begun.
+
+    ``batch`` is the images that one process takes at a time; where there are several boxes, of the smallest.
+    ``effective_batch`` is the images of one optimiser step, over all processes and accumulated parts.
+    """
+    stacks = [stack for group in groups for stack in group.stacks]
+    train = sum(len(stack.train_rows) for stack in stacks)
+    effective = preset.batch * preset.accumulation * accelerator.num_processes
+    return {
+        "dry_run": True,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "train": train,
+        "validation": sum(len(stack.validation_rows) for stack in stacks),
+        "boxes": [group.box for group in groups],
+        "batch": preset.batch,
+        "processes": accelerator.num_processes,
+        "accumulation": preset.accumulation,
+        "effective_batch": effective,
+        "steps_per_epoch": round(train / effective, 2),
+        "epochs": round(steps * effective / train, 2),
+        "steps": steps,
+        "learning_rate": preset.learning_rate,
+        "precision": preset.precision,
+        "device": str(accelerator.device),
+    }

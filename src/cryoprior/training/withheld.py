@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cryoprior.image.spectrum import pixel_variance
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import Operator
-from cryoprior.prior.conditioning import Measurement
 from cryoprior.prior.evidence import evidence_of_measurement
-from cryoprior.prior.measured import MeasuredBatch
+from cryoprior.training.measured import MeasuredBatch
 
 SHARE = (0.02, 0.6)
 """Least and largest share of a particle's coordinates that is withheld; the small ones are nearest to use."""

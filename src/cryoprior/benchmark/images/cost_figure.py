@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cryoprior.report.bench_figures import GAINS, GREY, colours_of, panels_of, quality_of, with_palette
-from cryoprior.report.bench_image_tables import FULL
+from cryoprior.benchmark.images.figures import GAINS, GREY, colours_of, panels_of, quality_of, with_palette
+from cryoprior.benchmark.images.point_labels import Label, place_labels
+from cryoprior.benchmark.images.sheets import FULL
 from cryoprior.report.figures import INK, LINE, QUIET, png_bytes
-from cryoprior.report.point_labels import Label, place_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

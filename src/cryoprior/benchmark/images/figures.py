@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from cryoprior.report.bench_image_tables import families
+from cryoprior.benchmark.images.sheets import families
 from cryoprior.report.figures import (
     INK,
     LINE,

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from cryoprior.prior.denoiser import Denoiser
-from cryoprior.solvers.restore import Restorer
+from cryoprior.reconstruction.restore import Restorer
 
 EVALUATIONS = 12
 """Forward evaluations after which a chain has shown its peak: every later step does what those before it did."""

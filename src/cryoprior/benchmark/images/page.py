@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from cryoprior.report.bench_cost_figure import PANELS, quality_against_cost
-from cryoprior.report.bench_figures import GAINS, SCORE_NAMES, compression_figures, example_pictures, quality_of
-from cryoprior.report.bench_image_tables import paper_sheets, score_sheets, signal_sheets
-from cryoprior.report.bench_sheet import Sheet
-from cryoprior.report.bench_verdicts import comparison_sheets, cost_sheet, downstream_sheet, operating_sheet
-from cryoprior.report.evaluation import MEANING, MOSTLY_NOISE
-from cryoprior.report.operating_points import operating_points
+from cryoprior.benchmark.images.cost_figure import PANELS, quality_against_cost
+from cryoprior.benchmark.images.figures import GAINS, SCORE_NAMES, compression_figures, example_pictures, quality_of
+from cryoprior.benchmark.images.sheet import Sheet
+from cryoprior.benchmark.images.sheets import paper_sheets, score_sheets, signal_sheets
+from cryoprior.benchmark.images.verdicts import comparison_sheets, cost_sheet, downstream_sheet, operating_sheet
+from cryoprior.benchmark.operating_point import operating_points
+from cryoprior.evaluation.page import MEANING, MOSTLY_NOISE
 from cryoprior.report.page import Block, KeyValues, Picture, Prose, Section, write_page
 
 COSTS = {"evaluations": "forward evaluations of the network", "seconds": "seconds an image"}

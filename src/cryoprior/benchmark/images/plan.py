@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from cryoprior.benchmark.plan import SimulatePlan, check_unique
 from cryoprior.errors import InputError
 from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import EMBEDDED
+from cryoprior.reconstruction.choice import suited_prior
 from cryoprior.solvers import Solver, parse_solver
-from cryoprior.stages.bench_plan import SimulatePlan, check_unique
-from cryoprior.stages.solver_choice import suited_prior
 
 
 @dataclass(frozen=True)

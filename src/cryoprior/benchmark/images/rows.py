@@ -12,15 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.benchmark.images.plan import ImageCell, ImageMethod
+from cryoprior.benchmark.images.work import CellWork, ImageWork, MethodImages
+from cryoprior.evaluation.floors import constant_image, radial_spectrum, spectrum_noise
+from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
+from cryoprior.measurement.reading import calibration_sample
 from cryoprior.metrics import Lpips, psnr, ssim
-from cryoprior.metrics.floors import constant_image, radial_spectrum, spectrum_noise
-from cryoprior.metrics.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.operators import Operator
+from cryoprior.operators.equal_size import control_operators
 from cryoprior.random import ParticleNoise
-from cryoprior.stages.bench_image_plan import ImageCell, ImageMethod
-from cryoprior.stages.bench_image_work import CellWork, ImageWork, MethodImages
-from cryoprior.stages.calibration_sample import calibration_sample
-from cryoprior.stages.map_controls import control_operators
 
 FULL = "full image"
 SCORE_BATCH = 32

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cryoprior.report.bench_sheet import Sheet, Spread, general, short, winners
-from cryoprior.report.operating_points import HIGHER_IS_BETTER
+from cryoprior.benchmark.images.sheet import Sheet, Spread, general, short, winners
+from cryoprior.benchmark.operating_point import HIGHER_IS_BETTER
 
 PAPER = "paper"
 FULL = "full image"

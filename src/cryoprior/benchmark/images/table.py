@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryoprior.benchmark.images.page import ImageTable
+from cryoprior.benchmark.images.plan import DownstreamPlan, ImagesPlan
+from cryoprior.benchmark.images.rows import COLUMNS, ImageRows, Scorer
+from cryoprior.benchmark.images.work import CellWork, ImageWork, MethodImages
 from cryoprior.errors import InputError
-from cryoprior.report.bench_images import ImageTable
-from cryoprior.stages.bench_image_plan import DownstreamPlan, ImagesPlan
-from cryoprior.stages.bench_image_rows import COLUMNS, ImageRows, Scorer
-from cryoprior.stages.bench_image_work import CellWork, ImageWork, MethodImages
-from cryoprior.stages.lpips_choice import choose_lpips
-from cryoprior.stages.progress import track
+from cryoprior.evaluation.lpips import choose_lpips
+from cryoprior.progress import track
 
 PUBLISHED = ("mask", "compression", "lpips", "ssim")
 

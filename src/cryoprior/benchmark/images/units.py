@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cryoprior.errors import InputError
-from cryoprior.provenance import to_json
+from cryoprior.output.record import to_json
 
 
 @dataclass(frozen=True)

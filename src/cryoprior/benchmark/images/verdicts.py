@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from cryoprior.report.bench_image_tables import method_names
-from cryoprior.report.bench_sheet import Sheet, general, short
-from cryoprior.report.operating_points import operating_points
+from cryoprior.benchmark.images.sheet import Sheet, general, short
+from cryoprior.benchmark.images.sheets import method_names
+from cryoprior.benchmark.operating_point import operating_points
 
 LOWER = "LOWER"
 ESTIMATES = (("mean", "means against means"), ("sample", "samples against samples"))

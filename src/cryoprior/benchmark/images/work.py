@@ -16,23 +16,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.benchmark.images.memory import peak_megabytes
+from cryoprior.benchmark.images.plan import ImageCell, ImageMethod, ImagesPlan
+from cryoprior.benchmark.images.units import Unit, kept
+from cryoprior.benchmark.maps.images import simulate_values
+from cryoprior.benchmark.steps import run_step, slug
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, read_particles
+from cryoprior.measurement.reading import calibration_sample, read_varied
 from cryoprior.operators import Operator, parse_operator
+from cryoprior.output.record import file_digest
 from cryoprior.prior import Prior, load_prior
-from cryoprior.provenance import file_digest
+from cryoprior.prior.calibration import Calibration, calibrate
 from cryoprior.random import ParticleNoise
+from cryoprior.reconstruction.restore import Restorer
 from cryoprior.solvers import SOLVERS
-from cryoprior.solvers.calibration import Calibration, calibrate
-from cryoprior.solvers.restore import Restorer
 from cryoprior.spec import format_spec
-from cryoprior.stages.bench_image_plan import ImageCell, ImageMethod, ImagesPlan
-from cryoprior.stages.bench_images import simulate_values
-from cryoprior.stages.bench_memory import peak_megabytes
-from cryoprior.stages.bench_steps import run_step, slug
-from cryoprior.stages.bench_units import Unit, kept
-from cryoprior.stages.calibration_sample import calibration_sample
-from cryoprior.stages.comparison import read_varied
 
 MEMORY_BATCH = 8
 """Particles solved together when memory is measured, whatever the batch of a run is."""

@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.benchmark.images.plan import ImagesPlan
+from cryoprior.benchmark.plan import LEAST_SQUARES, CellPlan, MapsPlan, MethodPlan, SimulatePlan
+from cryoprior.benchmark.steps import run_step, slug
 from cryoprior.io import ParticleStack, read_map, read_particles, write_map
-from cryoprior.stages.bench_image_plan import ImagesPlan
-from cryoprior.stages.bench_plan import LEAST_SQUARES, CellPlan, MapsPlan, MethodPlan, SimulatePlan
-from cryoprior.stages.bench_steps import run_step, slug
-from cryoprior.stages.map_making import MapSettings, make_maps
-from cryoprior.stages.map_sources import FullParticles
+from cryoprior.maps.making import MapSettings, make_maps
+from cryoprior.maps.sources import FullParticles
 
 BY_LEAST_SQUARES = MethodPlan(LEAST_SQUARES, "least-squares")
 

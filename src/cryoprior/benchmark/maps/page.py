@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from cryoprior.report.bench_paper import paper_table_3
+from cryoprior.benchmark.maps.paper import paper_table_3
 from cryoprior.report.figures import shell_curves
 from cryoprior.report.page import Block, Picture, Prose, Section, Table, write_page
 from cryoprior.report.volumes import resolution_against_compression, slice_montage, surface_montage

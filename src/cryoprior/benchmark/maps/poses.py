@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryoprior.report.bench_maps import FULL
-from cryoprior.stages.bench_images import BY_LEAST_SQUARES, BenchImages
-from cryoprior.stages.bench_plan import PosesPlan
-from cryoprior.stages.bench_steps import run_step, slug
+from cryoprior.benchmark.maps.images import BY_LEAST_SQUARES, BenchImages
+from cryoprior.benchmark.maps.page import FULL
+from cryoprior.benchmark.plan import PosesPlan
+from cryoprior.benchmark.steps import run_step, slug
 
 
 def pose_table(images: BenchImages) -> pd.DataFrame:

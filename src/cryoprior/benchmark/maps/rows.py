@@ -15,12 +15,13 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_map
-from cryoprior.provenance import claim_output, to_json
-from cryoprior.stages.map_judgement import judge
-from cryoprior.stages.map_making import MapSet, MapSettings
-from cryoprior.stages.map_outputs import NamedMaps, write_maps
-from cryoprior.stages.map_refinement import make_refined_maps
-from cryoprior.stages.map_sources import Source
+from cryoprior.maps.files import NamedMaps, write_maps
+from cryoprior.maps.judgement import judge
+from cryoprior.maps.making import MapSet, MapSettings
+from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.sources import Source
+from cryoprior.output.folder import claim_output
+from cryoprior.output.record import to_json
 
 ROW = "row.json"
 

@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import torch
 
+from cryoprior.benchmark.maps.images import BY_LEAST_SQUARES, BenchImages
+from cryoprior.benchmark.maps.page import FULL, PRIOR_FREE, MapTable, Pictured
+from cryoprior.benchmark.maps.poses import pose_table
+from cryoprior.benchmark.maps.rows import MapRow, RowKey, RowMaker, read_mask
+from cryoprior.benchmark.plan import CellPlan, MapsPlan
+from cryoprior.benchmark.steps import slug
 from cryoprior.io import read_measurements, read_particles, write_map
+from cryoprior.maps.controls import equal_size_controls
+from cryoprior.maps.judgement import map_mask
+from cryoprior.maps.making import MapSettings, make_maps
+from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
 from cryoprior.metrics.local_resolution import local_resolution
 from cryoprior.operators import parse_operator
-from cryoprior.report.bench_maps import FULL, PRIOR_FREE, MapTable, Pictured
-from cryoprior.stages.bench_images import BY_LEAST_SQUARES, BenchImages
-from cryoprior.stages.bench_plan import CellPlan, MapsPlan
-from cryoprior.stages.bench_poses import pose_table
-from cryoprior.stages.bench_rows import MapRow, RowKey, RowMaker, read_mask
-from cryoprior.stages.bench_steps import slug
-from cryoprior.stages.map_controls import equal_size_controls
-from cryoprior.stages.map_judgement import map_mask
-from cryoprior.stages.map_making import MapSettings, make_maps
-from cryoprior.stages.map_sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
 
 
 @dataclass(frozen=True)

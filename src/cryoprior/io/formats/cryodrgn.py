@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cryoprior.errors import InputError
-from cryoprior.io.columns import (
+from cryoprior.io.euler import euler_of_matrix
+from cryoprior.io.formats.columns import (
     ANGLES,
     IMAGE_NAME,
     IMAGE_SIZE,
@@ -19,7 +20,6 @@ from cryoprior.io.columns import (
     Metadata,
     group_optics,
 )
-from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.images import find_file
 from cryoprior.io.mrc import MrcHeader, read_header
 from cryoprior.io.pickles import read_pickle

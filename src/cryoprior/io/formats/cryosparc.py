@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cryoprior.errors import InputError
-from cryoprior.io.columns import (
+from cryoprior.io.euler import euler_of_vector
+from cryoprior.io.formats.columns import (
     ANGLES,
     IMAGE_NAME,
     IMAGE_SIZE,
@@ -21,7 +22,6 @@ from cryoprior.io.columns import (
     Metadata,
     group_optics,
 )
-from cryoprior.io.euler import euler_of_vector
 
 _PLAIN = {
     "rlnDefocusU": ("ctf/df1_A", 1.0),

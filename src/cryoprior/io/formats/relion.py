@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cryoprior.errors import InputError
-from cryoprior.io.columns import (
+from cryoprior.io.formats.columns import (
     ANGLES,
     IMAGE_NAME,
     IMAGE_SIZE,

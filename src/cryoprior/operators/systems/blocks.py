@@ -9,7 +9,7 @@ from einops import rearrange
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from cryoprior.operators.system import RANK_TOLERANCE, System, invert
+from cryoprior.operators.systems.system import RANK_TOLERANCE, System, invert
 
 
 @dataclass(frozen=True)

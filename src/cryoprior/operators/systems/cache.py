@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from cryoprior.operators.system import System
+from cryoprior.operators.systems.system import System
 
 #: Bytes of singular systems that one operator keeps: 1 GiB, 60 Bernoulli mask sets of K = 32, b = 192 in float32.
 CACHE_BYTES = 2**30

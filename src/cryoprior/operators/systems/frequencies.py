@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from cryoprior.operators.system import System, invert
+from cryoprior.operators.systems.system import System, invert
 
 
 @dataclass(frozen=True)

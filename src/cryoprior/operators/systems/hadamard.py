@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import pad
 
-from cryoprior.operators.system import System
+from cryoprior.operators.systems.system import System
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.prior.denoiser import Denoiser
-from cryoprior.prior.gradient import Pullback, linearise
+from cryoprior.prior.denoiser import Denoiser, Pullback, linearise
 from cryoprior.prior.schedule import exploding_level, respaced_alpha_bars
 from cryoprior.random import ParticleNoise
 
@@ -72,3 +73,17 @@ def ancestral_step(
         return mean
     deviation = math.sqrt((1 - abar_prev) / (1 - abar) * beta)
     return mean + deviation * noise.normal_like(x)
+
+
+def moments(draws: Iterator[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """Return the first draw and the standard deviation of all by pixel (None below two), holding one at a time."""
+    first = mean = squares = None
+    count = 0
+    for count, x in enumerate(draws, start=1):
+        if mean is None or squares is None:
+            first, mean, squares = x, x.clone(), torch.zeros_like(x)
+            continue
+        change = x - mean
+        mean = mean + change / count
+        squares = squares + change * (x - mean)
+    return first, (squares / (count - 1)).sqrt() if squares is not None and count > 1 else None

@@ -8,8 +8,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import Operator
-from cryoprior.prior.conditioning import Measurement
 
 Rows = Literal["orthonormal", "given"]
 

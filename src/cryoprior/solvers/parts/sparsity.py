@@ -13,7 +13,7 @@ from scipy.fft import dct
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.prior.conditioning import Measurement
+from cryoprior.measurement.conditioning import Measurement
 
 Images = Float[Tensor, "b box box"]
 

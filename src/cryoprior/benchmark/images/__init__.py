@@ -1,0 +1,3 @@
+"""Benchmarks of images: cells, units, rows, verdicts and their page."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Benchmarks of maps: images, rows, poses and their page."""
+
+from __future__ import annotations

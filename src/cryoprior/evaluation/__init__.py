@@ -1,0 +1,3 @@
+"""Evaluation: two-dimensional scores of a reconstruction beside their floors."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Housekeeping: convert, validate, describe, list, doctor."""
+
+from __future__ import annotations

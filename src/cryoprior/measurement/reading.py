@@ -1,0 +1,95 @@
+"""Reads particles and measurements for a computation, and refuses what does not belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.io import Measurements, ParticleStack
+
+INTENSITY_PARTICLES = 256
+
+
+def calibration_sample(n: int) -> np.ndarray:
+    """Return the places of at most 256 particles, evenly spread over a stack of n: the same for every shard of it."""
+    return np.unique(np.linspace(0, n - 1, min(n, INTENSITY_PARTICLES)).round().astype(int))
+
+
+def read_finite(stack: ParticleStack, rows: np.ndarray) -> Tensor:
+    """Return the images of these rows, (b, box, box) float32.
+
+    Raises
+    ------
+    InputError: an image holds a NaN or an infinity.
+    """
+    images = torch.from_numpy(np.array(stack.read(rows), dtype=np.float32))
+    bad = ~torch.isfinite(images).all(-1).all(-1)
+    if bool(bad.any()):
+        raise InputError(f"{stack.path}: particle {int(rows[bad.nonzero()[0, 0]]) + 1} is not finite; remove its row")
+    return images
+
+
+def read_varied(stack: ParticleStack, rows: np.ndarray) -> Tensor:
+    """Return the images of these rows as :func:`read_finite` does; a constant image is an InputError too."""
+    images = read_finite(stack, rows)
+    constant = images.amax((-2, -1)) <= images.amin((-2, -1))
+    if bool(constant.any()):
+        row = int(rows[constant.nonzero()[0, 0]]) + 1
+        raise InputError(f"{stack.path}: particle {row} is constant, so no score is defined for it; remove its row")
+    return images
+
+
+def recorded_measurements(folder: Path, recorded: Mapping[str, Any]) -> Path:
+    """Return the measurements that a reconstruction recorded; InputError where it recorded none or they are gone."""
+    if not recorded.get("measurements"):
+        raise InputError(f"{folder / 'summary.json'}: records no measurements; pass --measurements y.zarr")
+    path = Path(recorded["measurements"])
+    for candidate in (path, folder / path):
+        if candidate.exists():
+            return candidate
+    raise InputError(f"{path}: these measurements, recorded in {folder}, are not there; pass --measurements y.zarr")
+
+
+def measured_rows(stack: ParticleStack, measured: Measurements) -> ParticleStack:
+    """Return the particles of a stack that were measured, row by row, at the box of the measurements.
+
+    Raises
+    ------
+    InputError: another number of particles, or another box than the one that was measured.
+    """
+    rows = resized_as_measured(stack.subset(measured_places([stack], measured)[0]), measured)
+    if rows.n != measured.n:
+        raise InputError(
+            f"{stack.path}: {stack.n} particles; {measured.path} has {measured.n} of {measured.source}; "
+            "pass the stack that was measured"
+        )
+    return rows
+
+
+def measured_places(stacks: list[ParticleStack], measured: Measurements) -> list[np.ndarray | slice]:
+    """Return the rows of each stack that were measured: those that the measurements name, if it is the whole stack."""
+    index, whole = measured.particle_index, len(stacks[0])
+    known = stacks[0].digest() == measured.particles_digest
+    if known or (whole != measured.n and whole > int(index.max(initial=-1))):
+        return [index if len(stack) == whole else slice(None) for stack in stacks]
+    return [slice(None) for _ in stacks]
+
+
+def resized_as_measured(stack: ParticleStack, measured: Measurements) -> ParticleStack:
+    """Return the stack at the box of the measurements; InputError where they were measured of another box."""
+    recorded, box = measured.header.resize, measured.box
+    if stack.box == box:
+        return stack
+    if recorded is None or recorded["original_box"] != stack.box:
+        original = box if recorded is None else recorded["original_box"]
+        raise InputError(
+            f"{stack.path}: box {stack.box}; {measured.path} has box {box}, measured of a stack of box {original}; "
+            "pass the stack that was measured"
+        )
+    return stack.resized(box, recorded["method"])

@@ -1,0 +1,3 @@
+"""Poses: found again by RELION, and compared with known ones."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Reconstruction: images from their measurements."""
+
+from __future__ import annotations

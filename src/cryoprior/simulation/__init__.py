@@ -1,0 +1,3 @@
+"""Simulation: particles from atomic models or maps."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Training: a prior from particles, or from measurements of them."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""What the tests share: stacks, models, views, oracles, a stand-in."""
