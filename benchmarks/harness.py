@@ -14,7 +14,7 @@ from cryoprior.operators import Operator
 from cryoprior.output.record import file_digest
 from cryoprior.prior import Denoiser, Prior
 from cryoprior.prior.calibration import calibrate
-from cryoprior.reconstruction.restore import Restorer
+from cryoprior.reconstruction.reconstructor import Reconstructor
 from cryoprior.solvers import Solver
 
 FIT_PARTICLES = 256
@@ -30,9 +30,11 @@ class Fitted:
     intensity: Intensity
     contrast: Contrast
 
-    def restorer(self, solver: Solver, operator: Operator, sigma: float = 0.0, dtype: str = "float32") -> Restorer:
+    def reconstructor(
+        self, solver: Solver, operator: Operator, sigma: float = 0.0, dtype: str = "float32"
+    ) -> Reconstructor:
         """Return the solver with all that it needs."""
-        return Restorer(solver, operator, self.denoiser, self.intensity, sigma, autocast=DTYPES[dtype])
+        return Reconstructor(solver, operator, self.denoiser, self.intensity, sigma, autocast=DTYPES[dtype])
 
 
 @torch.inference_mode()
@@ -46,7 +48,7 @@ def fit_prior(prior: Prior, operator: Operator, y: Tensor, sigma: float = 0.0, *
 
 
 @dataclass(frozen=True)
-class Restoration:
+class Reconstruction:
     """Images of all particles, in the input's grey scale, and what they cost.
 
     residual: ||y - A x|| / ||y|| of each particle. evaluations: of the network, for each particle.
@@ -59,14 +61,14 @@ class Restoration:
     seconds_network: float
 
 
-def restore(restorer: Restorer, y: Tensor, batch: int = BATCH, first: int = 0) -> Restoration:
+def reconstruct(reconstructor: Reconstructor, y: Tensor, batch: int = BATCH, first: int = 0) -> Reconstruction:
     """Return the images of particles first .. first + n - 1."""
     start, parts = time.perf_counter(), []
     for low in range(0, len(y), batch):
         rows = y[low : low + batch]
-        parts.append(restorer.restore(rows, range(first + low, first + low + len(rows))))
+        parts.append(reconstructor.reconstruct(rows, range(first + low, first + low + len(rows))))
     seconds = time.perf_counter() - start
-    return Restoration(
+    return Reconstruction(
         torch.cat([part.solution.x for part in parts]),
         torch.cat([part.residual for part in parts]),
         parts[-1].solution.evaluations,

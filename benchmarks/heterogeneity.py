@@ -23,7 +23,7 @@ from pictures import keep_picture
 from table import command, markdown, write, write_csv
 
 from cryoprior.benchmark.steps import run_step
-from cryoprior.external.cryodrgn_training import PRESETS, trained_version
+from cryoprior.external.cryodrgn_training import CRYODRGN_PRESETS, trained_version
 from cryoprior.heterogeneity.training import TrainingJob, train_latents
 from cryoprior.io.pickles import read_pickle
 
@@ -83,7 +83,7 @@ def reconstructed(particles: Path, work: Path, threads: int) -> Iterator[tuple[s
 
 def latents(particles: Path, work: Path, options: argparse.Namespace) -> dict[str, Path]:
     """Return cryoDRGN's latents by method, trained unless they are there, while the next method reconstructs."""
-    preset = PRESETS["small"]
+    preset = CRYODRGN_PRESETS["small"]
     training = dataclasses.replace(preset, epochs=options.epochs or preset.epochs)
 
     def trained(name: str, path: Path, seed: int = 0) -> Path:

@@ -12,7 +12,7 @@ import torch
 from arguments import Run
 from cells import Cell
 from datasets import Images
-from harness import Fitted, fit_prior, measure, prior_digest, restore
+from harness import Fitted, fit_prior, measure, prior_digest, reconstruct
 from table import progress
 from torch import Tensor
 
@@ -49,8 +49,8 @@ def reconstructed(
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        restorer, y = fitted(run, prior, images, cell, text)
-        x = restore(dataclasses.replace(restorer, seed=seed), y[first : first + n], first=first).x
+        reconstructor, y = fitted(run, prior, images, cell, text)
+        x = reconstruct(dataclasses.replace(reconstructor, seed=seed), y[first : first + n], first=first).x
         _write(path, x.numpy().astype(np.float32))
         progress(f"{cell.name} {text} {n} from {first}, seed {seed}: {time.perf_counter() - start:.0f} s")
     return torch.from_numpy(np.load(path))
@@ -65,7 +65,7 @@ def fitted(run: Run, prior: Prior, images: Images, cell: Cell, text: str) -> tup
         _FITTED.clear()
         _FITTED[key] = (operator, y, fit_prior(prior, operator, y, spectrum=run.options.spectrum))
     operator, y, found = _FITTED[key]
-    return found.restorer(parse_solver(text), operator, dtype=run.options.dtype), y
+    return found.reconstructor(parse_solver(text), operator, dtype=run.options.dtype), y
 
 
 def _write(path: Path, images: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from arguments import parser
 from datasets import RECIPES
-from harness import fit_prior, prior_digest, restore
+from harness import fit_prior, prior_digest, reconstruct
 from simulated_particles import digits
 from store import code_digest
 from table import markdown, progress, provenance, signed, write
@@ -100,7 +100,7 @@ def judge(options: Any, prior: Path, cell: str, held: Path) -> dict[str, PairSum
     found = {"least-squares": operator.pinv(y, numbers)}
     fitted = fit_prior(loaded, operator, y)
     for text in ("gaussian", ONE):
-        found[text] = restore(fitted.restorer(parse_solver(text), operator), y).x
+        found[text] = reconstruct(fitted.reconstructor(parse_solver(text), operator), y).x
 
     def unseen(x: Tensor) -> Tensor:
         return x - operator.project(x, numbers)

@@ -19,7 +19,7 @@ import torch
 from arguments import Run, parser
 from cells import Cell, choose, named_cells
 from datasets import RECIPES, Images, simulated
-from harness import prior_name, restore
+from harness import prior_name, reconstruct
 from images import fitted, reconstructed
 from simulated_particles import CELLS, digits
 from table import markdown, signed, write, write_csv
@@ -67,17 +67,17 @@ def seconds(run: Run, rival: Prior, images: Images, cell: Cell, rounds: int) -> 
 
     The sampler's time is that of 20 of its 1000 steps, times 50: every step costs the same.
     """
-    restorer, y = fitted(run, run.prior, images, cell, ONE)
+    reconstructor, y = fitted(run, run.prior, images, cell, ONE)
     short = RIVAL[cell.table].replace("steps=1000", "steps=20")
     sampler, _ = fitted(run, rival, images, cell, short)
-    restore(restorer, y[:16])
+    reconstruct(reconstructor, y[:16])
     whole, network, slow = [], [], []
     for _ in range(rounds):
-        found = restore(restorer, y[:64])
+        found = reconstruct(reconstructor, y[:64])
         whole.append(found.seconds / 64)
         network.append(found.seconds_network / 64)
         start = time.perf_counter()
-        restore(sampler, y[:8], batch=8)
+        reconstruct(sampler, y[:8], batch=8)
         slow.append((time.perf_counter() - start) / 8 * 1000 / 20)
     return {"whole": median(whole), "network": median(network), "nesterov": median(slow)}
 

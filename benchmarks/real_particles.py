@@ -16,7 +16,7 @@ import torch
 from arguments import Run, parser
 from cells import Cell, all_cells, choose, named_cells
 from datasets import Images, real
-from harness import fit_prior, measure, restore
+from harness import fit_prior, measure, reconstruct
 from real_tables import LEAST, NESTEROV, SOLVERS, cell_tables, counts, nesterov_table
 from table import write, write_csv
 
@@ -48,7 +48,7 @@ def judge(run: Run, images: Images, cell: Cell, solvers: dict[str, str], lpips: 
     fitted = fit_prior(run.prior, operator, y, spectrum=run.options.spectrum)
     result["contrast"] = fitted.contrast.particles
     for name, text in solvers.items():
-        found = restore(fitted.restorer(parse_solver(text), operator, dtype=run.options.dtype), y)
+        found = reconstruct(fitted.reconstructor(parse_solver(text), operator, dtype=run.options.dtype), y)
         result[name] = image_scores(found.x, images.original, lpips)
         result[name] |= {"residual": found.residual.tolist(), "seconds": found.seconds}
     return result

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from arguments import Run, parser
 from datasets import RECIPES, simulated
-from harness import fit_prior, measure, restore
+from harness import fit_prior, measure, reconstruct
 from missing_power import FIRST_SHELL, missing_power
 from scipy import stats
 from simulated_particles import SPECTRUM_OPERATORS
@@ -63,13 +63,13 @@ def held_out(run: Run, text: str, solver: str) -> dict[str, Any]:
     operator = parse_operator(text, box=images.box)
     y = measure(operator, images.original)
     fitted = fit_prior(run.prior, operator, y, spectrum=options.spectrum)
-    restorer = fitted.restorer(parse_solver(solver), operator, dtype=options.dtype)
-    one = restore(restorer, y).x
+    reconstructor = fitted.reconstructor(parse_solver(solver), operator, dtype=options.dtype)
+    one = reconstruct(reconstructor, y).x
     n = min(options.particles, len(y))
     draws = [one[:n]]
     for i in range(1, options.samples):
-        again = type(restorer)(**{**vars(restorer), "seed": i})
-        draws.append(restore(again, y[:n]).x)
+        again = type(reconstructor)(**{**vars(reconstructor), "seed": i})
+        draws.append(reconstruct(again, y[:n]).x)
     return {"power": missing_power(operator, one, images.original)} | coverage(operator, draws, images.original[:n])
 
 

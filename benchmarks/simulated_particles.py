@@ -17,7 +17,7 @@ import torch
 from arguments import Run, parser
 from cells import Cell, choose, fourier_cells, named_cells, pixel_cells
 from datasets import RECIPES, Images, Recipe, simulated
-from harness import BATCH, Fitted, fit_prior, measure, restore
+from harness import BATCH, Fitted, fit_prior, measure, reconstruct
 from missing_power import FIRST_SHELL, missing_power
 from table import markdown, signed, write, write_csv
 
@@ -48,7 +48,7 @@ def judge(run: Run, images: Images, cell: Cell, solvers: Sequence[str]) -> dict[
     assert images.clean is not None
     sums, result = {}, facts(fitted) | {"rank": operator.rank, "n": len(y)}
     for text in ("least-squares", "gaussian", *solvers):
-        found = restore(fitted.restorer(parse_solver(text), operator, dtype=run.options.dtype), y)
+        found = reconstruct(fitted.reconstructor(parse_solver(text), operator, dtype=run.options.dtype), y)
         sums[text] = PairSums.of(found.x, images.clean)
         result[text] = pooled_scores(sums[text]) | {"seconds": found.seconds, "residual": float(found.residual.max())}
         for other in ("least-squares", "gaussian"):
@@ -87,7 +87,7 @@ def sample_power(run: Run, images: Images, text: str) -> dict[str, Any]:
     operator = parse_operator(text, box=images.box)
     y = measure(operator, images.original)
     fitted = fit_prior(run.prior, operator, y, spectrum=run.options.spectrum)
-    found = restore(fitted.restorer(sampler(25), operator, dtype=run.options.dtype), y)
+    found = reconstruct(fitted.reconstructor(sampler(25), operator, dtype=run.options.dtype), y)
     return missing_power(operator, found.x, images.original)
 
 

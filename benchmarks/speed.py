@@ -17,7 +17,7 @@ import torch
 from arguments import Run, parser
 from cells import Cell, choose, named_cells
 from datasets import RECIPES, Images, simulated
-from harness import Fitted, fit_prior, measure, restore
+from harness import Fitted, fit_prior, measure, reconstruct
 from table import markdown, signed, write, write_csv
 
 from cryoprior.evaluation.pooled import SCORES, PairSums, pooled_gain, pooled_scores
@@ -49,7 +49,7 @@ def nesterov(gradient: str, zeta: float, steps: int) -> str:
 def quality(run: Run, fitted: Fitted, operator: Operator, images: Images, text: str) -> float:
     """Return the mean SSIM with the particles themselves; minus one for a sampler that diverged."""
     y = measure(operator, images.original)
-    x = restore(fitted.restorer(parse_solver(text), operator, dtype=run.options.dtype), y).x
+    x = reconstruct(fitted.reconstructor(parse_solver(text), operator, dtype=run.options.dtype), y).x
     return float(ssim(x, images.original).mean()) if bool(torch.isfinite(x).all()) else -1.0
 
 
@@ -88,12 +88,14 @@ def race(run: Run, cell: Cell, images: Images, rival: str) -> dict[str, Any]:
     assert images.clean is not None
     result, sums, similar = {}, {}, {}
     for name, text in texts.items():
-        restorer = fitted.restorer(parse_solver(text), operator, dtype=options.dtype)
-        restore(fitted.restorer(parse_solver("exact:steps=2"), operator, dtype=options.dtype), y[:1])  # warm up
+        reconstructor = fitted.reconstructor(parse_solver(text), operator, dtype=options.dtype)
+        reconstruct(
+            fitted.reconstructor(parse_solver("exact:steps=2"), operator, dtype=options.dtype), y[:1]
+        )  # warm up
         rounds = []
         for k in range(options.rounds):
             low = k * options.images
-            rounds.append(restore(restorer, y[low : low + options.images], options.images, low))
+            rounds.append(reconstruct(reconstructor, y[low : low + options.images], options.images, low))
         x = torch.cat([part.x for part in rounds])
         sums[name], similar[name] = PairSums.of(x, images.clean), ssim(x, images.original).double()
         result[name] = pooled_scores(sums[name]) | {
@@ -117,8 +119,10 @@ def own_work(run: Run, images: Images, text: str, estimate: str) -> dict[str, An
     y = measure(operator, images.original)
     fitted = fit_prior(run.prior, operator, y, spectrum=options.spectrum)
     solver = parse_solver(f"exact:estimate={estimate},steps={options.steps}")
-    restore(fitted.restorer(parse_solver("exact:steps=2"), operator, dtype=options.dtype), y)  # warm up
-    rounds = [restore(fitted.restorer(solver, operator, dtype=options.dtype), y) for _ in range(options.rounds)]
+    reconstruct(fitted.reconstructor(parse_solver("exact:steps=2"), operator, dtype=options.dtype), y)  # warm up
+    rounds = [
+        reconstruct(fitted.reconstructor(solver, operator, dtype=options.dtype), y) for _ in range(options.rounds)
+    ]
     return {
         "share": [1 - part.seconds_network / part.seconds for part in rounds],
         "seconds": [part.seconds / len(y) for part in rounds],

@@ -200,11 +200,11 @@ def test_a_harness_run_is_the_solver_on_every_particle(tiny_prior: Path) -> None
     operator = parse_operator("pixel:block=4,masks=8", box=32)
     y = harness.measure(operator, images.original)
     fitted = harness.fit_prior(prior, operator, y)
-    restorer = fitted.restorer(parse_solver("exact:steps=4"), operator)
-    found = harness.restore(restorer, y, batch=2)
+    reconstructor = fitted.reconstructor(parse_solver("exact:steps=4"), operator)
+    found = harness.reconstruct(reconstructor, y, batch=2)
     assert found.evaluations == 4
     assert float(found.residual.max()) < 1e-4
-    assert torch.allclose(harness.restore(restorer, y[3:], batch=2, first=3).x, found.x[3:], atol=1e-5)
+    assert torch.allclose(harness.reconstruct(reconstructor, y[3:], batch=2, first=3).x, found.x[3:], atol=1e-5)
 
 
 def test_what_was_computed_is_not_computed_again(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def run_twice(
         raise AssertionError("computed again")
 
     for module in (simulated_particles, real_particles, speed, samples):
-        monkeypatch.setattr(module, "restore", refuse)
+        monkeypatch.setattr(module, "reconstruct", refuse)
     main(given)
     assert (tmp_path / "out" / f"{name}.md").read_text() == table
     lines = tmp_path / "out" / f"{name}.csv"
@@ -409,7 +409,7 @@ def test_an_image_is_reconstructed_once(aware_prior: Path, tmp_path: Path, monke
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(kept, "restore", refuse)
+    monkeypatch.setattr(kept, "reconstruct", refuse)
     again = all_of_them()
     assert all(torch.equal(again[key], x) for key, x in before.items())
     for more in ({"seed": 2}, {"n": 2}):

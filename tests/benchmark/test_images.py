@@ -28,7 +28,7 @@ from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.io import read_particles, write_map, write_stack, write_star
 from cryoprior.measurement import command as measure
 from cryoprior.reconstruction import command as reconstruct
-from cryoprior.reconstruction.restore import Restored, Restorer
+from cryoprior.reconstruction.reconstructor import Reconstructed, Reconstructor
 
 N, FEW = 6, 4
 PIXEL, FOURIER = "K=4 C=4 hadamard", "uniform C=2.5 hermitian"
@@ -116,13 +116,13 @@ def again(finished: Path, tmp_path: Path) -> Path:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, int]]:
     """Return the seed, the stage and the number of images of every restoration from now on."""
     seen: list[tuple[int, str, int]] = []
-    restore = Restorer.restore
+    reconstruct = Reconstructor.reconstruct
 
-    def noted(self: Restorer, y: torch.Tensor, particles: Any) -> Restored:
+    def noted(self: Reconstructor, y: torch.Tensor, particles: Any) -> Reconstructed:
         seen.append((self.seed, self.stage, len(y)))
-        return restore(self, y, particles)
+        return reconstruct(self, y, particles)
 
-    monkeypatch.setattr(Restorer, "restore", noted)
+    monkeypatch.setattr(Reconstructor, "reconstruct", noted)
     return seen
 
 
@@ -432,14 +432,14 @@ def test_an_interrupted_run_leaves_no_half_written_unit(
 
 
 def test_images_that_are_not_finite_are_refused(plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    restore = Restorer.restore
+    reconstruct = Reconstructor.reconstruct
 
-    def diverging(self: Restorer, y: torch.Tensor, particles: Any) -> Restored:
-        found = restore(self, y, particles)
+    def diverging(self: Reconstructor, y: torch.Tensor, particles: Any) -> Reconstructed:
+        found = reconstruct(self, y, particles)
         broken = dataclasses.replace(found.solution, x=found.solution.x / 0)
         return dataclasses.replace(found, solution=broken)
 
-    monkeypatch.setattr(Restorer, "restore", diverging)
+    monkeypatch.setattr(Reconstructor, "reconstruct", diverging)
     with pytest.raises(InputError, match=f"{PIXEL}: images by DDRM are not finite"):
         tables(only(plan, "DDRM"), tmp_path / "out")
     assert unit_files(tmp_path / "out") == []

@@ -15,7 +15,7 @@ from cryoprior.operators import Operator, parse_operator
 from cryoprior.prior import GaussianPrior
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.random import ParticleNoise
-from cryoprior.reconstruction.restore import Restorer
+from cryoprior.reconstruction.reconstructor import Reconstructor
 from cryoprior.solvers import Solution, parse_solver
 
 MIB = 2**20
@@ -58,7 +58,7 @@ def peak(solver: object, denoiser: Denoiser | None) -> float:
     operator = parse_operator("pixel:block=4,masks=4", box=BOX)
     y = torch.randn(B, operator.m, generator=torch.Generator().manual_seed(0))
     intensity = None if denoiser is None else Intensity(0.0, 1.0)
-    return peak_megabytes(Restorer(solver, operator, denoiser, intensity, 0.0), y, list(range(B)))  # type: ignore[arg-type]
+    return peak_megabytes(Reconstructor(solver, operator, denoiser, intensity, 0.0), y, list(range(B)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mebibytes", [20, 50])

@@ -10,12 +10,21 @@ import pytest
 
 from cryoprior.errors import InputError
 from cryoprior.external.cryodrgn import CryodrgnInput, write_input
-from cryoprior.external.cryodrgn_training import PRESETS, Training, finished_epoch, last_epoch, train, trained_version
+from cryoprior.external.cryodrgn_training import (
+    CRYODRGN_PRESETS,
+    CryodrgnTraining,
+    finished_epoch,
+    last_epoch,
+    train,
+    trained_version,
+)
 from cryoprior.io import read_particles
 from cryoprior.io.pickles import read_pickle
 from kit.cryodrgn_particles import N, write_set
 
-TRAINING = Training(latent=2, layers=1, width=8, epochs=3, batch=2, learning_rate=1e-3, mixed_precision=False, seed=4)
+TRAINING = CryodrgnTraining(
+    latent=2, layers=1, width=8, epochs=3, batch=2, learning_rate=1e-3, mixed_precision=False, seed=4
+)
 VERSIONS = ("3.4.0", "4.3.1")
 
 
@@ -73,16 +82,16 @@ def test_a_folder_that_tells_no_version_is_refused(executable: Path, given: Cryo
 
 
 def test_what_the_presets_ask_for(executable: Path, given: CryodrgnInput, tmp_path: Path) -> None:
-    short = replace(PRESETS["paper"], epochs=1)
+    short = replace(CRYODRGN_PRESETS["paper"], epochs=1)
     train(given, tmp_path / "train", short, uninvert=True, executable=executable)
     log = (tmp_path / "train.log").read_text()
     words = "--zdim 8 --num-epochs 1 --batch-size 32 --lr 0.0001 --enc-layers 3 --enc-dim 1024 --dec-layers 3 "
     assert words + "--dec-dim 1024 --seed 0" in log
     assert "--uninvert-data" in log
     assert "--no-amp" not in log
-    assert PRESETS["paper"].epochs == 100
-    assert PRESETS["paper"].box is None
-    assert 32 <= (PRESETS["small"].box or 0) <= 48
+    assert CRYODRGN_PRESETS["paper"].epochs == 100
+    assert CRYODRGN_PRESETS["paper"].box is None
+    assert 32 <= (CRYODRGN_PRESETS["small"].box or 0) <= 48
 
 
 def test_another_program_is_refused(given: CryodrgnInput, tmp_path: Path) -> None:

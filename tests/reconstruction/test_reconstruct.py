@@ -25,7 +25,7 @@ from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise
 from cryoprior.reconstruction import choice as solver_choice
 from cryoprior.reconstruction import command as reconstruct
-from cryoprior.reconstruction.restore import Restorer
+from cryoprior.reconstruction.reconstructor import Reconstructor
 
 N, BOX, SCALE, OFFSET = 23, 16, 5.0, 30.0
 
@@ -207,16 +207,16 @@ def test_processes_share_the_shards_and_the_last_one_merges(y: Path) -> None:
 
 def test_an_interrupted_run_goes_on_at_the_finished_shards(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"solver": "gaussian", "shard_size": 5, "batch": 5}
-    whole = Restorer.restore
+    whole = Reconstructor.restore
     calls: list[int] = []
 
-    def fragile(self: Restorer, rows: torch.Tensor, particles: list[int]) -> Any:
+    def fragile(self: Reconstructor, rows: torch.Tensor, particles: list[int]) -> Any:
         calls.append(particles[0])
         if len(calls) == 3:
             raise KeyboardInterrupt
         return whole(self, rows, particles)
 
-    monkeypatch.setattr(Restorer, "restore", fragile)
+    monkeypatch.setattr(Reconstructor, "reconstruct", fragile)
     with pytest.raises(KeyboardInterrupt):
         run(y, **options)
     assert len(list((y.parent / "recon" / "shards").glob("*.mrcs"))) == 2

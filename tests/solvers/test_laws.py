@@ -17,7 +17,7 @@ from cryoprior.prior.checkpoint import load_prior
 from cryoprior.prior.denoiser import MeteredDenoiser
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.random import ParticleNoise
-from cryoprior.reconstruction.restore import Restorer
+from cryoprior.reconstruction.reconstructor import Reconstructor
 from cryoprior.solvers import SOLVERS, Ddnm, DmPlug, Exact, Nesterov, parse_solver
 from cryoprior.spec import format_spec
 
@@ -72,7 +72,7 @@ def test_a_network_serves_every_solver_where_gradients_are_off(name: str, tiny_p
     operator, particles = parse_operator("pixel:block=4,masks=6,rows=hadamard", box=32, seed=0), [0, 5]
     prior = load_prior(tiny_prior)
     y = torch.randn(2, operator.m, generator=torch.Generator().manual_seed(0))
-    restored = Restorer(quick(name), operator, prior, Intensity(0.3, 2.0), 0.1).restore(y, particles)
+    restored = Reconstructor(quick(name), operator, prior, Intensity(0.3, 2.0), 0.1).restore(y, particles)
     x = restored.solution.x
     assert x.shape == (2, 32, 32)
     assert x.dtype == torch.float32

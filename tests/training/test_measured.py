@@ -15,7 +15,13 @@ from cryoprior.io import MeasurementHeader, Measurements, MeasurementsWriter, re
 from cryoprior.operators import format_operator, parse_operator
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import numpy_stream
-from cryoprior.training.measured import MeasuredBatch, MeasuredParticles, MeasuredStack, check_coverage, measured_split
+from cryoprior.training.measured import (
+    MeasuredBatch,
+    MeasuredStack,
+    TrainingMeasurements,
+    check_coverage,
+    measured_split,
+)
 
 BOX, N, SIGMA = 16, 20, 0.6
 FOURIER = "fourier:compression=2,sets=5"
@@ -73,13 +79,13 @@ def test_a_batch_is_in_the_grey_scale_of_the_prior(tmp_path: Path, text: str, sc
     assert found.pixel_size.tolist() == [4.0] * N
 
 
-def seen(particles: MeasuredParticles, start: int, size: int) -> list[int]:
+def seen(particles: TrainingMeasurements, start: int, size: int) -> list[int]:
     return particles.augmented(start, size, torch.Generator()).particles
 
 
 def test_every_particle_is_seen_once_an_epoch_in_an_order_of_the_seed(tmp_path: Path) -> None:
     source = stack(tmp_path)
-    particles, again, other = (MeasuredParticles(source, seed) for seed in (0, 0, 1))
+    particles, again, other = (TrainingMeasurements(source, seed) for seed in (0, 0, 1))
     n = len(particles)
     assert (n, particles.box, list(particles.stacks)) == (16, BOX, [source])
     epochs = [seen(particles, epoch * n, n) for epoch in (0, 1)]
@@ -92,7 +98,7 @@ def test_every_particle_is_seen_once_an_epoch_in_an_order_of_the_seed(tmp_path: 
 
 
 def test_what_is_held_out_is_shown_in_validation_alone(tmp_path: Path) -> None:
-    particles = MeasuredParticles(stack(tmp_path), 0)
+    particles = TrainingMeasurements(stack(tmp_path), 0)
     for limit, expected in ((3, 3), (100, 4)):
         held, noise = particles.validation(limit)
         assert held.particles == NUMBERS[16 : 16 + expected].tolist()

@@ -26,7 +26,7 @@ from cryoprior.prior.checkpoint import load_prior
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.training import command as train
 from cryoprior.training.loop import Training
-from cryoprior.training.measured import MeasuredParticles
+from cryoprior.training.measured import TrainingMeasurements
 
 N, BOX = 40, 16
 
@@ -422,7 +422,7 @@ def test_measurements_have_grey_scale_and_spectrum_of_the_particles_that_were_me
     images = sign * read_particles(particles).read(slice(None))
     write_stack(tmp_path / "particles.mrcs", images, 4.0)
     (whole,), (ours,) = (groups(path, seed=2) for path in (particles, measured(particles)))
-    assert isinstance(ours, MeasuredParticles)
+    assert isinstance(ours, TrainingMeasurements)
     full, stack = whole.stacks[0], ours.stack
     assert stack.offset == pytest.approx(full.offset, abs=0.1 * full.scale)
     assert stack.scale == pytest.approx(sign * full.scale, rel=0.05)
@@ -437,7 +437,7 @@ def test_measurements_have_grey_scale_and_spectrum_of_the_particles_that_were_me
 
 def test_measurements_are_known_by_what_is_in_them(particles: Path) -> None:
     plain = measured(particles).rename(particles.with_name("measurements"))
-    assert isinstance(groups(plain)[0], MeasuredParticles)
+    assert isinstance(groups(plain)[0], TrainingMeasurements)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(particles: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
-class Training:
+class CryodrgnTraining:
     """What ``cryodrgn train_vae`` is asked for.
 
     box: images are cropped in Fourier space to so many pixels a side; None: as they are.
@@ -42,11 +42,11 @@ class Training:
     seed: int = 0
 
 
-PRESETS: dict[str, Training] = {
+CRYODRGN_PRESETS: dict[str, CryodrgnTraining] = {
     # the published experiment: cryoDRGN 3.4.0, a GPU
-    "paper": Training(latent=8, layers=3, width=1024, epochs=100, batch=32, learning_rate=1e-4),
+    "paper": CryodrgnTraining(latent=8, layers=3, width=1024, epochs=100, batch=32, learning_rate=1e-4),
     # a processor: minutes for some thousand particles
-    "small": Training(
+    "small": CryodrgnTraining(
         latent=8, layers=3, width=128, epochs=25, batch=8, learning_rate=1e-3, box=32, mixed_precision=False
     ),
 }
@@ -78,7 +78,7 @@ def last_epoch(version: str, epochs: int) -> int:
 def train(
     given: CryodrgnInput,
     folder: Path,
-    training: Training,
+    training: CryodrgnTraining,
     *,
     uninvert: bool = False,
     executable: Path | None = None,
@@ -133,7 +133,7 @@ def finished_epoch(folder: Path) -> int | None:
     return next((n for n in numbers if _is_whole(folder / f"z.{n}.pkl")), None)
 
 
-def _last_latents(folder: Path, training: Training) -> Path | None:
+def _last_latents(folder: Path, training: CryodrgnTraining) -> Path | None:
     version = trained_version(folder)
     latents = folder / f"z.{last_epoch(version, training.epochs)}.pkl" if version else None
     return latents if latents is not None and _is_whole(latents) else None
@@ -147,7 +147,7 @@ def _is_whole(latents: Path) -> bool:
     return True
 
 
-def _words(training: Training) -> list[str | float]:
+def _words(training: CryodrgnTraining) -> list[str | float]:
     words: list[str | float] = ["--zdim", training.latent, "--num-epochs", training.epochs]
     words += ["--batch-size", training.batch, "--lr", training.learning_rate]
     for part in ("enc", "dec"):
@@ -167,7 +167,7 @@ def _help(program: Path) -> str:
     return text
 
 
-def _words_of_its_version(program: Path, training: Training) -> list[str | float]:
+def _words_of_its_version(program: Path, training: CryodrgnTraining) -> list[str | float]:
     """Return the options that only some versions know: those that its help names."""
     wanted: dict[str, list[str | float]] = {"--shuffle-seed": [training.seed], "--no-analysis": []}
     return [word for flag, values in wanted.items() if flag in _help(program) for word in (flag, *values)]

@@ -129,10 +129,10 @@ def _latents(options: Options) -> dict[str, Path]:
     paths |= {OTHER: options.ceiling} if options.ceiling is not None else {}
     if options.train is None:
         return paths
-    from cryoprior.external.cryodrgn_training import PRESETS
+    from cryoprior.external.cryodrgn_training import CRYODRGN_PRESETS
     from cryoprior.heterogeneity.training import TrainingJob, train_latents
 
-    preset = PRESETS[options.train]
+    preset = CRYODRGN_PRESETS[options.train]
     box, epochs = options.train_box or preset.box, options.epochs or preset.epochs
     training = dataclasses.replace(preset, box=box, epochs=epochs, seed=options.seed)
     jobs = {

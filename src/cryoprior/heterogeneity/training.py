@@ -15,7 +15,7 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.external.cryodrgn import CRYODRGN, CTF_FILE, POSES, STACK, CryodrgnInput, write_input
-from cryoprior.external.cryodrgn_training import Training, train
+from cryoprior.external.cryodrgn_training import CryodrgnTraining, train
 from cryoprior.io import ParticleStack, read_particles
 from cryoprior.measurement.intensity import Contrast, contrast_clearness, decide_contrast
 from cryoprior.output.record import to_json
@@ -32,7 +32,7 @@ class TrainingJob:
     """Particles to train on, and with what; see :func:`cryoprior.external.cryodrgn_training.train`."""
 
     particles: Path
-    training: Training
+    training: CryodrgnTraining
     contrast: str = "auto"
     executable: Path | None = None
     threads: int | None = None

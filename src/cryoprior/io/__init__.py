@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from cryoprior.io.formats import FORMATS
 from cryoprior.io.half import Baseline
 from cryoprior.io.measurements import MeasurementHeader, Measurements, MeasurementsWriter, read_measurements
 from cryoprior.io.mrc import StackWriter, read_map, write_map, write_stack
-from cryoprior.io.particles import FORMATS, ParticleStack, read_particles
+from cryoprior.io.particles import ParticleStack, read_particles
 from cryoprior.io.pickles import read_pickle
 from cryoprior.io.resize import resize
 from cryoprior.io.shards import ReconstructionWriter, ShardWriter, finished_shards, merge_shards, shard_rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +16,8 @@ import pandas as pd
 from jaxtyping import Float32, Float64
 
 from cryoprior.errors import InputError
+from cryoprior.io.formats import FORMATS
 from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, ORIGINS, PIXEL_SIZE, Companions, Metadata, optics_rows
-from cryoprior.io.formats.cryodrgn import read_stack
-from cryoprior.io.formats.cryosparc import read_cryosparc
-from cryoprior.io.formats.relion import read_relion
 from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.images import ImageFiles
 from cryoprior.io.pickles import read_pickle
@@ -27,15 +25,6 @@ from cryoprior.io.resize import METHODS, centre_shift, resize
 
 Indices = Sequence[int] | np.ndarray | slice
 DIGEST_IMAGES = 8
-
-FORMATS: dict[str, Callable[[Path, Companions], Metadata]] = {
-    ".star": read_relion,
-    ".cs": read_cryosparc,
-    ".mrcs": read_stack,
-    ".mrc": read_stack,
-    ".txt": read_stack,
-}
-"""Readers by file extension."""
 
 
 @dataclass(frozen=True, eq=False)

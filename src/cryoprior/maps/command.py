@@ -79,7 +79,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Job:
+class MapJob:
     """What is mapped: a source, the measurements behind it, if there are any, and whether a prior had a hand in it."""
 
     name: str
@@ -88,7 +88,7 @@ class Job:
     prior_inside: bool = False
 
     @classmethod
-    def open(cls, options: Options) -> Job:
+    def open(cls, options: Options) -> MapJob:
         """Return the job of the options; InputError where its files do not fit together."""
         if options.particles.suffix == ".zarr":
             measured = _measured(read_measurements(options.particles))
@@ -109,7 +109,7 @@ class Job:
         name = f"{recorded.get('solver', 'reconstruction')}, prior weight {options.prior_weight:g}"
         return cls(name, ReconstructedParticles(stack, measured, options.prior_weight), measured, prior_inside=True)
 
-    def limited(self, n: int | None) -> Job:
+    def limited(self, n: int | None) -> MapJob:
         """Return the job on its first n particles."""
         rows = np.arange(min(n or self.source.n, self.source.n))
         return dataclasses.replace(self, source=Subset(self.source, rows))
@@ -133,7 +133,7 @@ class Job:
 def run(options: Options) -> dict[str, Any]:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    job = Job.open(options).limited(options.limit)
+    job = MapJob.open(options).limited(options.limit)
     others = list(job.others(options))
     settings = MapSettings(
         options.symmetry,
@@ -182,7 +182,7 @@ def run(options: Options) -> dict[str, Any]:
     return summary
 
 
-def _volume(path: Path | None, job: Job, what: str) -> torch.Tensor | None:
+def _volume(path: Path | None, job: MapJob, what: str) -> torch.Tensor | None:
     """Return a volume on the grid of the maps, None where none was given."""
     if path is None:
         return None
@@ -199,7 +199,7 @@ def _folder_name(name: str) -> str:
     return "prior_free" if name == PRIOR_FREE else name.replace(" ", "_")
 
 
-def _warnings(job: Job, maps: MapSet) -> Iterator[Alert]:
+def _warnings(job: MapJob, maps: MapSet) -> Iterator[Alert]:
     if is_dark(maps.full, maps.voxel_size_angstrom):
         text = (
             "The particle is darker than the solvent: its contrast is reversed. Pass --invert to turn all images; "
@@ -215,7 +215,7 @@ def _warnings(job: Job, maps: MapSet) -> Iterator[Alert]:
         raise InputError(f"{job.source.path}: the map is not finite; expected finite images; run cryoprior validate")
 
 
-def _facts(job: Job, maps: MapSet, options: Options, mask: str) -> list[tuple[str, str]]:
+def _facts(job: MapJob, maps: MapSet, options: Options, mask: str) -> list[tuple[str, str]]:
     facts = [
         ("Particles", f"{maps.n} ({maps.n_half_1} and {maps.n_half_2} in the half maps)"),
         ("Box", f"{maps.box} voxels of {maps.voxel_size_angstrom:.3f} Å"),

@@ -77,7 +77,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """Two models with their pairs of chains and the residues that match, the first model in the frame it is judged in.
 
     ``chains_a`` and ``chains_b`` are the protein chains; ``motion`` brought a into the frame of b, None if none did.
@@ -105,17 +105,17 @@ def run(options: Options) -> dict[str, Any]:
     return summary
 
 
-def _compare(options: Options, a: AtomicModel, b: AtomicModel) -> Comparison:
+def _compare(options: Options, a: AtomicModel, b: AtomicModel) -> ModelComparison:
     chains_a, chains_b = protein_residues(a.chains), protein_residues(b.chains)
     pairs, motion = chain_pairs(chains_a, chains_b, options.rules), None
     if options.superpose:
         motion = common_frame(chains_a, chains_b, pairs, options.distance)
         chains_a = moved(chains_a, motion)
     matched = recovery(chains_a, chains_b, options.distance)
-    return Comparison(a, b, chains_a, chains_b, pairs, matched, motion)
+    return ModelComparison(a, b, chains_a, chains_b, pairs, matched, motion)
 
 
-def _summary(options: Options, found: Comparison) -> dict[str, Any]:
+def _summary(options: Options, found: ModelComparison) -> dict[str, Any]:
     long = options.minimum_residues
     sides = {"a": found.a, "b": found.b}
     confidence = {"a": found.a.mean_b_factor, "b": None if options.deposited else found.b.mean_b_factor}
@@ -146,7 +146,7 @@ def _unknown(model: AtomicModel) -> int:
     return sum(chain.sequence.count("X") for chain in model.chains)
 
 
-def _warnings(options: Options, found: Comparison, recovered: dict[str, Any]) -> list[str]:
+def _warnings(options: Options, found: ModelComparison, recovered: dict[str, Any]) -> list[str]:
     warnings = []
     if not found.pairs:
         warnings.append(
@@ -164,7 +164,7 @@ def _warnings(options: Options, found: Comparison, recovered: dict[str, Any]) ->
     return warnings
 
 
-def _write(folder: Path, options: Options, found: Comparison, summary: dict[str, Any]) -> None:
+def _write(folder: Path, options: Options, found: ModelComparison, summary: dict[str, Any]) -> None:
     tables = matched_residues(found.a.chains, found.b.chains, found.matched)
     if options.deposited:
         tables[1]["confidence"] = np.nan
@@ -186,7 +186,7 @@ def _write(folder: Path, options: Options, found: Comparison, summary: dict[str,
 
 def _page(
     options: Options,
-    found: Comparison,
+    found: ModelComparison,
     summary: dict[str, Any],
     tables: tuple[pd.DataFrame, pd.DataFrame],
     pairs: pd.DataFrame,

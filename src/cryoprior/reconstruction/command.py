@@ -25,7 +25,7 @@ from cryoprior.prior import Prior, load_prior
 from cryoprior.prior.calibration import Calibration, calibrate
 from cryoprior.progress import track
 from cryoprior.reconstruction.choice import SAMPLES_FOR_DEVIATION, choose_solver, suited_prior
-from cryoprior.reconstruction.restore import Restorer
+from cryoprior.reconstruction.reconstructor import Reconstructor
 from cryoprior.reconstruction.shards import ShardedOutput
 from cryoprior.solvers import SOLVERS, Solver
 from cryoprior.spec import format_spec
@@ -78,7 +78,7 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
-    job = Job.open(options)
+    job = ReconstructionJob.open(options)
     output = job.output()
     output.claim(overwrite=options.overwrite)
     first, step = parse_shard(options.shard)
@@ -97,7 +97,7 @@ def run(options: Options) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Job:
+class ReconstructionJob:
     """Measurements with the operator, the solver and the prior that fit them."""
 
     options: Options
@@ -108,7 +108,7 @@ class Job:
     device: torch.device
 
     @classmethod
-    def open(cls, options: Options) -> Job:
+    def open(cls, options: Options) -> ReconstructionJob:
         """Return the job; InputError where its parts do not fit together."""
         if options.threads is not None:
             torch.set_num_threads(options.threads)
@@ -158,18 +158,18 @@ class Job:
         denoiser = calibration.denoiser if calibration is not None else None
         intensity = calibration.intensity if calibration is not None else None
         sigma, seed = self.measurements.sigma, self.options.seed
-        restorer = Restorer(self.solver, self.operator, denoiser, intensity, sigma, seed, autocast=autocast)
+        reconstructor = Reconstructor(self.solver, self.operator, denoiser, intensity, sigma, seed, autocast=autocast)
         facts = {"intensity": intensity, "contrast": calibration.contrast if calibration is not None else None}
         for rows in pending:
             start, totals = time.perf_counter(), dict.fromkeys(TOTALS, 0.0)
             pixel_size = float(self.measurements.pixel_size[rows.start])
             with output.writers(rows, self.measurements.box, pixel_size, deviation=self._has_deviation()) as writers:
                 for places in _batches(rows, self.options.batch):
-                    restored = restorer.restore(*self._batch(places))
-                    self._check_finite(restored.solution.x, places)
-                    for writer, images in zip(writers, _images(restored.solution), strict=True):
+                    reconstructed = reconstructor.reconstruct(*self._batch(places))
+                    self._check_finite(reconstructed.solution.x, places)
+                    for writer, images in zip(writers, _images(reconstructed.solution), strict=True):
                         writer.write(images.cpu().float().numpy())
-                    totals = {name: totals[name] + value for name, value in restored.totals().items()}
+                    totals = {name: totals[name] + value for name, value in reconstructed.totals().items()}
                     yield len(places)
                 output.write_record(rows, {**totals, "seconds": time.perf_counter() - start, **facts})
 

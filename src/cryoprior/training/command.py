@@ -29,7 +29,7 @@ from cryoprior.training.groups import (
     measured_group,
 )
 from cryoprior.training.loop import Progress, Training
-from cryoprior.training.measured import MeasuredParticles
+from cryoprior.training.measured import TrainingMeasurements
 from cryoprior.training.pictures import draw_measured_pictures, draw_pictures
 from cryoprior.training.presets import PRESETS, Preset
 from cryoprior.training.start import check_boxes, first_network, planned, prior_config
@@ -258,7 +258,7 @@ def _finish(
         save_prior(options.output, network, config, half=options.half)
         denoiser = make_denoiser(network.cpu(), config)
         for group in groups:
-            if isinstance(group, MeasuredParticles):
+            if isinstance(group, TrainingMeasurements):
                 draw_measured_pictures(options.output, denoiser, group)
             else:
                 draw_pictures(options.output, denoiser, group, options.seed)

@@ -14,7 +14,7 @@ from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import PriorConfig
 from cryoprior.prior.signal import Spectra
 from cryoprior.training.data import TrainingImages, TrainingStack, training_stack
-from cryoprior.training.measured import MeasuredParticles, MeasuredStack, check_coverage, measured_split
+from cryoprior.training.measured import MeasuredStack, TrainingMeasurements, check_coverage, measured_split
 from cryoprior.training.objectives import DdpmObjective, Objective, SignalObjective
 from cryoprior.training.operator_objective import OperatorObjective
 from cryoprior.training.operator_pool import OperatorPool
@@ -26,7 +26,7 @@ APPEARANCE_PARTICLES = 512
 """Particles from which grey scale and spectrum of a measured data set are found."""
 
 TrainingSet = TrainingStack | MeasuredStack
-Group = TrainingImages | MeasuredParticles
+Group = TrainingImages | TrainingMeasurements
 
 
 def is_measured(path: Path) -> bool:
@@ -58,7 +58,7 @@ def image_groups(
     return [TrainingImages([s for s in stacks if s.particles.box == box], seed) for box in boxes]
 
 
-def measured_group(path: Path, validation: float, seed: int) -> MeasuredParticles:
+def measured_group(path: Path, validation: float, seed: int) -> TrainingMeasurements:
     """Return the particles of one file of measurements, their grey scale and spectrum found from what was measured.
 
     Raises
@@ -84,12 +84,12 @@ def measured_group(path: Path, validation: float, seed: int) -> MeasuredParticle
         train_rows,
         validation_rows,
     )
-    return MeasuredParticles(stack, seed)
+    return TrainingMeasurements(stack, seed)
 
 
 def make_objective(config: PriorConfig, group: Group, seed: int) -> Objective:
     """Return what is to be learned from a group."""
-    if isinstance(group, MeasuredParticles):
+    if isinstance(group, TrainingMeasurements):
         signal, _ = group.spectra.grids(group.box, torch.empty(0))
         return WithheldObjective(signal, group.stack.operator, group.stack.sigma)
     if config.objective == "ddpm":

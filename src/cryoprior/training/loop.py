@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from cryoprior.errors import InputError
 from cryoprior.random import stream_key
 from cryoprior.training.data import TrainingImages
-from cryoprior.training.measured import MeasuredBatch, MeasuredParticles
+from cryoprior.training.measured import MeasuredBatch, TrainingMeasurements
 from cryoprior.training.objectives import Objective
 from cryoprior.training.presets import Preset
 
@@ -60,7 +60,7 @@ class Training:
     def __init__(
         self,
         network: nn.Module,
-        groups: Sequence[TrainingImages | MeasuredParticles],
+        groups: Sequence[TrainingImages | TrainingMeasurements],
         objectives: Sequence[Objective],
         preset: Preset,
         steps: int,
@@ -164,7 +164,7 @@ class Training:
                 for part in images.split(self.preset.batch)
             ]
             correlation |= objective.correlations(network, images, noise, generator)
-        self.ema.restore(network.parameters())
+        self.ema.reconstruct(network.parameters())
         return Progress(self.step, self.images, self.seconds, train_loss, float(np.mean(losses)), correlation)
 
     def averaged(self) -> nn.Module:

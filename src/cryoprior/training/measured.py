@@ -111,7 +111,7 @@ def measured_split(measurements: Measurements, validation: float, seed: int) -> 
     return random_split(measurements.path, measurements.n, validation, seed, minimum=1)
 
 
-class MeasuredParticles:
+class TrainingMeasurements:
     """One file of measurements in a seeded order for every epoch."""
 
     def __init__(self, stack: MeasuredStack, seed: int) -> None:

@@ -16,7 +16,7 @@ from cryoprior.prior.posterior import posterior_mean
 from cryoprior.prior.sampling import prior_samples
 from cryoprior.random import stream_key
 from cryoprior.training.data import TrainingImages
-from cryoprior.training.measured import MeasuredParticles
+from cryoprior.training.measured import TrainingMeasurements
 
 COLUMNS = 6
 
@@ -36,7 +36,7 @@ def draw_pictures(folder: Path, denoiser: Denoiser, group: TrainingImages, seed:
     _montage(rows + ([("clean", clean)] if bool(noise.any()) else []), folder / f"denoised-{group.box}.png")
 
 
-def draw_measured_pictures(folder: Path, denoiser: Denoiser, group: MeasuredParticles) -> None:
+def draw_measured_pictures(folder: Path, denoiser: Denoiser, group: TrainingMeasurements) -> None:
     """Write ``means-BOX.png``: held-out measurements as least-squares images, and their posterior means."""
     assert isinstance(denoiser, OperatorAware)
     held, stack = group.validation(COLUMNS)[0], group.stack

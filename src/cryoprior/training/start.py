@@ -17,7 +17,7 @@ from cryoprior.prior.network import SignalNetwork
 from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.training.data import TrainingImages
 from cryoprior.training.groups import Group, TrainingSet
-from cryoprior.training.measured import MeasuredParticles
+from cryoprior.training.measured import TrainingMeasurements
 from cryoprior.training.presets import Preset
 
 
@@ -47,7 +47,7 @@ def prior_config(
         trained_on=_trained_on(init, stacks),
         description=description,
         operators=_operators(groups, operator_aware, leave_out),
-        means_only=any(isinstance(group, MeasuredParticles) for group in groups),
+        means_only=any(isinstance(group, TrainingMeasurements) for group in groups),
         ddpm_scale=2 / (high - low),
         ddpm_offset=-(high + low) / (high - low),
     )
@@ -63,7 +63,7 @@ def check_boxes(config: PriorConfig, groups: Sequence[Group], preset: Preset) ->
     multiple = preset.network().multiple if preset.objective == "signal" else 2 ** (len(preset.channels) - 1)
     for group in groups:
         if group.box % multiple:
-            remedy = "measure with" if isinstance(group, MeasuredParticles) else "pass"
+            remedy = "measure with" if isinstance(group, TrainingMeasurements) else "pass"
             raise InputError(
                 f"{group.stacks[0].path}: box {group.box} is no multiple of {multiple}, which this network "
                 f"needs; {remedy} --box {max(multiple, group.box // multiple * multiple)}"
@@ -113,7 +113,7 @@ def _trained_on(init: str | None, stacks: Sequence[TrainingSet]) -> dict[str, li
 
 
 def _operators(groups: Sequence[Group], operator_aware: bool, leave_out: Sequence[str]) -> dict[str, Any]:
-    measured = [group.stack.operator for group in groups if isinstance(group, MeasuredParticles)]
+    measured = [group.stack.operator for group in groups if isinstance(group, TrainingMeasurements)]
     if measured:
         return dataclasses.asdict(OperatorFamily.like(measured[0]))
     return dataclasses.asdict(OperatorFamily().without(leave_out)) if operator_aware else {}

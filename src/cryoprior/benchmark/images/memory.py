@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from cryoprior.prior.denoiser import Denoiser
-from cryoprior.reconstruction.restore import Restorer
+from cryoprior.reconstruction.reconstructor import Reconstructor
 
 EVALUATIONS = 12
 """Forward evaluations after which a chain has shown its peak: every later step does what those before it did."""
@@ -44,28 +44,28 @@ class CountingDenoiser:
         return getattr(self.denoiser, name)
 
 
-def peak_megabytes(restorer: Restorer, y: Float[Tensor, "b m"], particles: Sequence[int]) -> float:
+def peak_megabytes(reconstructor: Reconstructor, y: Float[Tensor, "b m"], particles: Sequence[int]) -> float:
     """Return the most memory that the tensors of a solve take at once beyond its inputs, in MiB.
 
     A long chain is watched for its first evaluations. What the operator and the network hold anyway is not counted,
     nor the scratch space of library routines. On the CPU the same run gives the same number.
     """
-    _watch(restorer, y, particles)  # builds what is kept for later calls
+    _watch(reconstructor, y, particles)  # builds what is kept for later calls
     if y.is_cuda:
         before = torch.cuda.memory_allocated(y.device)
         torch.cuda.reset_peak_memory_stats(y.device)
-        _watch(restorer, y, particles)
+        _watch(reconstructor, y, particles)
         return (torch.cuda.max_memory_allocated(y.device) - before) / 2**20
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would say on stderr that it starts and stops
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        _watch(restorer, y, particles)
+        _watch(reconstructor, y, particles)
     return _highest(recorded) / 2**20
 
 
-def _watch(restorer: Restorer, y: Float[Tensor, "b m"], particles: Sequence[int]) -> None:
-    counted = None if restorer.denoiser is None else CountingDenoiser(restorer.denoiser, EVALUATIONS)
+def _watch(reconstructor: Reconstructor, y: Float[Tensor, "b m"], particles: Sequence[int]) -> None:
+    counted = None if reconstructor.denoiser is None else CountingDenoiser(reconstructor.denoiser, EVALUATIONS)
     with contextlib.suppress(EnoughSeenError):
-        dataclasses.replace(restorer, denoiser=counted).restore(y, particles)
+        dataclasses.replace(reconstructor, denoiser=counted).reconstruct(y, particles)
 
 
 def _highest(recorded: profile) -> int:

@@ -29,7 +29,7 @@ from cryoprior.output.record import file_digest
 from cryoprior.prior import Prior, load_prior
 from cryoprior.prior.calibration import Calibration, calibrate
 from cryoprior.random import ParticleNoise
-from cryoprior.reconstruction.restore import Restorer
+from cryoprior.reconstruction.reconstructor import Reconstructor
 from cryoprior.solvers import SOLVERS
 from cryoprior.spec import format_spec
 
@@ -170,12 +170,12 @@ class CellWork:
                 )
         return self._calibrated[name]
 
-    def restorer(self, method: ImageMethod, seed: int, sample: int = 0) -> Restorer:
+    def reconstructor(self, method: ImageMethod, seed: int, sample: int = 0) -> Reconstructor:
         """Return a method with all that it needs; the first sample is that of ``cryoprior reconstruct --seed``."""
         fitted = None
         if method.component.needs_prior:
             fitted = self.calibration(self.work.plan.prior_of(method))
-        return Restorer(
+        return Reconstructor(
             method.component,
             self.operator,
             None if fitted is None else fitted.denoiser,
@@ -204,7 +204,7 @@ class CellWork:
         path = self._folder(method) / "memory.json"
         if not path.is_file():
             n = min(MEMORY_BATCH, len(self.y))
-            found = peak_megabytes(self.restorer(method, 0), self.y[:n], self.particles[:n])
+            found = peak_megabytes(self.reconstructor(method, 0), self.y[:n], self.particles[:n])
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".{path.name}.partial")
             partial.write_text(json.dumps({"peak_mib": found, "particles": n}) + "\n")
@@ -226,9 +226,9 @@ class CellWork:
         )
 
     def _restored(self, method: ImageMethod, seed: int, sample: int, rows: slice) -> Unit:
-        restorer = self.restorer(method, seed, sample)
+        reconstructor = self.reconstructor(method, seed, sample)
         start = time.perf_counter()
-        found = restorer.restore(self.y[rows], self.particles[rows])
+        found = reconstructor.reconstruct(self.y[rows], self.particles[rows])
         x = found.solution.x.cpu().float().numpy()
         if not np.isfinite(x).all():
             raise InputError(

@@ -18,7 +18,7 @@ from cryoprior.solvers.base import Solution, Solver
 
 
 @dataclass(frozen=True)
-class Restored:
+class Reconstructed:
     """What one batch gave.
 
     solution: images and deviation in the input's grey scale.
@@ -38,7 +38,7 @@ class Restored:
 
 
 @dataclass(frozen=True)
-class Restorer:
+class Reconstructor:
     """A solver with all that it needs besides the measurements.
 
     denoiser, intensity: the prior and the map from its grey scale; None for a solver that needs no prior.
@@ -57,12 +57,12 @@ class Restorer:
     autocast: torch.dtype | None = None
 
     @torch.no_grad()
-    def restore(self, y: Float[Tensor, "b m"], particles: Sequence[int]) -> Restored:
+    def reconstruct(self, y: Float[Tensor, "b m"], particles: Sequence[int]) -> Reconstructed:
         """Return the images of these particles, whose numbers in the whole stack choose masks and random streams."""
         noise = ParticleNoise(self.seed, self.stage, particles)
         solution, seconds = self._solve(y, noise)
         misfit = (self.operator.forward(solution.x, particles) - y).norm(dim=1)
-        return Restored(solution, misfit / y.norm(dim=1).clamp_min(torch.finfo(y.dtype).tiny), seconds)
+        return Reconstructed(solution, misfit / y.norm(dim=1).clamp_min(torch.finfo(y.dtype).tiny), seconds)
 
     def _solve(self, y: Float[Tensor, "b m"], noise: ParticleNoise) -> tuple[Solution, float]:
         if self.denoiser is None or self.intensity is None:
