@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from cryoprior.errors import InputError
-from cryoprior.io import Measurements, ParticleStack, read_measurements, read_particles
-from cryoprior.measurement.reading import measured_places, recorded_measurements, resized_as_measured
-from cryoprior.operators import Operator, parse_operator
+from cryoprior.io import Measurements, ParticleStack, read_particles
+from cryoprior.measurement.reading import measured_places, open_measurements, recorded_measurements, resized_as_measured
+from cryoprior.operators import Operator
 from cryoprior.output.record import read_recorded
 from cryoprior.report.page import Alert
 
@@ -89,9 +89,7 @@ def open_comparison(
         raise InputError(f"{folder}: no particles.star; expected a folder that cryoprior reconstruct wrote")
     recorded = read_recorded(folder)
     path = measurements or recorded_measurements(folder, recorded)
-    measured = read_measurements(path)
-    operator = parse_operator(measured.operator_spec, box=measured.box)
-    measured.check_operator(operator.digest())
+    measured, operator = open_measurements(path)
     rebuilt = read_particles(folder / "particles.star")
     n = _limit(rebuilt, recorded, measured)
     stacks = [read_particles(p, pixel_size=pixel_size) for p in (reference, clean) if p is not None]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cryoprior.errors import InputError
 from cryoprior.options import argument, check_options, option
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance, write_summary
@@ -52,12 +53,11 @@ def _describe_text(options: Options) -> dict[str, Any]:
 
 
 def _describe_measurements(path: Path, options: Options) -> dict[str, Any]:
-    from cryoprior.io import read_measurements
-    from cryoprior.operators import parse_operator
+    from cryoprior.measurement.reading import open_measurements
 
-    measured = read_measurements(path)
-    operator = parse_operator(measured.operator_spec, box=options.box)
-    measured.check_operator(operator.digest())
+    measured, operator = open_measurements(path)
+    if options.box not in (None, measured.box):
+        raise InputError(f"{path}: images of box {measured.box}, not {options.box}; leave --box out")
     return {
         "measurements": str(path),
         "n": measured.n,

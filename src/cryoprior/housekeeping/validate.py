@@ -79,13 +79,12 @@ def _particles(path: Path, options: Options) -> tuple[dict[str, Any], list[str]]
 
 
 def _measurements(path: Path, options: Options) -> tuple[dict[str, Any], list[str]]:
-    from cryoprior.operators import parse_operator
+    from cryoprior.measurement.reading import measured_operator
 
     measured = read_measurements(path)
     findings = validate_measurements(measured)
     try:
-        operator = parse_operator(measured.operator_spec, box=measured.box)
-        measured.check_operator(operator.digest())
+        operator = measured_operator(measured)
         if operator.m != measured.m:
             findings.append(f"{measured.m} numbers a particle; the operator measures {operator.m}")
     except InputError as error:

@@ -16,7 +16,7 @@ from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.image.density import is_dark
 from cryoprior.image.symmetry import point_group
-from cryoprior.io import Measurements, read_measurements, read_particles
+from cryoprior.io import read_particles
 from cryoprior.io.volumes import read_volume
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.files import NamedMaps, write_map_page, write_maps
@@ -24,8 +24,7 @@ from cryoprior.maps.judgement import judge, map_mask
 from cryoprior.maps.making import MapSet, MapSettings
 from cryoprior.maps.refinement import make_refined_maps
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
-from cryoprior.measurement.reading import measured_rows, recorded_measurements
-from cryoprior.operators import parse_operator
+from cryoprior.measurement.reading import measured_rows, open_measurements, recorded_measurements
 from cryoprior.options import argument, check_options, option
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import read_recorded, write_provenance, write_summary
@@ -91,7 +90,7 @@ class MapJob:
     def open(cls, options: Options) -> MapJob:
         """Return the job of the options; InputError where its files do not fit together."""
         if options.particles.suffix == ".zarr":
-            measured = _measured(read_measurements(options.particles))
+            measured = MeasuredParticles(*open_measurements(options.particles))
             return cls(PRIOR_FREE, measured, measured)
         companions = {name: getattr(options, name) for name in ("pixel_size", "poses", "ctf", "ind", "datadir")}
         stack = read_particles(options.particles, **companions)
@@ -100,7 +99,7 @@ class MapJob:
         if options.measurements is None and "measurements" not in recorded:
             return cls("full particles", FullParticles(stack))
         path = options.measurements or recorded_measurements(folder, recorded)
-        measured = _measured(read_measurements(path))
+        measured = MeasuredParticles(*open_measurements(path))
         if stack.n > measured.n or stack.box != measured.box:
             raise InputError(
                 f"{options.particles}: {stack.n} particles of box {stack.box}; {path} has {measured.n} of box "
@@ -187,12 +186,6 @@ def _volume(path: Path | None, job: MapJob, what: str) -> torch.Tensor | None:
     if path is None:
         return None
     return torch.from_numpy(read_volume(path, job.source.box, job.source.geometry.pixel_size, what))
-
-
-def _measured(measurements: Measurements) -> MeasuredParticles:
-    operator = parse_operator(measurements.operator_spec, box=measurements.box)
-    measurements.check_operator(operator.digest())
-    return MeasuredParticles(measurements, operator)
 
 
 def _folder_name(name: str) -> str:

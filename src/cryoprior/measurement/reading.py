@@ -11,9 +11,28 @@ import torch
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.io import Measurements, ParticleStack
+from cryoprior.io import Measurements, ParticleStack, read_measurements
+from cryoprior.operators import Operator, parse_operator
 
 INTENSITY_PARTICLES = 256
+
+
+def open_measurements(path: Path | str) -> tuple[Measurements, Operator]:
+    """Return the measurements in a folder and the operator that made them; no row is read yet.
+
+    Raises
+    ------
+    InputError: no measurements there, or an operator that is no longer the one that measured: its digest differs.
+    """
+    measurements = read_measurements(path)
+    return measurements, measured_operator(measurements)
+
+
+def measured_operator(measurements: Measurements) -> Operator:
+    """Return the operator that made these measurements; InputError where the digest of its arrays differs."""
+    operator = parse_operator(measurements.operator_spec, box=measurements.box)
+    measurements.check_operator(operator.digest())
+    return operator
 
 
 def calibration_sample(n: int) -> np.ndarray:

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
-from cryoprior.io import Measurements, read_measurements
+from cryoprior.io import Measurements
 from cryoprior.measurement.intensity import contrast_doubt
-from cryoprior.measurement.reading import calibration_sample
-from cryoprior.operators import Operator, parse_operator
+from cryoprior.measurement.reading import calibration_sample, open_measurements
+from cryoprior.operators import Operator
 from cryoprior.options import argument, check_options, option
 from cryoprior.output.record import file_digest, write_provenance, write_summary
 from cryoprior.prior import Prior, load_prior
@@ -112,9 +112,7 @@ class ReconstructionJob:
         """Return the job; InputError where its parts do not fit together."""
         if options.threads is not None:
             torch.set_num_threads(options.threads)
-        measurements = read_measurements(options.measurements)
-        operator = parse_operator(measurements.operator_spec, box=measurements.box)
-        measurements.check_operator(operator.digest())
+        measurements, operator = open_measurements(options.measurements)
         chosen = {name: getattr(options, name) for name in ("estimate", "steps", "samples", "deviation")}
         solver, device = choose_solver(options.solver, options.prior, **chosen), choose_device(options.device)
         prior = load_prior(suited_prior(options.prior, solver), device) if solver.needs_prior else None

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cryoprior.io import ParticleStack, read_measurements, read_particles
+from cryoprior.io import ParticleStack, read_particles
 from cryoprior.measurement.appearance import fit_appearance
-from cryoprior.operators import parse_operator
+from cryoprior.measurement.reading import open_measurements
 from cryoprior.prior.checkpoint import PriorConfig
 from cryoprior.prior.signal import Spectra
 from cryoprior.training.data import TrainingImages, TrainingStack, training_stack
@@ -65,9 +65,7 @@ def measured_group(path: Path, validation: float, seed: int) -> TrainingMeasurem
     ------
     InputError: masks that leave a part of the image unseen in every particle, too few particles, no power above sigma.
     """
-    measurements = read_measurements(path)
-    operator = parse_operator(measurements.operator_spec, box=measurements.box)
-    measurements.check_operator(operator.digest())
+    measurements, operator = open_measurements(path)
     check_coverage(path, operator)
     train_rows, validation_rows = measured_split(measurements, validation, seed)
     rows = train_rows[np.unique(np.linspace(0, len(train_rows) - 1, APPEARANCE_PARTICLES).round().astype(int))]

@@ -17,11 +17,12 @@ from cryoprior.benchmark.maps.poses import pose_table
 from cryoprior.benchmark.maps.rows import MapRow, RowKey, RowMaker, read_mask
 from cryoprior.benchmark.plan import CellPlan, MapsPlan
 from cryoprior.benchmark.steps import slug
-from cryoprior.io import read_measurements, read_particles, write_map
+from cryoprior.io import read_particles, write_map
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.judgement import map_mask
 from cryoprior.maps.making import MapSettings, make_maps
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
+from cryoprior.measurement.reading import open_measurements
 from cryoprior.metrics.local_resolution import local_resolution
 from cryoprior.operators import parse_operator
 
@@ -90,10 +91,7 @@ class MapBench:
                 yield name, _first(ReconstructedParticles(star, measured, weight), particles)
 
     def _measured(self, cell: CellPlan) -> MeasuredParticles:
-        measurements = read_measurements(self.images.measurements(cell))
-        operator = parse_operator(measurements.operator_spec, box=measurements.box)
-        measurements.check_operator(operator.digest())
-        return MeasuredParticles(measurements, operator)
+        return MeasuredParticles(*open_measurements(self.images.measurements(cell)))
 
     def _key(self, cell: CellPlan, method: str, particles: int) -> RowKey:
         operator = parse_operator(cell.operator, box=self.images.stack.box)
