@@ -207,7 +207,7 @@ def test_processes_share_the_shards_and_the_last_one_merges(y: Path) -> None:
 
 def test_an_interrupted_run_goes_on_at_the_finished_shards(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"solver": "gaussian", "shard_size": 5, "batch": 5}
-    whole = Reconstructor.restore
+    whole = Reconstructor.reconstruct
     calls: list[int] = []
 
     def fragile(self: Reconstructor, rows: torch.Tensor, particles: list[int]) -> Any:

@@ -72,14 +72,14 @@ def test_a_network_serves_every_solver_where_gradients_are_off(name: str, tiny_p
     operator, particles = parse_operator("pixel:block=4,masks=6,rows=hadamard", box=32, seed=0), [0, 5]
     prior = load_prior(tiny_prior)
     y = torch.randn(2, operator.m, generator=torch.Generator().manual_seed(0))
-    restored = Reconstructor(quick(name), operator, prior, Intensity(0.3, 2.0), 0.1).restore(y, particles)
-    x = restored.solution.x
+    reconstructed = Reconstructor(quick(name), operator, prior, Intensity(0.3, 2.0), 0.1).reconstruct(y, particles)
+    x = reconstructed.solution.x
     assert x.shape == (2, 32, 32)
     assert x.dtype == torch.float32
     assert bool(torch.isfinite(x).all())
-    assert bool(torch.isfinite(restored.residual).all())
+    assert bool(torch.isfinite(reconstructed.residual).all())
     assert not x.requires_grad
-    assert (restored.totals()["backward"] > 0) == (name in DERIVATIVES)
+    assert (reconstructed.totals()["backward"] > 0) == (name in DERIVATIVES)
 
 
 @pytest.mark.parametrize("name", SOLVERS)

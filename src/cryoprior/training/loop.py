@@ -164,7 +164,7 @@ class Training:
                 for part in images.split(self.preset.batch)
             ]
             correlation |= objective.correlations(network, images, noise, generator)
-        self.ema.reconstruct(network.parameters())
+        self.ema.restore(network.parameters())
         return Progress(self.step, self.images, self.seconds, train_loss, float(np.mean(losses)), correlation)
 
     def averaged(self) -> nn.Module:
