@@ -30,6 +30,8 @@ def test_any_order_several_stacks_and_leading_zeros(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stack.read([3, 3, 0]), images[[1, 1, 6]])
     np.testing.assert_array_equal(stack.table["rlnDefocusU"], table["rlnDefocusU"].iloc[order])
     np.testing.assert_array_equal(stack.read([]).shape, (0, BOX, BOX))
+    assert set(stack.files) == {tmp_path / "Extract" / "a.mrcs", tmp_path / "Extract" / "b.mrcs"}
+    assert stack.subset([0, 2]).files == (tmp_path / "Extract" / "b.mrcs",)
 
 
 def test_datadir(tmp_path: Path) -> None:

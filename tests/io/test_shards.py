@@ -7,12 +7,8 @@ import pandas as pd
 import pytest
 
 from cryoprior.errors import InputError
-from cryoprior.io import ReconstructionWriter, ShardWriter, finished_shards, merge_shards, read_particles, shard_rows
+from cryoprior.io import ReconstructionWriter, ShardWriter, finished_shards, merge_shards, read_particles, row_batches
 from kit.stacks import BOX, N, draw_images, draw_optics, draw_table
-
-
-def test_shard_rows_cover_all() -> None:
-    assert shard_rows(7, 3) == [range(3), range(3, 6), range(6, 7)]
 
 
 @pytest.mark.parametrize("batch", [1, 4, 7])
@@ -33,13 +29,13 @@ def test_a_reconstruction_reads_as_particles(tmp_path: Path, batch: int, shard_s
 
 def test_processes_write_shards_in_any_order(tmp_path: Path) -> None:
     images, table, optics = draw_images(), draw_table(), draw_optics()
-    for rows in reversed(shard_rows(N, 3)):
+    for rows in reversed(row_batches(N, 3)):
         with ShardWriter(tmp_path, rows, BOX, 1.5) as writer:
             writer.write(images[rows.start : rows.stop])
         if rows.start:
             with pytest.raises(InputError, match=rf"rows 0 to {rows.start - 1} are in no shard"):
                 merge_shards(tmp_path, table, optics)
-    assert finished_shards(tmp_path) == shard_rows(N, 3)
+    assert finished_shards(tmp_path) == row_batches(N, 3)
     np.testing.assert_array_equal(read_particles(merge_shards(tmp_path, table, optics)).read([6, 3]), images[[6, 3]])
 
 

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
 from cryoprior.external.program import Program
-from cryoprior.io import ParticleStack, StackWriter, read_map, write_map
+from cryoprior.io import ParticleStack, StackWriter, read_map, row_batches, write_map
 from cryoprior.io.formats.columns import CTF
 
 VARIABLE = "CRYOPRIOR_CRYODRGN"
@@ -55,8 +55,8 @@ def write_input(particles: ParticleStack, folder: Path) -> CryodrgnInput:
     folder.mkdir(parents=True, exist_ok=True)
     sizes = particles.pixel_size
     with StackWriter(folder / STACK, particles.n, particles.box, float(sizes[0])) as writer:
-        for start in range(0, particles.n, BATCH):
-            writer.write(np.asarray(particles.read(slice(start, start + BATCH)), np.float32))
+        for places in row_batches(particles.n, BATCH):
+            writer.write(np.asarray(particles.read(places), np.float32))
     rotations = Rotation.from_euler("ZYZ", poses[0], degrees=True).as_matrix().transpose(0, 2, 1)
     shifts = poses[1] / (particles.box * sizes[:, None])
     _dump(folder / POSES, (rotations.astype(np.float32), shifts.astype(np.float32)))

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float32, Float64
 
 from cryoprior.errors import InputError
-from cryoprior.io import ParticleStack, StackWriter, read_particles, read_star, write_star
+from cryoprior.io import ParticleStack, StackWriter, read_particles, read_star, row_batches, write_star
 from cryoprior.io.formats.columns import (
     ANGLES,
     CTF,
@@ -70,8 +70,8 @@ def write_particles(
     pixel_size = _one_pixel_size(particles)
     folder.mkdir(parents=True, exist_ok=True)
     with StackWriter(folder / STACK, particles.n, particles.box, pixel_size) as writer:
-        for start in range(0, particles.n, BATCH):
-            images = particles.read(slice(start, start + BATCH))
+        for places in row_batches(particles.n, BATCH):
+            images = particles.read(places)
             writer.write(np.asarray(change(images) if change else images, np.float32))
     write_star(folder / STAR, *_tables(particles, STACK, pixel_size, poses=poses))
     return folder / STAR

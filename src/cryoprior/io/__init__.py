@@ -9,7 +9,8 @@ from cryoprior.io.mrc import StackWriter, read_map, write_map, write_stack
 from cryoprior.io.particles import ParticleStack, read_particles
 from cryoprior.io.pickles import read_pickle
 from cryoprior.io.resize import resize
-from cryoprior.io.shards import ReconstructionWriter, ShardWriter, finished_shards, merge_shards, shard_rows
+from cryoprior.io.rows import row_batches, spread_rows
+from cryoprior.io.shards import ReconstructionWriter, ShardWriter, finished_shards, merge_shards
 from cryoprior.io.star import read_star, write_blocks, write_star
 from cryoprior.io.validation import check_images, validate_measurements, validate_particles, validate_reconstruction
 
@@ -32,7 +33,8 @@ __all__ = [
     "read_pickle",
     "read_star",
     "resize",
-    "shard_rows",
+    "row_batches",
+    "spread_rows",
     "validate_measurements",
     "validate_particles",
     "validate_reconstruction",

@@ -22,6 +22,7 @@ from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.images import ImageFiles
 from cryoprior.io.pickles import read_pickle
 from cryoprior.io.resize import METHODS, centre_shift, resize
+from cryoprior.io.rows import spread_rows
 
 Indices = Sequence[int] | np.ndarray | slice
 DIGEST_IMAGES = 8
@@ -54,6 +55,12 @@ class ParticleStack:
 
     def __len__(self) -> int:
         return self.n
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return the absolute paths of the image stacks that the particles lie in, each once; no image is read."""
+        stacks = dict.fromkeys(self._files.stack[self.index].tolist())
+        return tuple(self._files.headers[stack].path.absolute() for stack in stacks)
 
     @cached_property
     def pixel_size(self) -> Float64[np.ndarray, " n"]:
@@ -136,8 +143,7 @@ class ParticleStack:
             total.update(frame.to_csv(index=False).encode())
         for header in self._files.headers:
             total.update(f"|{header.n}|{header.height}|{header.width}|{header.dtype.str}|".encode())
-        sampled = np.unique(np.linspace(0, len(self._files) - 1, DIGEST_IMAGES).astype(np.int64))
-        total.update(self._files.read(sampled).tobytes())
+        total.update(self._files.read(spread_rows(len(self._files), DIGEST_IMAGES)).tobytes())
         return total.hexdigest()
 
     def _places(self, indices: Indices) -> np.ndarray:

@@ -14,15 +14,11 @@ from jaxtyping import Float
 from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
 from cryoprior.io.mrc import StackWriter, read_header
+from cryoprior.io.rows import row_batches
 from cryoprior.io.star import write_star
 
 FOLDER = "shards"
 _NAME = re.compile(r"(\d{9})-(\d{9})\.mrcs")
-
-
-def shard_rows(n: int, shard_size: int) -> list[range]:
-    """Return the rows of every shard: ``shard_size`` particles each, the last one fewer."""
-    return [range(start, min(start + shard_size, n)) for start in range(0, n, shard_size)]
 
 
 class ShardWriter(StackWriter):
@@ -122,7 +118,7 @@ class ReconstructionWriter:
     ) -> None:
         self.folder, self.table, self.optics, self.float16 = folder, table, optics, float16
         self.box, self.pixel_size = int(optics[IMAGE_SIZE].iloc[0]), float(optics[PIXEL_SIZE].iloc[0])
-        self._ranges: Iterator[range] = iter(shard_rows(len(table), shard_size))
+        self._ranges: Iterator[range] = iter(row_batches(len(table), shard_size))
         self._shard: ShardWriter | None = None
         self._count = 0
 

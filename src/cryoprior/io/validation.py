@@ -12,6 +12,7 @@ from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME
 from cryoprior.io.measurements import Measurements
 from cryoprior.io.particles import ParticleStack, read_particles
+from cryoprior.io.rows import row_batches
 from cryoprior.io.shards import FOLDER, finished_shards, shard_path
 
 BATCH = 64
@@ -29,7 +30,7 @@ def check_images(images: Float[np.ndarray, "b box box"], stack: ParticleStack, p
 
 def validate_particles(stack: ParticleStack) -> list[str]:
     """Return what is wrong with the particles, having read every image: images, CTF values, poses."""
-    bad = [f for start in range(0, stack.n, BATCH) for f in _batch_faults(stack, range(start, stack.n)[:BATCH])]
+    bad = [fault for places in row_batches(stack.n, BATCH) for fault in _faults(stack.read(places), places)]
     findings = [f"particle {place + 1} ({stack.table[IMAGE_NAME].iloc[place]}) {fault}" for place, fault in bad[:SHOWN]]
     if len(bad) > SHOWN:
         findings.append(f"{len(bad) - SHOWN} more images of the same kind")
@@ -50,11 +51,11 @@ def validate_measurements(measurements: Measurements) -> list[str]:
     """Return what is wrong with the measurements, having read every row; the digest is for the caller to check."""
     findings = []
     bad = []
-    for start in range(0, measurements.n, BATCH):
-        y = measurements.y(slice(start, start + BATCH))
-        bad += [start + int(row) for row in np.flatnonzero(~np.isfinite(y).all(axis=1))]
+    for places in row_batches(measurements.n, BATCH):
+        y = measurements.y(places)
+        bad += [places[int(row)] for row in np.flatnonzero(~np.isfinite(y).all(axis=1))]
         if measurements.m > 1:
-            bad += [start + int(row) for row in np.flatnonzero(np.ptp(y, axis=1) == 0)]
+            bad += [places[int(row)] for row in np.flatnonzero(np.ptp(y, axis=1) == 0)]
     if bad:
         rows = ", ".join(str(row + 1) for row in sorted(set(bad))[:SHOWN])
         findings.append(f"{len(set(bad))} particles whose measurements are not finite or all equal: {rows}")
@@ -73,10 +74,6 @@ def validate_reconstruction(folder: Path) -> list[str]:
     stray = [shard_path(folder, rows) for rows in finished_shards(folder)]
     names = [path.name for path in stray if f"{FOLDER}/{path.name}" not in referred]
     return findings + ([f"shards that no particle refers to: {', '.join(names)}"] if names else [])
-
-
-def _batch_faults(stack: ParticleStack, places: range) -> list[tuple[int, str]]:
-    return list(_faults(stack.read(places), places))
 
 
 def _faults(images: np.ndarray, places: range) -> Iterator[tuple[int, str]]:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from cryoprior.errors import InputError
-from cryoprior.io import ShardWriter, finished_shards, merge_shards, shard_rows
+from cryoprior.io import ShardWriter, finished_shards, merge_shards, row_batches
 from cryoprior.output.record import to_json
 
 RUN_FILE = "reconstruction.json"
@@ -56,7 +56,7 @@ class ShardedOutput:
 
     def shards(self) -> list[range]:
         """Return the rows of every shard."""
-        return shard_rows(self.n, self.shard_size)
+        return row_batches(self.n, self.shard_size)
 
     def pending(self, first: int, step: int) -> list[range]:
         """Return the shards first, first + step, ... that are not finished."""
