@@ -164,7 +164,7 @@ def test_without_modelangelo_nothing_is_written(tmp_path: Path, monkeypatch: pyt
 def test_maps_that_cannot_be_built_into_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     good, bad = volume(tmp_path / "good.mrc"), volume(tmp_path / "nan.mrc", np.nan)
     cases = {
-        volume(tmp_path / "flat.mrc", 3.0): "every value is 3; expected density",
+        volume(tmp_path / "flat.mrc", 3.0): "every value is 3; expected a map with density",
         volume(tmp_path / "slab.mrc", shape=(8, 12, 12)): "8 x 12 x 12 voxels; expected a cube",
         volume(tmp_path / "nosize.mrc", voxel=0.0): "gives no voxel size",
         bad: "1728 values are NaN or infinite",
@@ -175,7 +175,7 @@ def test_maps_that_cannot_be_built_into_are_refused(tmp_path: Path, caplog: pyte
         with pytest.raises(InputError, match=message):
             run(Options(map=path, output=tmp_path / "out"))
     masks = {
-        volume(tmp_path / "small.mrc", shape=(10, 10, 10)): "a box of 10 voxels; expected 12",
+        volume(tmp_path / "small.mrc", shape=(10, 10, 10)): "10 x 10 x 10 voxels; expected 12 a side",
         good: "expected a mask, 0 to 1",
     }
     for path, message in masks.items():

@@ -283,10 +283,10 @@ def test_inputs_that_do_not_belong_together_are_refused(made: Path, tmp_path: Pa
     with pytest.raises(InputError, match=r"200 particles; .*short\.star has 9; the rows must be the same"):
         poses.run(poses.Options(estimated=star, truth=made / "truth.star", output=tmp_path / "a"))
     write_map(tmp_path / "other.mrc", VOLUME, 2 * PIXEL)
-    with pytest.raises(InputError, match=r"voxel size 12\.0000 A; the particles have 6\.0000 A"):
+    with pytest.raises(InputError, match=r"12\.0000 A a voxel; expected 6\.0000, the grid of the particles"):
         search(made, tmp_path / "b", reference_map=tmp_path / "other.mrc")
     write_map(tmp_path / "small.mrc", VOLUME[4:28, 4:28, 4:28], PIXEL)
-    with pytest.raises(InputError, match="a map of 24 x 24 x 24; the particles have box 32"):
+    with pytest.raises(InputError, match="24 x 24 x 24 voxels; expected 32 a side, the grid of the particles"):
         search(made, tmp_path / "b", reference_map=tmp_path / "small.mrc")
     blocks = read_star(made / "truth.star")
     write_star(tmp_path / "blind.star", blocks["particles"].drop(columns=list(ANGLES)), blocks["optics"])

@@ -17,7 +17,7 @@ from cryoprior.errors import InputError
 from cryoprior.image.density import is_dark
 from cryoprior.image.symmetry import point_group
 from cryoprior.io import read_particles
-from cryoprior.io.volumes import read_volume
+from cryoprior.io.volumes import read_mask, read_volume
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.files import NamedMaps, write_map_page, write_maps
 from cryoprior.maps.judgement import judge, map_mask
@@ -143,8 +143,9 @@ def run(options: Options) -> dict[str, Any]:
         -1.0 if options.invert else 1.0,
     )
     size = job.source.geometry.pixel_size
-    truth = _volume(options.truth, job, "--truth")
-    given = _volume(options.mask, job, "--mask")
+    grid = (job.source.box, size)
+    truth = None if options.truth is None else torch.from_numpy(read_volume(options.truth, *grid))
+    given = None if options.mask is None else torch.from_numpy(read_mask(options.mask, *grid))
     with claim_output(options.output, overwrite=options.overwrite) as folder:
         maps = make_refined_maps(job.source, settings)
         mask, made = map_mask(maps) if given is None else (given, str(options.mask))
@@ -179,13 +180,6 @@ def run(options: Options) -> dict[str, Any]:
         write_provenance(folder, "map", options, [path for path in inputs if path is not None], options.seed)
         write_summary(folder, summary)
     return summary
-
-
-def _volume(path: Path | None, job: MapJob, what: str) -> torch.Tensor | None:
-    """Return a volume on the grid of the maps, None where none was given."""
-    if path is None:
-        return None
-    return torch.from_numpy(read_volume(path, job.source.box, job.source.geometry.pixel_size, what))
 
 
 def _folder_name(name: str) -> str:

@@ -13,9 +13,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cryoprior.errors import InputError
 from cryoprior.image.alignment import transform_volume
-from cryoprior.io import read_map, write_map
+from cryoprior.io import write_map
+from cryoprior.io.volumes import read_density, read_mask, read_volume
 from cryoprior.maps.signs import Signs, aligned_signs, plain_signs
 from cryoprior.metrics.fsc import fsc, resolution
 from cryoprior.metrics.rings import shell_resolution_angstrom
@@ -24,8 +24,6 @@ from cryoprior.options import argument, check_options, option
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.report.figures import shell_curves
-
-SAME_VOXEL_SIZE = 0.01
 
 log = logging.getLogger("cryoprior")
 
@@ -49,10 +47,10 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
-    a, voxel_size = _read(options.a)
-    b, mask = _read_like(options.b, a, voxel_size), None
-    if options.mask is not None:
-        mask = _read_mask(options.mask, a, voxel_size)
+    first, voxel_size = read_density(options.a)
+    grid = (len(first), voxel_size, "the first map")
+    a, b = torch.from_numpy(first), torch.from_numpy(read_volume(options.b, *grid))
+    mask = None if options.mask is None else torch.from_numpy(read_mask(options.mask, *grid))
     signs = aligned_signs(a, b, voxel_size) if options.align else plain_signs(a, b)
     aligned = b
     if signs.alignment is not None:
@@ -65,46 +63,6 @@ def run(options: Options) -> dict[str, Any]:
     if options.output is not None:
         _write(options, summary, curves, voxel_size, None if signs.alignment is None else aligned)
     return summary
-
-
-def _read(path: Path) -> tuple[Tensor, float]:
-    """Return a cubic, finite map that is not constant, and its voxel size."""
-    array, voxel_size = read_map(path)
-    shape = " x ".join(map(str, array.shape))
-    if len(set(array.shape)) != 1 or len(array) < 4:
-        raise InputError(f"{path}: a map of {shape} voxels; expected a cube; pad it to one")
-    if not np.isfinite(array).all():
-        bad = int((~np.isfinite(array)).sum())
-        raise InputError(f"{path}: {bad} values are NaN or infinite; expected numbers; write the map again")
-    if array.min() == array.max():
-        raise InputError(f"{path}: every value is {array.min():g}; expected a map with density; is it the right file?")
-    if voxel_size <= 0:
-        raise InputError(f"{path}: the header gives no voxel size; expected angstrom above 0; set it in the header")
-    return torch.from_numpy(array), voxel_size
-
-
-def _read_like(path: Path, a: Tensor, voxel_size: float) -> Tensor:
-    """Return a map on the grid of the first."""
-    found, size = _read(path)
-    if found.shape != a.shape:
-        raise InputError(
-            f"{path}: a box of {len(found)} voxels; expected {len(a)}, that of the first map; "
-            "resample one, for example with relion_image_handler --new_box"
-        )
-    if abs(size / voxel_size - 1) > SAME_VOXEL_SIZE:
-        raise InputError(
-            f"{path}: voxels of {size:.4g} angstrom; expected {voxel_size:.4g}, those of the first map; resample one, "
-            "for example with relion_image_handler --rescale_angpix, or correct the header that is wrong"
-        )
-    return found
-
-
-def _read_mask(path: Path, a: Tensor, voxel_size: float) -> Tensor:
-    mask = _read_like(path, a, voxel_size)
-    low, high = float(mask.min()), float(mask.max())
-    if low < -0.01 or high > 1.01:
-        raise InputError(f"{path}: values from {low:.3g} to {high:.3g}; expected a mask, 0 to 1; is it a map?")
-    return mask
 
 
 def _summary(

@@ -17,8 +17,8 @@ import pandas as pd
 from cryoprior.errors import InputError
 from cryoprior.external.modelangelo import MODELANGELO, BuildSettings, BuiltModel, build_model, version
 from cryoprior.external.modelangelo_files import VOXEL_ANGSTROM, WINDOW_VOXELS, Kind, read_sequences
-from cryoprior.io import read_map
 from cryoprior.io.atomic_models import AtomicModel, read_atomic_model
+from cryoprior.io.volumes import read_density, read_mask
 from cryoprior.models.figures import ModelTrace, confidence_histogram, model_traces
 from cryoprior.models.page import BuildPage
 from cryoprior.models.tables import chain_table, residue_table, traces
@@ -112,13 +112,7 @@ def _settings(options: Options) -> BuildSettings:
 
 
 def _check_input(options: Options) -> None:
-    for path in filter(None, (options.map, options.mask)):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; expected a map (.mrc); check the name")
-    volume, voxel_size = read_map(options.map)
-    _check_volume(options.map, volume)
-    if voxel_size <= 0:
-        raise InputError(f"{options.map}: the header gives no voxel size; expected angstrom above 0; set it there")
+    volume, voxel_size = read_density(options.map)
     needed = (WINDOW_VOXELS + 2) * VOXEL_ANGSTROM
     if len(volume) * voxel_size < needed:
         log.warning(
@@ -127,27 +121,10 @@ def _check_input(options: Options) -> None:
             *(options.map, len(volume) * voxel_size, WINDOW_VOXELS, VOXEL_ANGSTROM, needed),
         )
     if options.mask is not None:
-        mask = read_map(options.mask)[0]
-        _check_volume(options.mask, mask)
-        if mask.shape != volume.shape:
-            raise InputError(f"{options.mask}: a box of {len(mask)} voxels; expected {len(volume)}, that of the map")
-        if mask.min() < -0.01 or mask.max() > 1.01:
-            found = f"values from {mask.min():.3g} to {mask.max():.3g}"
-            raise InputError(f"{options.mask}: {found}; expected a mask, 0 to 1; is it a map?")
+        read_mask(options.mask, len(volume), voxel_size, "the map")
     for kind, paths in options.sequences.items():
         for path in paths:
             read_sequences(path, kind)
-
-
-def _check_volume(path: Path, volume: np.ndarray) -> None:
-    shape = " x ".join(map(str, volume.shape))
-    if len(set(volume.shape)) != 1:
-        raise InputError(f"{path}: {shape} voxels; expected a cube; pad it to one, else the model is shifted")
-    if not np.isfinite(volume).all():
-        bad = int((~np.isfinite(volume)).sum())
-        raise InputError(f"{path}: {bad} values are NaN or infinite; expected numbers; write the map again")
-    if volume.min() == volume.max():
-        raise InputError(f"{path}: every value is {volume.min():g}; expected density; is it the right file?")
 
 
 def _identity(options: Options) -> dict[str, Any]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cryoprior.errors import InputError
 from cryoprior.image.ctf import ctf_image
 from cryoprior.image.projection import project_particles
 from cryoprior.image.spectrum import frequency_radius, soft_disc
-from cryoprior.io import ParticleStack, read_map
+from cryoprior.io import ParticleStack
 
 COARSE_ANGSTROM = 40.0
 """Beyond this resolution no shell takes part in finding the scale: shifts would wash it out."""
@@ -39,30 +37,6 @@ class Scale:
     def clear(self) -> bool:
         """Whether sign and size can be relied on."""
         return abs(self.clearness) >= CLEAR
-
-
-def read_reference(path: Path, particles: ParticleStack) -> tuple[np.ndarray, float]:
-    """Return the reference map, z y x, and its voxel size, on the grid of the particles.
-
-    Raises
-    ------
-    InputError: it is no cube, has another box or another voxel size, or is constant.
-    """
-    volume, voxel_size = read_map(path)
-    pixel_size = float(particles.pixel_size[0])
-    if volume.shape != (particles.box,) * 3:
-        raise InputError(
-            f"{path}: a map of {' x '.join(map(str, volume.shape))}; the particles have box {particles.box}; "
-            "resample it to their box and pixel size"
-        )
-    if voxel_size > 0 and abs(voxel_size - pixel_size) > 5e-3 * pixel_size:
-        raise InputError(
-            f"{path}: voxel size {voxel_size:.4f} A; the particles have {pixel_size:.4f} A; resample it, or correct "
-            "its header"
-        )
-    if not np.isfinite(volume).all() or float(np.ptp(volume)) == 0:
-        raise InputError(f"{path}: the map is constant or not finite; pass the reference of these particles")
-    return volume, pixel_size
 
 
 def find_scale(particles: ParticleStack, volume: np.ndarray, radius_pixel: float) -> Scale:

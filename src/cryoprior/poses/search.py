@@ -28,9 +28,10 @@ from cryoprior.external.relion import (
     write_particles,
 )
 from cryoprior.io import ParticleStack, write_map
+from cryoprior.io.volumes import read_volume
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import file_digest, to_json
-from cryoprior.poses.reference import CLEAR, Scale, background, find_scale, read_reference, without_background
+from cryoprior.poses.reference import CLEAR, Scale, background, find_scale, without_background
 
 IDENTITY, RECORD = "options.json", "record.json"
 REFINE_THREADS, REFINE_PARTICLES = 8, 1000
@@ -103,7 +104,8 @@ def search_poses(search: PoseSearch, folder: Path, *, overwrite: bool) -> Search
     InputError: RELION is absent or fails, the folder holds another search, or the reference does not fit.
     """
     RELION.find()
-    volume, pixel_size = read_reference(search.reference, search.particles)
+    pixel_size = float(search.particles.pixel_size[0])
+    volume = read_volume(search.reference, search.particles.box, pixel_size)
     mode, version = search.chosen_mode, relion_version()
     _claim(folder, _identity(search, mode, version), overwrite)
     record = _prepare(search, folder, volume, pixel_size)

@@ -16,6 +16,7 @@ from cryoprior.benchmark.images.plan import ImagesPlan
 from cryoprior.benchmark.plan import LEAST_SQUARES, CellPlan, MapsPlan, MethodPlan, SimulatePlan
 from cryoprior.benchmark.steps import run_step, slug
 from cryoprior.io import ParticleStack, read_map, read_particles, write_map
+from cryoprior.io.volumes import read_volume
 from cryoprior.maps.making import MapSettings, make_maps
 from cryoprior.maps.sources import FullParticles
 
@@ -52,13 +53,16 @@ class BenchImages:
     def truth(self) -> Float[Tensor, "d d d"] | None:
         """The true map, of several simulated states the mean over the particles; None where none is known."""
         if self.plan.simulate is None:
-            return None if self.plan.truth is None else torch.from_numpy(read_map(self.plan.path(self.plan.truth))[0])
+            return None if self.plan.truth is None else self._given(self.plan.path(self.plan.truth))
         folder = self.particles.parent
         labels = pd.read_csv(folder / "labels.csv")
         shares = labels["name"].value_counts(normalize=True).sort_index()
         maps = [read_map(folder / "maps" / f"{name}.mrc")[0] for name in shares.index]
         mean = np.tensordot(shares.to_numpy(), np.stack(maps).astype(np.float64), axes=1)
         return torch.from_numpy(mean.astype(np.float32))
+
+    def _given(self, truth: Path) -> Float[Tensor, "d d d"]:
+        return torch.from_numpy(read_volume(truth, self.stack.box, float(self.stack.pixel_size[0])))
 
     def measurements(self, cell: CellPlan) -> Path:
         """Return the measurements of a cell."""

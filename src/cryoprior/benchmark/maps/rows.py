@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -91,11 +90,6 @@ class RowMaker:
             write_maps(partial, NamedMaps(key.method, maps, judgement))
             numbers = _flat({"kept": maps.n, **judgement.summary()})
             (partial / ROW).write_text(to_json({"key": key, "numbers": numbers}) + "\n")
-
-
-def read_mask(path: Path) -> Float[Tensor, "d d d"]:
-    """Return a mask that a row wrote."""
-    return torch.from_numpy(read_map(path)[0])
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,10 +14,11 @@ import torch
 from cryoprior.benchmark.maps.images import BY_LEAST_SQUARES, BenchImages
 from cryoprior.benchmark.maps.page import FULL, PRIOR_FREE, MapTable, Pictured
 from cryoprior.benchmark.maps.poses import pose_table
-from cryoprior.benchmark.maps.rows import MapRow, RowKey, RowMaker, read_mask
+from cryoprior.benchmark.maps.rows import MapRow, RowKey, RowMaker
 from cryoprior.benchmark.plan import CellPlan, MapsPlan
 from cryoprior.benchmark.steps import slug
 from cryoprior.io import read_particles, write_map
+from cryoprior.io.volumes import read_mask
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.judgement import map_mask
 from cryoprior.maps.making import MapSettings, make_maps
@@ -58,7 +59,7 @@ class MapBench:
             poses=pose_table(self.images),
             pictured={name: self._pictured(name, rows) for name in self.plan.pictured},
             truth=None if self.images.truth is None else self.images.truth.numpy(),
-            mask=read_mask(self.folder / "mask.mrc").numpy(),
+            mask=self._mask(),
             voxel_size_angstrom=float(self.images.stack.pixel_size[0]),
         )
 
@@ -70,7 +71,10 @@ class MapBench:
         if not path.is_file():
             mask, _ = map_mask(make_maps(FullParticles(self.images.stack), settings, "mask"))
             write_map(path, mask.numpy(), float(self.images.stack.pixel_size[0]))
-        return RowMaker(self.folder, settings, read_mask(path), truth, self.plan.seed)
+        return RowMaker(self.folder, settings, torch.from_numpy(self._mask()), truth, self.plan.seed)
+
+    def _mask(self) -> np.ndarray:
+        return read_mask(self.folder / "mask.mrc", self.images.stack.box, float(self.images.stack.pixel_size[0]))
 
     def _sizes(self) -> list[int]:
         asked = {method.particles or self.images.stack.n for method in self.plan.methods}
