@@ -7,7 +7,9 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from cryoprior.metrics import IMAGE_METRICS, correlation, map_to_interval, psnr, relative_residual, ssim, ssim_range2
+from cryoprior.metrics import METRICS, correlation, map_to_interval, psnr, relative_residual, ssim, ssim_range2
+
+IMAGE_METRICS = [name for name, m in METRICS.items() if m.compares == "images" and not m.needs_weights]
 
 
 def images(seed: int, b: int = 3, box: int = 32) -> torch.Tensor:
@@ -43,7 +45,7 @@ def test_the_intervals_differ_in_ssim() -> None:
 
 @pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_a_particle_does_not_depend_on_its_batch_mates(name: str) -> None:
-    metric = IMAGE_METRICS[name]
+    metric = METRICS[name].function
     together = metric(ESTIMATE, ORIGINAL)
     alone = torch.cat([metric(ESTIMATE[i : i + 1], ORIGINAL[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=0)
@@ -51,10 +53,13 @@ def test_a_particle_does_not_depend_on_its_batch_mates(name: str) -> None:
 
 @pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_no_score_depends_on_the_grey_scale_and_equal_images_score_best(name: str) -> None:
-    metric = IMAGE_METRICS[name]
+    metric = METRICS[name].function
     torch.testing.assert_close(metric(2 * ESTIMATE - 5, 2 * ORIGINAL - 5), metric(ESTIMATE, ORIGINAL))
     best = metric(ORIGINAL, ORIGINAL)
-    assert bool((best > metric(ESTIMATE, ORIGINAL)).all())
+    assert not bool((best == metric(ESTIMATE, ORIGINAL)).any())
+    assert all(
+        METRICS[name].reaches(a, float(b)) for a, b in zip(best.tolist(), metric(ESTIMATE, ORIGINAL), strict=True)
+    )
     expected = 138.47 if name == "psnr" else 1.0
     assert best.tolist() == pytest.approx([expected] * 3, abs=1e-2)
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.metrics import IMAGE_METRICS
+from cryoprior.metrics import METRICS
 from cryoprior.metrics.image import correlation, relative_residual
 from cryoprior.metrics.lpips import Lpips
 from cryoprior.metrics.rings import ShellPowers, frc_mean, shell_powers
@@ -46,9 +46,10 @@ class Evaluation:
     def add(self, images: Images) -> None:
         """Score a batch."""
         judged = {"reconstruction": images.reconstruction, **images.floors}
+        metrics = [metric for metric in METRICS.values() if metric.floors and not metric.needs_weights]
         for name, x in judged.items():
-            for metric, score in IMAGE_METRICS.items():
-                self._record(name, metric, score(x, images.original))
+            for metric in metrics:
+                self._record(name, metric.name, metric.function(x, images.original))
         self._record("reconstruction", "residual", relative_residual(images.predicted, images.y))
         if self._lpips is not None:
             self._add_lpips(self._lpips, judged, images.original)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from cryoprior.metrics import METRICS, Metric
 from cryoprior.report.figures import MontageRow, grey_limits, montage, shell_curves
 from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table
 
@@ -20,13 +21,6 @@ NAMES = {
     "constant": "Constant image",
     "original": "Full noisy image",
 }
-COLUMNS = (
-    ("ssim", "SSIM ↑", ".3f"),
-    ("psnr", "PSNR (dB) ↑", ".2f"),
-    ("lpips", "LPIPS ↓", ".3f"),
-    ("correlation", "Correlation ↑", ".3f"),
-    ("ssim_range2", "SSIM on [−1, 1] ↑", ".3f"),
-)
 THIS_IS = {
     "mean": "This reconstruction is a posterior mean. ",
     "sample": "This reconstruction is a posterior sample. ",
@@ -112,17 +106,19 @@ class EvaluationPage:
 
     def _scores(self) -> Table:
         order = ("reconstruction", "least_squares", "spectrum_noise", "constant")
-        rows = [[NAMES[name], *(_score(self.scores[name].get(k), form) for k, _, form in COLUMNS)] for name in order]
+        metrics = [metric for metric in METRICS.values() if metric.floors]
+        rows = [[NAMES[name], *(_score(self.scores[name].get(m.name), m) for m in metrics)] for name in order]
         residual = self.scores["reconstruction"]["residual"]
         caption = f"{HOW_COMPUTED} Relative residual ‖Ax − y‖/‖y‖ of the reconstruction: {residual['mean']:.2g}."
-        return Table(["", *(title for _, title, _ in COLUMNS)], rows, caption, strong=(0,))
+        return Table(["", *(metric.heading for metric in metrics)], rows, caption, strong=(0,))
 
     def _lpips_note(self) -> list[Block]:
         return [Alert("LPIPS is not available", self.lpips_note, "note")] if self.lpips_note else []
 
     def _clean(self) -> list[Block]:
+        of = METRICS["correlation"]
         rows = [
-            [NAMES[key], f"{part['correlation']:.3f} ± {part['correlation_std']:.3f}", f"{part['frc']:.3f}"]
+            [NAMES[key], _spread(part["correlation"], part["correlation_std"], of), METRICS["frc"].text(part["frc"])]
             for key, part in self.clean.items()
         ]
         caption = (
@@ -132,7 +128,7 @@ class EvaluationPage:
         )
         png = shell_curves(self.resolution_angstrom, self.frc_clean, bottom=min(0.0, _lowest(self.frc_clean)), top=1)
         return [
-            Table(["", "Correlation ↑", "FRC ↑"], rows, caption, strong=(0,)),
+            Table(["", of.heading, METRICS["frc"].heading], rows, caption, strong=(0,)),
             Picture(png, "Fourier ring correlation with the clean image by resolution", _frc_caption("clean"), 660),
         ]
 
@@ -159,8 +155,12 @@ def _row(example: Example, with_clean: bool) -> MontageRow:
     return MontageRow(example.title, [*images, example.clean] if with_clean else images, low, high, differences=(3,))
 
 
-def _score(score: Score | None, form: str) -> str:
-    return "not available" if score is None else f"{score['mean']:z{form}} ± {score['std']:{form}}"
+def _score(score: Score | None, metric: Metric) -> str:
+    return "not available" if score is None else _spread(score["mean"], score["std"], metric)
+
+
+def _spread(mean: float, deviation: float, metric: Metric) -> str:
+    return f"{metric.text(mean)} ± {metric.text(deviation)}"
 
 
 def _lowest(curves: Mapping[str, Float[np.ndarray, " shells"]]) -> float:

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.evaluation.gathering import FLOORS, Evaluation
+from cryoprior.metrics import METRICS
 from cryoprior.metrics.rings import frc_mean, shell_coefficients, shell_resolution_angstrom
 
-FLOOR_SCORES = ("ssim", "psnr", "lpips", "ssim_range2", "correlation")
 CLEAN_IMAGES = ("reconstruction", "least_squares", "original")
 _LABELS = {"reconstruction": "reconstruction", "least_squares": "least squares", "original": "full noisy image"}
 
@@ -57,11 +57,11 @@ def summarise(evaluation: Evaluation, box: int, lpips_note: str = "") -> dict[st
     metrics = {key: value for key, value in metrics.items() if not key.startswith("clean_")}
     if "lpips" not in metrics:
         metrics["lpips"] = {"mean": None, "std": None, "note": lpips_note}
+    shown = [metric.name for metric in METRICS.values() if metric.floors]
     floors = {
-        name: {key: by_image[name][key]["mean"] if key in by_image[name] else None for key in FLOOR_SCORES}
-        for name in FLOORS
+        name: {key: by_image[name][key]["mean"] if key in by_image[name] else None for key in shown} for name in FLOORS
     }
-    gains = {key: gain(evaluation, key) for key in (*FLOOR_SCORES, "frc", "clean_correlation", "clean_frc")}
+    gains = {key: gain(evaluation, key) for key in (*shown, "frc", "clean_correlation", "clean_frc")}
     summary: dict[str, Any] = {
         "n": len(evaluation.scores["reconstruction"]["ssim"]),
         "metrics": metrics,

@@ -17,7 +17,7 @@ class Options:
 def run(options: Options) -> dict[str, Any]:
     from cryoprior.commands import COMMANDS
     from cryoprior.io import FORMATS
-    from cryoprior.metrics import IMAGE_METRICS
+    from cryoprior.metrics import METRICS
     from cryoprior.operators import OPERATORS
     from cryoprior.solvers import SOLVERS
     from cryoprior.training.presets import PRESETS
@@ -25,7 +25,7 @@ def run(options: Options) -> dict[str, Any]:
     registries: dict[str, Mapping[str, Any]] = {
         "operators": OPERATORS,
         "solvers": SOLVERS,
-        "metrics": IMAGE_METRICS,
+        "metrics": METRICS,
         "formats": FORMATS,
         "presets": PRESETS,
     }

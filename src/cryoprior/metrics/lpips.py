@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, relu
 
+from cryoprior.errors import InputError
 from cryoprior.metrics.image import SYMMETRIC, map_to_interval
 
 SMALLEST_BOX = 32
@@ -65,3 +66,8 @@ class Lpips:
     def __call__(self, x: Float[Tensor, "b box box"], original: Float[Tensor, "b box box"]) -> Float[Tensor, " b"]:
         """Return the distance of x to the original, both mapped to [-1, 1] by the original's range, (b,)."""
         return self.distance(self.grey_features(x, original), self.grey_features(original, original))
+
+
+def lpips_without_weights(x: Float[Tensor, "b box box"], original: Float[Tensor, "b box box"]) -> Float[Tensor, " b"]:
+    """Raise InputError: LPIPS is what :class:`Lpips` makes of its weights."""
+    raise InputError("lpips: no weights; it is computed by cryoprior.metrics.Lpips(weights), or by evaluate")

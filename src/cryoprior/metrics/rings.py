@@ -93,6 +93,11 @@ def frc_mean(curve: Float[Tensor, "... shells"], box: int) -> Float[Tensor, "...
     return (curve[..., 1:].double() * weights).sum(-1) / weights.sum()
 
 
+def mean_frc(x: Float[Tensor, "b box box"], reference: Float[Tensor, "b box box"]) -> Float[Tensor, " b"]:
+    """Return the Fourier ring correlation of every pair as one number, its mean over shells, (b,)."""
+    return frc_mean(frc(x, reference), x.shape[-1])
+
+
 def power_ratio(a: Float[Tensor, "b box box"], b: Float[Tensor, "b box box"]) -> Float[Tensor, " shells"]:
     """Return the power of all a over the power of all b by shell, (shells,)."""
     return shell_powers(a, b).pooled().power_ratio[0]
