@@ -16,7 +16,7 @@ class Options:
     box: int = option("Pixels a side.", 64, minimum=8, maximum=512)
     pixel_size: float | None = option("Angstrom.", None, minimum=0.1)
     estimate: Literal["mean", "sample"] = option("Which.", "mean")
-    device: str = option("Where.", "cpu", flags=("-d", "--device"), choices=("cpu", "cuda"))
+    device: str = option("Where.", "cpu", flags=("-d", "^device"), choices=("cpu", "cuda"))
     leave_out: tuple[str, ...] = option("Chains.", (), repeat=True)
 
     def __post_init__(self) -> None:
@@ -30,11 +30,11 @@ def test_good_options_pass() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"box": 4}, "--box 4: expected at least 8"),
-        ({"box": 1024}, "--box 1024: expected at most 512"),
-        ({"pixel_size": float("nan")}, "--pixel-size nan: expected at least 0.1"),
-        ({"estimate": "median"}, "--estimate 'median': expected one of mean, sample"),
-        ({"device": "tpu"}, "--device 'tpu': expected one of cpu, cuda"),
+        ({"box": 4}, "^box 4: expected at least 8"),
+        ({"box": 1024}, "^box 1024: expected at most 512"),
+        ({"pixel_size": float("nan")}, "^pixel_size nan: expected at least 0.1"),
+        ({"estimate": "median"}, "^estimate 'median': expected one of mean, sample"),
+        ({"device": "tpu"}, "^device 'tpu': expected one of cpu, cuda"),
     ],
 )
 def test_a_value_out_of_range_is_explained(values: dict[str, object], message: str) -> None:

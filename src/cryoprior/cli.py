@@ -15,7 +15,7 @@ from typing import Any, Literal
 import typer
 
 from cryoprior.commands import COMMANDS, GROUPS, load_command
-from cryoprior.errors import InputError
+from cryoprior.errors import InputError, for_command_line
 from cryoprior.options import choices_of, flag_of, value_type
 from cryoprior.output.record import to_json
 from cryoprior.version import __version__
@@ -131,13 +131,12 @@ def _help(field: dataclasses.Field[Any]) -> str:
 
 
 def _run(stage: ModuleType, values: Mapping[str, Any], as_json: bool) -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
-    logging.getLogger("cryoprior").setLevel(logging.INFO)
+    _log_to_stderr()
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout carries the summary alone
             summary = stage.run(stage.Options(**values))
     except InputError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {error.for_command_line()}", err=True)
         raise typer.Exit(BAD_INPUT) from None
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
@@ -146,6 +145,20 @@ def _run(stage: ModuleType, values: Mapping[str, Any], as_json: bool) -> None:
         typer.echo(to_json(summary))
     else:
         _print_table(summary)
+
+
+class _Messages(logging.Formatter):
+    """Log lines with the options' flags."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return for_command_line(super().format(record))
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Messages("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("cryoprior").setLevel(logging.INFO)
 
 
 def _print_table(summary: Mapping[str, Any]) -> None:

@@ -15,5 +15,5 @@ def choose_device(text: str) -> torch.device:
         device = torch.device(text)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {text!r}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
+        raise InputError(f"<device> {text!r}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
     return device

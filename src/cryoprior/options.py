@@ -56,7 +56,7 @@ def check_options(options: Any) -> None:
         choices = choices_of(field, hints[field.name])
         for item in value if isinstance(value, tuple) else (value,):
             if item is not None:
-                _check(flag_of(field), item, choices, field.metadata)
+                _check(_marked(field), item, choices, field.metadata)
 
 
 def flag_of(field: dataclasses.Field[Any]) -> str:
@@ -79,6 +79,11 @@ def choices_of(field: dataclasses.Field[Any], hint: Any) -> tuple[str, ...]:
     inner = value_type(hint)
     named = typing.get_args(inner) if typing.get_origin(inner) is Literal else ()
     return tuple(field.metadata.get("choices") or named)
+
+
+def _marked(field: dataclasses.Field[Any]) -> str:
+    """Return the field's name as messages mark it."""
+    return f"<{field.name.upper() if field.metadata.get('positional') else field.name}>"
 
 
 def _check(name: str, value: Any, choices: tuple[str, ...], meta: Any) -> None:

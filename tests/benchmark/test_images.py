@@ -341,7 +341,7 @@ def one_unit(folder: Path, name: str = "ddrm-steps-3--prior") -> Path:
 
 def test_a_unit_of_another_solver_is_refused(plan: Path, again: Path) -> None:
     shutil.copy(one_unit(again, "exact-steps-4--prior"), one_unit(again))
-    with pytest.raises(InputError, match=r"seed0-sample0.*made with other solver; pass another -o, or delete"):
+    with pytest.raises(InputError, match=r"seed0-sample0.*made with other solver; pass another output, or delete"):
         tables(images_plan(plan), again)
 
 
@@ -383,7 +383,7 @@ def test_a_unit_of_other_particles_is_refused(plan: Path, again: Path, tmp_path:
 def test_other_simulated_particles_are_refused(plan: Path, again: Path) -> None:
     wanted = images_plan(plan).simulate
     assert wanted is not None
-    with pytest.raises(InputError, match="simulate with other snr; pass another -o"):
+    with pytest.raises(InputError, match="simulate with other snr; pass another output"):
         tables(only(plan, "DDRM", simulate=dataclasses.replace(wanted, snr=2.0)), again)
 
 

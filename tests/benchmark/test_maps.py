@@ -144,7 +144,7 @@ def test_a_step_of_other_options_is_refused(finished: Path, plan: Path) -> None:
     cell = finished / "cells" / "fourier-half" / "measurements.zarr"
     recorded = json.loads((cell / "provenance.json").read_text())["options"]
     particles = Path(recorded["particles"])
-    with pytest.raises(InputError, match="with other operator; pass another -o"):
+    with pytest.raises(InputError, match="with other operator; pass another output"):
         run_step("measure", cell, particles=particles, operator="fourier:compression=4,sets=4", seed=0)
 
 

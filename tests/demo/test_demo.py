@@ -162,7 +162,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path, tiny_prior
 
 
 def test_a_missing_prior_is_said_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--prior .*nowhere.*pass --prior with the folder of another"):
+    with pytest.raises(InputError, match=r"prior .*nowhere.*pass prior with the folder of another"):
         demo.run(small(tmp_path / "out", tmp_path / "nowhere"))
     assert not (tmp_path / "out").exists()
 

@@ -101,7 +101,7 @@ def _no_modelangelo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_it_is_found_by_name_by_variable_and_on_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     remedy = "ModelAngelo: no model_angelo on the PATH; install it from its source repository 3dem/model-angelo"
-    with pytest.raises(InputError, match=f"{remedy}.*--executable, by CRYOPRIOR_MODELANGELO"):
+    with pytest.raises(InputError, match=f"{remedy}.*executable, by CRYOPRIOR_MODELANGELO"):
         MODELANGELO.find()
     named, by_variable, on_path = (stand_in(tmp_path / name) for name in ("named", "variable", "path"))
     monkeypatch.setenv("PATH", str(on_path.parent))
@@ -214,7 +214,7 @@ def test_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how:
         (b"MKVL\n", "protein", "no FASTA record"),
         (b">a\n>b\nMKV\n", "protein", "sequence a is empty"),
         (b">a\nMK1V-\n", "protein", "sequence a has - 1; expected protein"),
-        (b">a\nACGTACGTACGTACGT\n", "protein", "letters of nucleotides alone; expected a protein; pass it with --rna"),
+        (b">a\nACGTACGTACGTACGT\n", "protein", "letters of nucleotides alone; expected a protein; pass it with rna"),
         (b">a\nMKV\n", "rna", "sequence a has K M V; expected rna"),
         (b">a\nACGU\n", "dna", "sequence a has U; expected dna"),
         (b"\xff\xfe\x00\x01\x80", "protein", "not text"),

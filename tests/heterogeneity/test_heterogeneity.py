@@ -188,7 +188,7 @@ def test_fewer_states_than_clusters(tmp_path: Path, caplog: pytest.LogCaptureFix
 @pytest.mark.usefixtures("numbers_only")
 def test_labels_of_more_particles_need_indices(tmp_path: Path) -> None:
     every = np.repeat(states(), 2)
-    with pytest.raises(InputError, match=r"labels of 800 particles; the latents have 400.*--indices"):
+    with pytest.raises(InputError, match=r"labels of 800 particles; the latents have 400.*indices"):
         compared(tmp_path, latents(1), latents(2), labels=labelled(tmp_path, every))
     indices = saved(tmp_path, "ind.pkl", np.arange(0, 2 * N, 2))
     summary = compared(tmp_path, latents(1), latents(2), labels=labelled(tmp_path, every), indices=indices, seeds=1)
@@ -229,14 +229,14 @@ def test_by_size() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"reconstructed": "b.star"}, r"b.star: no latents .* or --train small"),
-        ({"reconstructed": "b.star", "train": "small", "train_ceiling": True}, "in the place of --ceiling; pass"),
-        ({"train": "small"}, "leave out --train"),
-        ({"original": "a.star", "reconstructed": "b.star"}, "pass cryoDRGN's z.N.pkl, or --train small"),
-        ({"label_column": "state"}, "belong to --labels"),
+        ({"reconstructed": "b.star"}, r"b.star: no latents .* or train=small"),
+        ({"reconstructed": "b.star", "train": "small", "train_ceiling": True}, "in the place of ceiling; pass"),
+        ({"train": "small"}, "leave out train"),
+        ({"original": "a.star", "reconstructed": "b.star"}, "pass cryoDRGN's z.N.pkl, or train=small"),
+        ({"label_column": "state"}, "belong to labels"),
         ({"embedding": "tsne"}, "expected one of umap, pca, none"),
-        ({"clusters": 1}, "--clusters 1: expected at least 2"),
-        ({"seeds": 0}, "--seeds 0: expected at least 1"),
+        ({"clusters": 1}, "clusters 1: expected at least 2"),
+        ({"seeds": 0}, "seeds 0: expected at least 1"),
     ],
 )
 def test_options_that_do_not_go_together(changes: dict[str, Any], message: str) -> None:
@@ -268,7 +268,7 @@ def test_an_output_in_use_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(installed_version("umap-learn") is not None, reason="umap-learn is installed")
 def test_umap_that_is_missing_is_told_first(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"pip install 'cryoprior\[heterogeneity\]', or pass --embedding pca"):
+    with pytest.raises(InputError, match=r"pip install 'cryoprior\[heterogeneity\]', or pass embedding=pca"):
         compared(tmp_path, latents(1), latents(2), embedding="umap")
 
 

@@ -92,7 +92,9 @@ def test_a_run_cut_off_goes_on_and_another_training_is_refused(
     before = [log(tmp_path / "out", name) for name in ("original", "reconstructed")]
     run(Options(**options | {"seeds": 2}))  # the comparison alone is new
     assert [log(tmp_path / "out", name) for name in ("original", "reconstructed")] == before
-    with pytest.raises(InputError, match=r"original: a training with other training; pass another -o, or --overwrite"):
+    with pytest.raises(
+        InputError, match=r"original: a training with other training; pass another output, or overwrite"
+    ):
         run(Options(**options | {"epochs": 3}))
     run(Options(**options | {"epochs": 3}, overwrite=True))
     assert "--num-epochs 3" in log(tmp_path / "out", "reconstructed")
@@ -120,9 +122,7 @@ def test_what_cannot_be_trained_is_refused(options: dict[str, Any], tmp_path: Pa
     short = particles(tmp_path / "short.star", n=N - 1)
     with pytest.raises(InputError, match=r"short.star: 47 particles; .*a.star has 48; the rows must be the same"):
         run(Options(**options | {"reconstructed": short}))
-    with pytest.raises(
-        InputError, match=r"a.star: box 32; the training crops images to 48 pixels; pass --train-box 32"
-    ):
+    with pytest.raises(InputError, match=r"a.star: box 32; the training crops images to 48 pixels; pass train_box 32"):
         run(Options(**options | {"train_box": 48}))
     with pytest.raises(InputError, match=r"no .*absent on the PATH; pip install 'cryoprior\[heterogeneity\]'"):
         run(Options(**options | {"cryodrgn": tmp_path / "absent"}))

@@ -161,16 +161,16 @@ def test_a_selection_and_a_limit_are_kept_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "match"),
     [
-        ({"split": 0.0}, r"--split 0: expected a share between 0 and 1, or a number of at least 2"),
-        ({"split": 1.0}, r"--split 1: expected a share"),
-        ({"split": -0.5}, r"--split -0\.5: expected a share"),
-        ({"split": 2.5}, r"--split 2\.5: expected a share"),
-        ({"split": 0.01}, r"raw\.mrcs: --split 0\.01 puts 0 of 21 particles in train\.star"),
-        ({"split": 21}, r"--split 21 puts 21 of 21 particles in train\.star; expected at least one in either part"),
-        ({"box": 1}, "--box 1: expected at least 2"),
-        ({"resize": "nearest"}, "--resize 'nearest': expected one of fourier, bicubic"),
+        ({"split": 0.0}, r"split 0: expected a share between 0 and 1, or a number of at least 2"),
+        ({"split": 1.0}, r"split 1: expected a share"),
+        ({"split": -0.5}, r"split -0\.5: expected a share"),
+        ({"split": 2.5}, r"split 2\.5: expected a share"),
+        ({"split": 0.01}, r"raw\.mrcs: split 0\.01 puts 0 of 21 particles in train\.star"),
+        ({"split": 21}, r"split 21 puts 21 of 21 particles in train\.star; expected at least one in either part"),
+        ({"box": 1}, "box 1: expected at least 2"),
+        ({"resize": "nearest"}, "resize 'nearest': expected one of fourier, bicubic"),
         ({"poses": Path("no.pkl")}, r"no\.pkl: no such file"),
-        ({"pixel_size": -1.0}, r"--pixel-size -1\.0: expected more than 0 angstrom"),
+        ({"pixel_size": -1.0}, r"pixel_size -1\.0: expected more than 0 angstrom"),
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_nothing(tmp_path: Path, more: dict[str, Any], match: str) -> None:
@@ -220,6 +220,8 @@ def test_an_output_in_use_is_refused_and_replaced_when_told(tmp_path: Path, caps
 def test_the_folder_that_holds_the_particles_is_not_replaced(tmp_path: Path) -> None:
     out = run(tmp_path)
     options = convert.Options(particles=out / "particles.star", output=out, overwrite=True, box=10)
-    with pytest.raises(InputError, match=r"out: the output holds .*particles\.star, which is read; pass another -o"):
+    with pytest.raises(
+        InputError, match=r"out: the output holds .*particles\.star, which is read; pass another output"
+    ):
         convert.run(options)
     assert read_particles(out / "particles.star").box == BOX

@@ -75,7 +75,7 @@ def test_the_b_factor_spreads_the_density_and_keeps_its_sum() -> None:
 
 def test_a_box_too_small_says_how_large_the_model_is() -> None:
     model = assembly_model(structure(), (), (), "x")
-    with pytest.raises(InputError, match=r"ribosome: the model reaches \d+ angstrom .* 16 angstrom wide.*--box"):
+    with pytest.raises(InputError, match=r"ribosome: the model reaches \d+ angstrom .* 16 angstrom wide.*box"):
         potential_map(model, 8, 2.0, np.zeros(3), 80.0, "ribosome")
 
 

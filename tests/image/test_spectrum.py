@@ -76,7 +76,7 @@ def test_background_of_white_noise_has_its_variance_whatever_the_particle() -> N
 
 
 def test_background_needs_some() -> None:
-    with pytest.raises(InputError, match=r"radius 15\.5 pixels in a box of 16: only .*--noise-radius"):
+    with pytest.raises(InputError, match=r"radius 15\.5 pixels in a box of 16: only .*noise_radius"):
         background_spectrum(draw(2, 16), 15.5)
 
 

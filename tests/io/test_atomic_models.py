@@ -112,7 +112,7 @@ def test_a_model_without_confidence_is_read_only_where_none_is_wanted(tmp_path: 
         "below.cif": "B-factors from -3 to -3",
     }
     for name, path in cases.items():
-        expected = f"{name}: the confidence cannot be read: {found[name]}; .*0 to 100.*--deposited"
+        expected = f"{name}: the confidence cannot be read: {found[name]}; .*0 to 100.*deposited"
         with pytest.raises(InputError, match=expected):
             read_atomic_model(path)
         assert read_atomic_model(path, confidence=False).chains[0].sequence == "GA"

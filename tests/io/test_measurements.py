@@ -100,7 +100,7 @@ def test_rows_that_do_not_match_leave_nothing(tmp_path: Path, y: np.ndarray) -> 
 
 def test_an_output_in_use_is_kept(tmp_path: Path, y: np.ndarray) -> None:
     write(tmp_path / "y.zarr", y)
-    with pytest.raises(InputError, match=r"in use; pass another -o, or --overwrite"):
+    with pytest.raises(InputError, match=r"in use; pass another output, or overwrite"):
         write(tmp_path / "y.zarr", y + 1)
     write(tmp_path / "y.zarr", y + 1, overwrite=True)
     np.testing.assert_array_equal(read_measurements(tmp_path / "y.zarr").y([0]), y[:1] + 1)

@@ -97,10 +97,10 @@ def test_a_pixel_size_that_replaces_another_is_reported(tmp_path: Path, caplog: 
 
 def test_a_bare_stack_needs_a_pixel_size(tmp_path: Path) -> None:
     write_stack(tmp_path / "a.mrcs", draw_images(), 0.0)
-    with pytest.raises(InputError, match=r"a.mrcs: no pixel size .*; add it, or pass --pixel-size"):
+    with pytest.raises(InputError, match=r"a.mrcs: no pixel size .*; add it, or pass pixel_size"):
         read_particles(tmp_path / "a.mrcs")
     np.testing.assert_allclose(read_particles(tmp_path / "a.mrcs", pixel_size=1.5).pixel_size, 1.5)
-    with pytest.raises(InputError, match=r"--pixel-size -1: expected more than 0 angstrom"):
+    with pytest.raises(InputError, match=r"pixel_size -1: expected more than 0 angstrom"):
         read_particles(tmp_path / "a.mrcs", pixel_size=-1)
 
 
@@ -130,7 +130,7 @@ def test_images_must_be_square_and_of_one_box(tmp_path: Path) -> None:
 
 def test_real_stacks(shared_data: Path) -> None:
     real = shared_data / "real"
-    with pytest.raises(InputError, match=r"pass --pixel-size"):
+    with pytest.raises(InputError, match=r"pass pixel_size"):
         read_particles(real / "empiar_10076_7.mrc")
     astex = read_particles(real / "astex_epu_crops.mrcs")
     assert (astex.n, astex.box) == (157, 128)

@@ -78,8 +78,8 @@ def test_ctf_parameters_join_both_tables(tmp_path: Path) -> None:
     [
         (lambda t, o: (t.drop(columns="rlnImageName"), o), r"no column rlnImageName among .*; add rlnImageName"),
         (lambda t, o: (t.iloc[:0], o), r"no particle; expected one row or more"),
-        (lambda t, o: (t, o.drop(columns="rlnImagePixelSize")), r"no pixel size .*; add it, or pass --pixel-size"),
-        (lambda t, o: (t, o.assign(rlnImagePixelSize=0.0)), r"no pixel size .*; add it, or pass --pixel-size"),
+        (lambda t, o: (t, o.drop(columns="rlnImagePixelSize")), r"no pixel size .*; add it, or pass pixel_size"),
+        (lambda t, o: (t, o.assign(rlnImagePixelSize=0.0)), r"no pixel size .*; add it, or pass pixel_size"),
         (lambda t, o: (t, o.drop(columns="rlnOpticsGroup")), r"data_optics has no column rlnOpticsGroup"),
         (lambda t, o: (t.drop(columns="rlnOpticsGroup"), o), r"no column rlnOpticsGroup, and 2 optics groups"),
         (lambda t, o: (t, o.iloc[:1]), r"particle 2 is in optics group 2; the optics table has 1; add the group"),
@@ -89,7 +89,7 @@ def test_ctf_parameters_join_both_tables(tmp_path: Path) -> None:
         (lambda t, o: (t.assign(rlnDefocusU="bad"), o), r"particle 1 has rlnDefocusU 'bad'; expected a number"),
         (lambda t, o: (t.assign(rlnImageName="000008@a.mrcs"), o), r"particle 1 is image 8 of .*which holds 7"),
         (lambda t, o: (t.assign(rlnImageName="0@a.mrcs"), o), r"rlnImageName '0@a.mrcs'; expected number@stack"),
-        (lambda t, o: (t.assign(rlnImageName="1@b.mrcs"), o), r"no image file b.mrcs in .*pass --datadir"),
+        (lambda t, o: (t.assign(rlnImageName="1@b.mrcs"), o), r"no image file b.mrcs in .*pass datadir"),
     ],
 )
 def test_bad_files_are_refused(tmp_path: Path, change, message: str) -> None:
@@ -115,7 +115,7 @@ def test_defocus_without_the_rest(tmp_path: Path) -> None:
 
 def test_companions_of_other_formats(tmp_path: Path) -> None:
     path, _, _ = write_particles(tmp_path)
-    with pytest.raises(InputError, match=r"--poses and --ctf were given, but a star file holds its own"):
+    with pytest.raises(InputError, match=r"poses and ctf were given, but a star file holds its own"):
         read_particles(path, poses=tmp_path / "poses.pkl")
 
 

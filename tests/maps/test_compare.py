@@ -146,6 +146,6 @@ def test_maps_that_cannot_be_compared(tmp_path: Path) -> None:
             run(Options(a=a, b=path))
     with pytest.raises(InputError, match=r"values from .* expected a mask"):
         run(Options(a=a, b=a, mask=a))
-    with pytest.raises(InputError, match="lower --level"):
+    with pytest.raises(InputError, match="lower level"):
         run(Options(a=a, b=a, level=1e6))
     assert run(Options(a=a, b=written(tmp_path, "near.mrc", good, 3.02)))["nyquist_limited"]

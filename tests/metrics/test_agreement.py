@@ -187,7 +187,7 @@ def test_latents_of_few_values_do_not_fail() -> None:
 @pytest.mark.skipif(installed_version("umap-learn") is not None, reason="umap-learn is installed")
 def test_umap_that_is_not_installed_says_how_to_get_it() -> None:
     for call in (check_embedding, lambda s: embed(blobs(draws(0)), s, 0)):
-        with pytest.raises(InputError, match=r"pip install 'cryoprior\[heterogeneity\]', or pass --embedding pca"):
+        with pytest.raises(InputError, match=r"pip install 'cryoprior\[heterogeneity\]', or pass embedding=pca"):
             call(EmbeddingSettings())
 
 

@@ -59,7 +59,7 @@ def test_values_are_those_of_the_reference_implementation() -> None:
 
 def test_missing_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CRYOPRIOR_CACHE", str(tmp_path))
-    with pytest.raises(InputError, match="--lpips fetch"):
+    with pytest.raises(InputError, match="lpips=fetch"):
         cached_weights()
 
 

@@ -58,5 +58,5 @@ def test_a_map_without_spread_correlates_with_nothing() -> None:
 
 def test_a_level_that_nothing_reaches() -> None:
     a, b = pair()
-    with pytest.raises(InputError, match=r"level 99: 0 voxels .* lower --level"):
+    with pytest.raises(InputError, match=r"level 99: 0 voxels .* lower level"):
         volume_correlation(a, b, 99.0)

@@ -108,7 +108,7 @@ def test_a_finished_build_is_not_run_again_and_another_one_is_refused(
     assert again == json.loads(json.dumps(first))
     assert "not run again" in caplog.text
     assert runs(tmp_path) == ["build_no_seq"]
-    with pytest.raises(InputError, match="in use by a build with other rounds; pass another -o, or --overwrite"):
+    with pytest.raises(InputError, match="in use by a build with other rounds; pass another output, or overwrite"):
         run(Options(map=map, output=out, rounds=1))
     other = volume(tmp_path / "other.mrc", shape=(14, 14, 14))
     with pytest.raises(InputError, match="in use by a build with other map"):
@@ -190,16 +190,16 @@ def test_maps_that_cannot_be_built_into_are_refused(tmp_path: Path, caplog: pyte
 
 def test_options_that_contradict_and_a_used_output_are_refused(tmp_path: Path) -> None:
     map = volume(tmp_path / "m.mrc")
-    with pytest.raises(InputError, match="--rna or --dna without --sequence"):
+    with pytest.raises(InputError, match="rna or dna without sequence"):
         Options(map=map, output=tmp_path / "out", rna=(tmp_path / "r.fasta",))
-    with pytest.raises(InputError, match="--bundle and --bundle-path"):
+    with pytest.raises(InputError, match="bundle and bundle_path"):
         Options(map=map, output=tmp_path / "out", bundle="original", bundle_path=tmp_path)
-    with pytest.raises(InputError, match=r"--threshold 1\.5"):
+    with pytest.raises(InputError, match=r"threshold 1\.5"):
         Options(map=map, output=tmp_path / "out", threshold=1.5)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").touch()
     for used in (tmp_path / "thesis", map):
-        with pytest.raises(InputError, match="in use by something else; pass another -o"):
+        with pytest.raises(InputError, match="in use by something else; pass another output"):
             run(Options(map=map, output=used, overwrite=True))
     (tmp_path / "s.fasta").write_text("no fasta")
     with pytest.raises(InputError, match="no FASTA record"):

@@ -91,7 +91,7 @@ def test_what_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_deposited_structure_needs_no_confidence(tmp_path: Path) -> None:
     a, b = model(tmp_path / "a.cif"), model(tmp_path / "b.cif", confidence=130)
-    with pytest.raises(InputError, match=r"b\.cif: the confidence cannot be read.*--deposited"):
+    with pytest.raises(InputError, match=r"b\.cif: the confidence cannot be read.*deposited"):
         run(Options(a=a, b=b, output=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
     summary = run(Options(a=a, b=b, output=tmp_path / "out", deposited=True))
@@ -110,7 +110,7 @@ def test_other_frames_are_told_and_can_be_undone(tmp_path: Path, caplog: pytest.
     with caplog.at_level(logging.WARNING, "cryoprior"):
         summary = run(Options(a=a, b=b, output=tmp_path / "out"))
     assert summary["recovery"]["recall"] < 0.1
-    assert "frames of their own; pass --superpose" in caplog.text
+    assert "frames of their own; superpose them" in caplog.text
     assert summary["mean_rmsd_angstrom"] < 1e-3
     summary = run(Options(a=a, b=b, output=tmp_path / "out", superpose=True, overwrite=True))
     assert (summary["recovery"]["recall"], summary["warnings"], summary["superposed"]) == (1, [], True)
@@ -154,9 +154,9 @@ def test_nucleic_acids_are_counted_apart(tmp_path: Path) -> None:
 
 def test_options_out_of_range_and_a_used_output_are_refused(tmp_path: Path) -> None:
     a = model(tmp_path / "a.cif")
-    with pytest.raises(InputError, match="--minimum-identity 40"):
+    with pytest.raises(InputError, match="minimum_identity 40"):
         Options(a=a, b=a, output=tmp_path / "out", minimum_identity=40)
-    with pytest.raises(InputError, match="--tie-break"):
+    with pytest.raises(InputError, match="tie_break"):
         Options(a=a, b=a, output=tmp_path / "out", tie_break="any")
     with pytest.raises(InputError, match="expected match above 0"):
         Options(a=a, b=a, output=tmp_path / "out", match=0)

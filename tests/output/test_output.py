@@ -36,7 +36,7 @@ def test_an_output_in_use_is_kept(tmp_path: Path) -> None:
     target.mkdir()
     (target / "a").write_text("old")
     with (
-        pytest.raises(InputError, match=r"out: the output is in use; pass another -o, or --overwrite"),
+        pytest.raises(InputError, match=r"out: the output is in use; pass another output, or overwrite"),
         claim_output(target),
     ):
         pass

@@ -231,7 +231,7 @@ def test_what_relion_finished_is_not_run_again(
     assert ["--sigma_ang" in line for line in calls.read_text().splitlines()] == [False, True, True]
     search(made, output, align=True)  # how errors are told is no part of the search
     assert len(calls.read_text().splitlines()) == 3
-    with pytest.raises(InputError, match="in use by a search with other lowpass; pass another -o, or --overwrite"):
+    with pytest.raises(InputError, match="in use by a search with other lowpass; pass another output, or overwrite"):
         search(made, output, lowpass=25.0)
     search(made, output, lowpass=25.0, overwrite=True)
     assert len(calls.read_text().splitlines()) == 5
@@ -272,7 +272,7 @@ def test_noise_has_no_contrast_to_go_by(made: Path, tmp_path: Path, calls: Path)
     images = np.random.default_rng(0).normal(size=(N, BOX, BOX)).astype(np.float32)
     write_stack(tmp_path / "truth.mrcs", images, PIXEL)
     write_star(tmp_path / "noise.star", particles.table, particles.optics)
-    with pytest.raises(InputError, match=r"the sign of the contrast .* is not clear .* pass --contrast bright or dark"):
+    with pytest.raises(InputError, match=r"the sign of the contrast .* is not clear .* pass contrast=bright or dark"):
         search(made, tmp_path / "out", particles=tmp_path / "noise.star")
     search(made, tmp_path / "told", particles=tmp_path / "noise.star", contrast="dark")
     assert calls.is_file()
@@ -303,11 +303,11 @@ def test_inputs_that_do_not_belong_together_are_refused(made: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "pass either PARTICLES, .* or --estimated"),
-        ({"particles": Path("a.star"), "estimated": Path("b.star")}, "pass either PARTICLES"),
-        ({"particles": Path("a.star")}, "pass --reference-map"),
+        ({}, "pass either particles, .* or estimated"),
+        ({"particles": Path("a.star"), "estimated": Path("b.star")}, "pass either particles"),
+        ({"particles": Path("a.star")}, "pass reference_map"),
         ({"estimated": Path("b.star"), "symmetry": "X"}, "expected a point group"),
-        ({"estimated": Path("b.star"), "mode": "fast"}, "--mode 'fast': expected one of"),
+        ({"estimated": Path("b.star"), "mode": "fast"}, "mode 'fast': expected one of"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:

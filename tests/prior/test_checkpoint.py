@@ -91,7 +91,7 @@ def test_missing_pieces_are_named(tmp_path: Path) -> None:
     refused(tmp_path, "no config.json")
     saved(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    refused(tmp_path, "no model.safetensors; .*--resume")
+    refused(tmp_path, "no model.safetensors; .*resume")
 
 
 def test_damaged_weights_are_named(tmp_path: Path) -> None:

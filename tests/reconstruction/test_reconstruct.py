@@ -243,7 +243,7 @@ def test_unclear_contrast_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     y = measured(tmp_path, images()[:1])
     with caplog.at_level("WARNING", logger="cryoprior"):
         run(y, solver="gaussian")
-    assert "pass --contrast bright or dark" in caplog.text
+    assert "pass <contrast=bright> or dark" in caplog.text
 
 
 def test_noise_of_the_measurement_is_known_to_the_solver(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_particles_that_trained_the_prior_are_reported(
 
 def test_an_output_in_use_is_refused(y: Path) -> None:
     run(y, solver="gaussian")
-    with pytest.raises(InputError, match=r"in use by this run, which is finished; pass another -o, or --overwrite"):
+    with pytest.raises(InputError, match=r"in use by this run, which is finished; pass another output, or overwrite"):
         run(y, solver="gaussian")
     with pytest.raises(InputError, match=r"in use by a run with other seed, solver"):
         run(y, solver="exact", seed=1)
@@ -292,15 +292,15 @@ def test_an_output_in_use_is_refused(y: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"executor": "dask:tcp"}, "--executor 'dask:tcp': expected one of local"),
-        ({"shard": "2/2"}, "--shard '2/2': expected I/N"),
-        ({"shard": "0/2", "overwrite": True}, "--overwrite with --shard"),
-        ({"solver": "least-squares", "steps": 3}, "--steps: solver 'least-squares' has none"),
-        ({"solver": "gaussian", "estimate": "sample"}, "--estimate: solver 'gaussian' has none"),
-        ({"solver": "nesterov", "deviation": True}, "--samples: solver 'nesterov' has none"),
+        ({"executor": "dask:tcp"}, "executor 'dask:tcp': expected one of local"),
+        ({"shard": "2/2"}, "shard '2/2': expected I/N"),
+        ({"shard": "0/2", "overwrite": True}, "overwrite with shard"),
+        ({"solver": "least-squares", "steps": 3}, "steps: solver 'least-squares' has none"),
+        ({"solver": "gaussian", "estimate": "sample"}, "estimate: solver 'gaussian' has none"),
+        ({"solver": "nesterov", "deviation": True}, "samples: solver 'nesterov' has none"),
         ({"solver": "magic"}, "no solver is called 'magic'"),
-        ({"device": "abacus"}, "--device 'abacus'"),
-        ({"batch": 0}, "--batch 0: expected at least 1"),
+        ({"device": "abacus"}, "device 'abacus'"),
+        ({"batch": 0}, "batch 0: expected at least 1"),
     ],
 )
 def test_bad_options_are_named(y: Path, options: dict[str, Any], message: str) -> None:

@@ -319,7 +319,7 @@ def test_refuses_chains_that_are_not_there(tmp_path: Path) -> None:
     refused(model, r"rna: no chain matches 'Z\*'; its chains are A, B, C1, C2", leave_out=("A,Z*",))
     refused(model, "no chain matches 'Q'", keep_chains=("Q",))
     refused(model, "no atom is left", leave_out=("A,B,C*",))
-    refused(model, "the model reaches .* pass a larger --box", pixel_size=1.0)
+    refused(model, "the model reaches .* pass a larger box", pixel_size=1.0)
 
 
 def test_refuses_tables_that_say_too_little(volume: Path, tmp_path: Path) -> None:

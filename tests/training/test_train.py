@@ -258,7 +258,7 @@ def test_a_run_does_not_go_on_with_other_particles(prior: Path) -> None:
 
 def test_refuses_an_output_in_use_and_replaces_it_when_told(particles: Path) -> None:
     folder = run(particles)
-    with pytest.raises(InputError, match="the output is in use; pass another -o, --resume or --overwrite"):
+    with pytest.raises(InputError, match="the output is in use; pass another output, resume or overwrite"):
         run(particles)
     run(particles, steps=2, overwrite=True)
     assert load_prior(folder).config.steps == 2
@@ -296,7 +296,7 @@ def test_a_dry_run_refuses_what_a_run_would(particles: Path, prior: Path) -> Non
     refuse(write_particles(particles.parent, "odd", box=20), "box 20 is no multiple of 16", dry_run=True)
     with pytest.raises(InputError, match="the output is in use"):
         train.run(options(prior.parent / "particles.star", dry_run=True))
-    refuse(particles, "--dry-run with --resume: a dry run goes on with nothing", dry_run=True, resume=True)
+    refuse(particles, "dry_run with resume: a dry run goes on with nothing", dry_run=True, resume=True)
 
 
 def test_a_run_does_not_go_on_with_other_operators(particles: Path) -> None:
@@ -344,7 +344,7 @@ def test_goes_on_from_another_prior(prior: Path, tmp_path: Path) -> None:
     before, after = (load_prior(name).config.trained_on for name in (prior, folder))
     assert len(after) == 2
     assert after.items() > before.items()  # what the first one learned from has been seen too
-    refuse(other, r"channels .* pass the preset and --width it was trained with", init=str(prior), width=0.5)
+    refuse(other, r"channels .* pass the preset and width it was trained with", init=str(prior), width=0.5)
 
 
 def test_the_first_answer_of_an_operator_aware_prior_to_a_noisy_image_is_that_of_the_prior_it_goes_on_from(
@@ -367,15 +367,15 @@ def test_a_refused_run_keeps_the_prior_that_it_would_have_replaced(prior: Path, 
     shutil.copytree(prior.parent, tmp_path / "copy")
     particles, kept = tmp_path / "copy" / "particles.star", tmp_path / "copy" / "prior"
     before = {path.name: path.read_bytes() for path in kept.iterdir()}
-    with pytest.raises(InputError, match="add --operator-aware to go on from it"):
+    with pytest.raises(InputError, match="add operator_aware to go on from it"):
         run(particles, init="operator-aware", width=1.0, overwrite=True)
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
 
 
 def test_refuses_boxes_that_the_network_cannot_take(tmp_path: Path) -> None:
     particles = write_particles(tmp_path, box=20)
-    refuse(particles, r"particles\.star: box 20 is no multiple of 16, .*; pass --box 16")
-    refuse(measured(particles), r"y\.zarr: box 20 is no multiple of 16, .*; measure with --box 16")
+    refuse(particles, r"particles\.star: box 20 is no multiple of 16, .*; pass box 16")
+    refuse(measured(particles), r"y\.zarr: box 20 is no multiple of 16, .*; measure with box 16")
     assert run(particles, "cropped", box=16, steps=1).is_dir()
 
 
@@ -392,7 +392,7 @@ def test_refuses_images_that_are_none(tmp_path: Path) -> None:
 def test_refuses_clean_images_of_others(tmp_path: Path) -> None:
     particles, fewer = write_particles(tmp_path), write_particles(tmp_path, "fewer", n=30)
     refuse(particles, r"30 images of 16 pixels beside 40 of 16 .*row by row", clean=(fewer,))
-    refuse(particles, "--clean: 2 for 1 stacks", clean=(fewer, fewer))
+    refuse(particles, "clean: 2 for 1 stacks", clean=(fewer, fewer))
 
 
 def test_refuses_too_few_particles(tmp_path: Path) -> None:
@@ -445,7 +445,7 @@ def test_a_loss_that_is_no_number_stops_the_run(particles: Path, monkeypatch: py
         return images.mean((-2, -1)) * float("nan") * next(network.parameters()).sum()
 
     monkeypatch.setattr("cryoprior.training.objectives.SignalObjective.loss", broken)
-    with pytest.raises(InputError, match="training: loss nan at step 0; lower --learning-rate, or check the particles"):
+    with pytest.raises(InputError, match="training: loss nan at step 0; lower learning_rate, or check the particles"):
         run(particles)
     assert not (particles.parent / "prior" / "model.safetensors").exists()
 

@@ -122,10 +122,10 @@ def test_masks_that_all_particles_share_teach_nothing_of_what_they_hide(folder: 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"clean": (Path("c.star"),)}, "--clean with .*measurements hold no images"),
-        ({"box": 32}, "--box with .*measurements hold no images"),
-        ({"operator_aware": True}, "--operator-aware with .*measurements hold no images"),
-        ({"preset": "paper-128", "width": 1.0, "precision": "no"}, "--preset paper-128; use --preset small"),
+        ({"clean": (Path("c.star"),)}, "clean with .*measurements hold no images"),
+        ({"box": 32}, "box with .*measurements hold no images"),
+        ({"operator_aware": True}, "operator_aware with .*measurements hold no images"),
+        ({"preset": "paper-128", "width": 1.0, "precision": "no"}, "preset paper-128; use preset=small"),
     ],
 )
 def test_what_measurements_cannot_have_is_refused(folder: Path, more: dict[str, Any], message: str) -> None:
@@ -153,14 +153,14 @@ def test_an_operator_aware_prior_goes_on_from_a_plain_one(folder: Path) -> None:
     assert set(old) < set(rows)  # another seed holds others out: those of both runs have been seen
     found = json.loads((aware / "summary.json").read_text())["correlation"]
     assert f"{BOX}px measured" in found
-    with pytest.raises(InputError, match="add --operator-aware to go on from it"):
+    with pytest.raises(InputError, match="add operator_aware to go on from it"):
         run(folder / "particles.star", "back", init=str(aware))
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"leave_out": ("block=8",)}, "--leave-out without --operator-aware"),
+        ({"leave_out": ("block=8",)}, "leave_out without operator_aware"),
         ({"operator_aware": True, "preset": "paper-128"}, "a DDPM knows no operators"),
         (
             {"operator_aware": True, "leave_out": ("block=7",)},

@@ -52,13 +52,13 @@ def run(options: Options) -> dict[str, Any]:
 def _claim(folder: Path, plan: Path) -> None:
     """Make the folder of a benchmark, or go on in one that was begun; another plan may add cells and methods."""
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: a file; expected a folder; pass another -o")
+        raise InputError(f"{folder}: a file; expected a folder; pass another <output>")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / PLAN).is_file():
-        raise InputError(f"{folder}: in use by something else than a benchmark; pass another -o")
+        raise InputError(f"{folder}: in use by something else than a benchmark; pass another <output>")
     if (folder / PLAN).is_file() and _kind(folder / PLAN) != _kind(plan):
         raise InputError(
             f"{folder}: holds a benchmark with table = {_kind(folder / PLAN)!r}; {plan} has {_kind(plan)!r}; "
-            "pass another -o"
+            "pass another <output>"
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PLAN).write_text(plan.read_text(encoding="utf-8"), encoding="utf-8")

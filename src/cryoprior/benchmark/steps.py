@@ -48,4 +48,6 @@ def _check_same(command: str, output: Path, options: Any) -> None:
     changed = [k for k, v in asked.items() if k not in WITHOUT_EFFECT and before.get(k) != v]
     if recorded["command"] != command or changed:
         what = f"other {', '.join(changed)}" if changed else f"{recorded['command']}"
-        raise InputError(f"{output}: holds a result of {command} with {what}; pass another -o, or delete this folder")
+        raise InputError(
+            f"{output}: holds a result of {command} with {what}; pass another <output>, or delete this folder"
+        )

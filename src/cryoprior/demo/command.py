@@ -42,7 +42,7 @@ log = logging.getLogger("cryoprior")
 
 @dataclass(frozen=True)
 class Method:
-    """A solver as ``reconstruct --solver`` takes it."""
+    """A solver as ``reconstruct`` takes it."""
 
     name: str
     title: str
@@ -120,11 +120,13 @@ def _check_prior(name: str) -> None:
         boxes = load_prior(name).boxes
     except InputError as error:
         which = "the embedded prior cannot be read; " if name == "default" else ""
-        raise InputError(f"--prior {name}: {which}{error}; or pass --prior with the folder of another") from None
+        raise InputError(
+            f"<prior> {name}: {which}{error.message}; or pass <prior> with the folder of another"
+        ) from None
     if boxes and BOX not in boxes:
         known = ", ".join(map(str, boxes))
         raise InputError(
-            f"--prior {name}: it knows boxes of {known}; the demo has boxes of {BOX}; pass another --prior"
+            f"<prior> {name}: it knows boxes of {known}; the demo has boxes of {BOX}; pass another <prior>"
         )
 
 
@@ -135,10 +137,12 @@ def _claim(options: Options) -> Path:
     """
     folder = options.output.resolve()
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{options.output}: a file; expected a folder; pass another -o")
+        raise InputError(f"{options.output}: a file; expected a folder; pass another <output>")
     if folder.is_dir() and any(folder.iterdir()):
         if not _is_demo(folder):
-            raise InputError(f"{options.output}: in use, and not by a demo; expected a new folder; pass another -o")
+            raise InputError(
+                f"{options.output}: in use, and not by a demo; expected a new folder; pass another <output>"
+            )
         for part in PARTS[1:]:  # the mark stays until it is written anew
             path = folder / part
             if path.is_dir():

@@ -53,7 +53,7 @@ class Comparison:
         if self.recorded.get("trained_operator") is False:
             text = (
                 f"The prior learned on measurements of other kinds than {self.measurements.operator_spec}. "
-                "Its one-evaluation mean is an extrapolation here; compare it with --solver exact, which is told the "
+                "Its one-evaluation mean is an extrapolation here; compare it with the solver exact, which is told the "
                 "operator at every step."
             )
             yield Alert("The prior was not trained on this kind of operator", text, "note")
@@ -128,5 +128,5 @@ def _check_agreement(rebuilt: ParticleStack, others: list[ParticleStack], measur
         if not np.allclose(stack.pixel_size, rebuilt.pixel_size, rtol=5e-3):
             raise InputError(
                 f"{stack.path}: pixel size {stack.pixel_size[0]:.4f} A at box {stack.box}; {rebuilt.path} has "
-                f"{rebuilt.pixel_size[0]:.4f} A; pass the stack that was measured, or --pixel-size"
+                f"{rebuilt.pixel_size[0]:.4f} A; pass the stack that was measured, or <pixel_size>"
             )

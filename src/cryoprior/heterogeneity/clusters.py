@@ -53,7 +53,7 @@ def cluster_latents(latents: Float[np.ndarray, "n z"], settings: ClusterSettings
     if len(latents) < FEWEST * settings.clusters:
         raise InputError(
             f"latents of {len(latents)} particles; {settings.clusters} clusters need at least "
-            f"{FEWEST * settings.clusters}; pass fewer with --clusters, or more particles"
+            f"{FEWEST * settings.clusters}; pass fewer with <clusters>, or more particles"
         )
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 

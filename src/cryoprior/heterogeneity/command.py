@@ -72,17 +72,17 @@ class Options:
         particles = [path for path in (self.original, self.reconstructed) if not is_latents(path)]
         if particles and self.train is None:
             raise InputError(
-                f"{particles[0]}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or --train small for particles"
+                f"{particles[0]}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or <train=small> for particles"
             )
         if self.train is not None and not particles:
-            raise InputError(f"{self.original}: latents are trained already; leave out --train, or pass particles")
+            raise InputError(f"{self.original}: latents are trained already; leave out <train>, or pass particles")
         if self.train_ceiling and (self.original not in particles or self.ceiling is not None):
             raise InputError(
-                f"{self.original}: --train-ceiling trains on the original particles with --train, in the place of "
-                "--ceiling; pass particles, or latents of another training with --ceiling"
+                f"{self.original}: <train_ceiling> trains on the original particles with <train>, in the place of "
+                "<ceiling>; pass particles, or latents of another training with <ceiling>"
             )
         if self.labels is None and (self.label_column or self.indices):
-            raise InputError("heterogeneity: --label-column and --indices belong to --labels; pass that too")
+            raise InputError("heterogeneity: <label_column> and <indices> belong to <labels>; pass that too")
 
     @property
     def settings(self) -> ClusterSettings:
@@ -159,7 +159,7 @@ def _training(options: Options, paths: Mapping[str, Path]) -> dict[str, Any]:
 
 @contextmanager
 def _output(options: Options) -> Iterator[Path]:
-    """Yield the folder to write into: a new one, or with --train the output itself, which keeps the training."""
+    """Yield the folder to write into: a new one, or with ``train`` the output itself, which keeps the training."""
     if options.train is None:
         with claim_output(options.output, overwrite=options.overwrite) as folder:
             yield folder
@@ -167,7 +167,7 @@ def _output(options: Options) -> Iterator[Path]:
     folder = options.output
     used = folder.is_dir() and any(folder.iterdir()) and not (folder / TRAINING).is_dir()
     if used or (folder.exists() and not folder.is_dir()):
-        raise InputError(f"{folder}: the output is in use by something else; pass another -o")
+        raise InputError(f"{folder}: the output is in use by something else; pass another <output>")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
     partial = folder / ".comparison.partial"
@@ -210,12 +210,12 @@ def _check_labels(options: Options, found: tuple[str, list[str]] | None, n: int)
     if len(labels) != n:
         raise InputError(
             f"{options.indices or options.labels}: labels of {len(labels)} particles; the latents have {n}; pass the "
-            "labels of the same particles, or with --indices the rows that cryoDRGN was trained on"
+            "labels of the same particles, or with <indices> the rows that cryoDRGN was trained on"
         )
     if len(set(labels)) != options.clusters:
         log.warning(
             "%s: %d states, and %d clusters; only the smaller number can be matched, the rest counts as wrong; pass "
-            "--clusters %d to compare one to one",
+            "<clusters> %d to compare one to one",
             options.labels,
             len(set(labels)),
             options.clusters,
@@ -227,11 +227,11 @@ def _warn(results: Results) -> None:
     if unconverged(results):
         log.warning("%d mixtures did not converge; read the spread over seeds", unconverged(results))
     if empty(results):
-        log.warning("a cluster of the original has no particles; pass fewer --clusters")
+        log.warning("a cluster of the original has no particles; pass fewer <clusters>")
     ceiling = float(np.median(results.ceiling.overall))
     if ceiling < UNSTABLE and not results.retrained:
         log.warning(
             "the clusters of the originals agree with themselves by %.0f %% only under another seed; they are not "
-            "distinct, so read the agreement against that; other --clusters may be",
+            "distinct, so read the agreement against that; other <clusters> may be",
             100 * ceiling,
         )

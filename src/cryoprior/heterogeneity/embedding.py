@@ -14,7 +14,7 @@ from cryoprior.output.record import installed_version
 EMBEDDINGS = ("umap", "pca", "none")
 UMAP_MISSING = (
     "umap-learn is not installed; the embedding of the paper needs it; pip install 'cryoprior[heterogeneity]', or "
-    "pass --embedding pca"
+    "pass <embedding=pca>"
 )
 
 
@@ -69,7 +69,7 @@ def _umap(latents: Float[np.ndarray, "n z"], settings: EmbeddingSettings, state:
     if len(latents) <= settings.neighbours:
         raise InputError(
             f"latents of {len(latents)} particles; UMAP with {settings.neighbours} neighbours needs more; pass fewer "
-            "with --neighbours, or --embedding pca"
+            "with <neighbours>, or <embedding=pca>"
         )
     try:
         with warnings.catch_warnings():  # of a tensorflow that is not needed, and of graphs in several pieces

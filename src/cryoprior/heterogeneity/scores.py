@@ -17,7 +17,7 @@ from cryoprior.metrics.agreement import Agreement, Chance, agreement, chance
 RESEEDED = (
     "The same latents of the original particles under the next seed of embedding and mixture: what the clustering "
     "alone leaves uncertain. A second training of cryoDRGN on the original particles will likely differ by more; train "
-    "one and pass it with --ceiling to know."
+    "one and pass it as the ceiling to know."
 )
 RETRAINED = (
     "The original particles trained another time: what agrees between two trainings without any loss in between. With "

@@ -63,7 +63,7 @@ def _in_processes(
         except BrokenProcessPool as error:
             raise InputError(
                 f"heterogeneity: one of {processes} processes was ended, for want of memory, or because a script "
-                "calls run() outside `if __name__ == '__main__'`; pass --processes 1"
+                "calls run() outside `if __name__ == '__main__'`; pass <processes=1>"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

@@ -48,7 +48,7 @@ class TrainingJob:
         box = self.training.box or particles.box
         if particles.box < box:
             raise InputError(
-                f"{self.particles}: box {particles.box}; the training crops images to {box} pixels; pass --train-box "
+                f"{self.particles}: box {particles.box}; the training crops images to {box} pixels; pass <train_box> "
                 f"{particles.box} or less"
             )
         return particles if particles.box == box else particles.resized(box)
@@ -136,7 +136,7 @@ def _claim(folder: Path, record: dict[str, Any], *, overwrite: bool) -> None:
         return
     if before is not None and not overwrite:
         changed = ", ".join(key for key in record if before.get(key) != record[key])
-        raise InputError(f"{folder}: a training with other {changed}; pass another -o, or --overwrite")
+        raise InputError(f"{folder}: a training with other {changed}; pass another <output>, or <overwrite>")
     shutil.rmtree(folder)
 
 

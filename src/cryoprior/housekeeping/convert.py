@@ -45,7 +45,7 @@ class Options:
         share = self.split is not None and 0 < self.split < 1
         count = self.split is not None and self.split >= 2 and self.split == int(self.split)
         if self.split is not None and not (share or count):
-            raise InputError(f"--split {self.split:g}: expected a share between 0 and 1, or a number of at least 2")
+            raise InputError(f"<split> {self.split:g}: expected a share between 0 and 1, or a number of at least 2")
 
     @property
     def inputs(self) -> list[Path]:
@@ -73,7 +73,7 @@ def _check_apart(options: Options) -> None:
     """Refuse an output folder that holds what is read: replacing it would delete the particles."""
     for path in options.inputs:
         if options.output.resolve() in path.resolve().parents:
-            raise InputError(f"{options.output}: the output holds {path}, which is read; pass another -o")
+            raise InputError(f"{options.output}: the output holds {path}, which is read; pass another <output>")
 
 
 def _read(options: Options) -> ParticleStack:
@@ -94,8 +94,8 @@ def _parts(options: Options, stack: ParticleStack) -> dict[str, np.ndarray]:
     first = round(options.split * stack.n) if options.split < 1 else int(options.split)
     if not 0 < first < stack.n:
         raise InputError(
-            f"{options.particles}: --split {options.split:g} puts {first} of {stack.n} particles in train.star; "
-            "expected at least one in either part; pass another --split"
+            f"{options.particles}: <split> {options.split:g} puts {first} of {stack.n} particles in train.star; "
+            "expected at least one in either part; pass another <split>"
         )
     train, validation = split_rows(stack.n, stack.n - first, options.seed)
     return whole | {TRAIN: train, VALIDATION: validation}

@@ -57,7 +57,7 @@ def _describe_measurements(path: Path, options: Options) -> dict[str, Any]:
 
     measured, operator = open_measurements(path)
     if options.box not in (None, measured.box):
-        raise InputError(f"{path}: images of box {measured.box}, not {options.box}; leave --box out")
+        raise InputError(f"{path}: images of box {measured.box}, not {options.box}; leave <box> out")
     return {
         "measurements": str(path),
         "n": measured.n,

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cryoprior.errors import for_command_line
 from cryoprior.external import PROGRAMS
 from cryoprior.output.record import installed_version
 from cryoprior.version import __version__
@@ -71,4 +72,8 @@ def _embedded_prior() -> str:
 def _lpips_weights() -> str:
     from cryoprior.external.lpips_weights import HOW_TO_GET, weights_path
 
-    return str(weights_path()) if weights_path().is_file() else f"{weights_path()}: not found; {HOW_TO_GET}"
+    return (
+        str(weights_path())
+        if weights_path().is_file()
+        else f"{weights_path()}: not found; {for_command_line(HOW_TO_GET)}"
+    )

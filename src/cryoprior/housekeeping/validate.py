@@ -88,7 +88,7 @@ def _measurements(path: Path, options: Options) -> tuple[dict[str, Any], list[st
         if operator.m != measured.m:
             findings.append(f"{measured.m} numbers a particle; the operator measures {operator.m}")
     except InputError as error:
-        findings.append(str(error))
+        findings.append(error.message)
     return {"n": measured.n, "box": measured.box, "operator": measured.operator_spec, "sigma": measured.sigma}, findings
 
 
@@ -110,7 +110,7 @@ def _prior(path: Path, options: Options) -> tuple[dict[str, Any], list[str]]:
 
         load_prior(path)
     except InputError as error:
-        findings.append(str(error))
+        findings.append(error.message)
     return {"parameters": sum(int(w.size) for w in weights.values())}, findings
 
 

@@ -76,7 +76,7 @@ def potential_map(
         radius = float(np.linalg.norm(positions - edge / 2, axis=1).max())
         raise InputError(
             f"{name}: the model reaches {radius:.0f} angstrom from its centre, the box is {edge:.0f} angstrom wide; "
-            "pass a larger --box or --pixel-size"
+            "pass a larger <box> or <pixel_size>"
         )
     for cra in moved.all():
         cra.atom.b_iso = b_factor

@@ -97,7 +97,7 @@ def background_spectrum(images: Float[Tensor, "b box box"], radius_pixel: float)
     if share < 0.1:
         raise InputError(
             f"particle radius {radius_pixel:.1f} pixels in a box of {box}: only {share:.0%} of it is background; "
-            "expected at least 10 %; pass a smaller --noise-radius"
+            "expected at least 10 %; pass a smaller <noise_radius>"
         )
     images = images.double()
     mean = (images * window).sum((-2, -1), keepdim=True) / window.sum()

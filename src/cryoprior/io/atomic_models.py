@@ -220,7 +220,7 @@ def _atoms(residue: gemmi.Residue) -> list[gemmi.Atom]:
 
 
 def _check_confidence(path: Path, structure: gemmi.Structure, chains: tuple[ModelChain, ...], has_b: bool) -> list[str]:
-    remedy = "take the file that ModelAngelo wrote; for a deposited structure as the second model pass --deposited"
+    remedy = "take the file that ModelAngelo wrote; for a deposited structure as the second model pass <deposited>"
     expected = "expected ModelAngelo's confidence, 0 to 100, in the B-factor"
     values = np.concatenate([chain.b_factor for chain in chains])
     if not has_b or not np.any(values):

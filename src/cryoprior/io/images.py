@@ -34,7 +34,7 @@ def find_file(name: str, beside: Path, datadir: Path | None) -> Path:
         if place.is_file():
             return place
     above = f"{datadir}, " if datadir else ""
-    raise InputError(f"{beside}: no image file {name} in {above}{folder} or its parents; pass --datadir")
+    raise InputError(f"{beside}: no image file {name} in {above}{folder} or its parents; pass <datadir>")
 
 
 def split_image_name(name: str, path: Path, row: int) -> tuple[int, str]:

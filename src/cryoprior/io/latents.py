@@ -97,7 +97,7 @@ def read_labels(path: Path, column: str | None = None, indices: Path | None = No
     if found < 2 or found > min(MOST_LABELS, len(labels) - 1):
         raise InputError(
             f"{path}: {found} different values of {name} for {len(labels)} particles; expected classes, 2 to "
-            f"{MOST_LABELS}; name another with --label-column"
+            f"{MOST_LABELS}; name another with <label_column>"
         )
     return name, labels
 
@@ -111,7 +111,7 @@ def _load(path: Path) -> Any:
         with path.open("rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except InputError as error:
-        raise InputError(f"{error}; {EXPECTED}") from error
+        raise InputError(f"{error.message}; {EXPECTED}") from error
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{path}: damaged, or no array: {error}; {EXPECTED}; copy it again") from error
 
@@ -120,13 +120,13 @@ def _label_column(path: Path, table: pd.DataFrame, column: str | None) -> str:
     columns = [str(name) for name in table.columns]
     if column is not None:
         if column not in columns:
-            raise InputError(f"{path}: no column {column!r}; found {', '.join(columns)}; pass --label-column")
+            raise InputError(f"{path}: no column {column!r}; found {', '.join(columns)}; pass <label_column>")
         return column
     if "state" in columns:
         return "state"
     candidates = [name for name in columns if len(columns) == 1 or table[name].nunique() < len(table)]
     if len(candidates) != 1:
         raise InputError(
-            f"{path}: columns {', '.join(columns)}, and none or several may hold the labels; pass --label-column"
+            f"{path}: columns {', '.join(columns)}, and none or several may hold the labels; pass <label_column>"
         )
     return candidates[0]

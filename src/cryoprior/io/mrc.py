@@ -50,7 +50,7 @@ def read_header(path: Path) -> MrcHeader:
     InputError: missing file, no MRC header, a mode other than 0, 1, 2, 6 or 12, or a truncated file.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; expected an MRC stack; check the name, or pass --datadir")
+        raise InputError(f"{path}: no such file; expected an MRC stack; check the name, or pass <datadir>")
     with path.open("rb") as file:
         raw = file.read(HEADER_BYTES)
     size = path.stat().st_size

@@ -185,7 +185,7 @@ def read_particles(
     if reader is None:
         raise InputError(f"{path}: unknown extension {path.suffix!r}; expected one of {', '.join(FORMATS)}")
     if pixel_size is not None and not pixel_size > 0:
-        raise InputError(f"--pixel-size {pixel_size}: expected more than 0 angstrom")
+        raise InputError(f"<pixel_size> {pixel_size}: expected more than 0 angstrom")
     companions = Companions(pixel_size, *(Path(p) if p else None for p in (poses, ctf, ind, datadir)))
     metadata = reader(path, companions)
     files = ImageFiles(path, metadata.table[IMAGE_NAME].tolist(), companions.datadir)
@@ -204,7 +204,7 @@ def _settled_optics(path: Path, metadata: Metadata, box: int, pixel_size: float 
             logging.getLogger("cryoprior").warning("%s: pixel size %s A replaced by %g A", path, text, pixel_size)
         optics[PIXEL_SIZE] = float(pixel_size)
     if not (optics[PIXEL_SIZE].to_numpy(np.float64) > 0).all():
-        raise InputError(f"{path}: no pixel size ({PIXEL_SIZE} or stack header above 0); add it, or pass --pixel-size")
+        raise InputError(f"{path}: no pixel size ({PIXEL_SIZE} or stack header above 0); add it, or pass <pixel_size>")
     if IMAGE_SIZE in optics.columns and (optics[IMAGE_SIZE].to_numpy() != box).any():
         stated_boxes = ", ".join(map(str, sorted(set(optics[IMAGE_SIZE]))))
         raise InputError(f"{path}: {IMAGE_SIZE} {stated_boxes}, but the images are {box} pixels; use the right stack")

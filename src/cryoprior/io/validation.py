@@ -37,7 +37,7 @@ def validate_particles(stack: ParticleStack) -> list[str]:
     try:
         findings += _ctf_findings(stack)
     except InputError as error:
-        findings.append(str(error))
+        findings.append(error.message)
     present = [name for name in ANGLES if name in stack.table.columns]
     if "rlnAngleRot" in present and len(present) < len(ANGLES):
         findings.append(f"{', '.join(present)} without {', '.join(set(ANGLES) - set(present))}")

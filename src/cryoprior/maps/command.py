@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from cryoprior.devices import choose_device
-from cryoprior.errors import InputError
+from cryoprior.errors import InputError, for_command_line
 from cryoprior.image.density import is_dark
 from cryoprior.image.symmetry import point_group
 from cryoprior.io import read_particles
@@ -103,7 +103,7 @@ class MapJob:
         if stack.n > measured.n or stack.box != measured.box:
             raise InputError(
                 f"{options.particles}: {stack.n} particles of box {stack.box}; {path} has {measured.n} of box "
-                f"{measured.box}; pass the --measurements that were reconstructed"
+                f"{measured.box}; pass the measurements that were reconstructed"
             )
         name = f"{recorded.get('solver', 'reconstruction')}, prior weight {options.prior_weight:g}"
         return cls(name, ReconstructedParticles(stack, measured, options.prior_weight), measured, prior_inside=True)
@@ -118,7 +118,7 @@ class MapJob:
         rows = np.arange(self.source.n)
         if self.measured is None:
             if options.controls is not None:
-                raise InputError("--controls: full particles have no compression to match; pass measurements (.zarr)")
+                raise InputError("<controls>: full particles have no compression to match; pass measurements (.zarr)")
             return
         if self.prior_inside:
             yield PRIOR_FREE, Subset(self.measured, rows)
@@ -189,15 +189,15 @@ def _folder_name(name: str) -> str:
 def _warnings(job: MapJob, maps: MapSet) -> Iterator[Alert]:
     if is_dark(maps.full, maps.voxel_size_angstrom):
         text = (
-            "The particle is darker than the solvent: its contrast is reversed. Pass --invert to turn all images; "
+            "The particle is darker than the solvent: its contrast is reversed. Pass <invert> to turn all images; "
             "RELION and ModelAngelo expect bright density."
         )
         log.warning("%s: %s", job.source.path, text)
-        yield Alert("The map is dark", text)
+        yield Alert("The map is dark", for_command_line(text))
     if job.source.geometry.ctf is None:
-        text = "The file gives no defocus, so no CTF was corrected. Pass --ctf, or add rlnDefocusU and its companions."
+        text = "The file gives no defocus, so no CTF was corrected. Pass <ctf>, or add rlnDefocusU and its companions."
         log.warning("%s: %s", job.source.path, text)
-        yield Alert("No CTF", text)
+        yield Alert("No CTF", for_command_line(text))
     if not bool(torch.isfinite(maps.full).all()):
         raise InputError(f"{job.source.path}: the map is not finite; expected finite images; run cryoprior validate")
 

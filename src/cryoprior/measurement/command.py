@@ -184,4 +184,4 @@ def _check_device(device: str) -> None:
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: no accelerator that torch can use; expected one; leave --device out")
+        raise InputError("<device=cuda>: no accelerator that torch can use; expected one; leave <device> out")

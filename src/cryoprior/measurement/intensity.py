@@ -68,7 +68,7 @@ def fit_intensity(
     if not signal > 0 or not reference > 0:
         raise InputError(
             f"measurements: no power above the noise, sigma {sigma}; expected images that vary; "
-            "check --sigma of the measurement and the particles"
+            "check <sigma> of the measurement and the particles"
         )
     return Intensity(offset, (signal / reference) ** 0.5)
 
@@ -122,11 +122,11 @@ def _measured_ones(operator: Operator, y: Float[Tensor, "b m"], particles: Seque
 def contrast_doubt(contrast: Contrast, operator: Operator, y: Tensor, particles: Sequence[int]) -> str:
     """Return why the user should pass the contrast, an empty text where nothing speaks against it."""
     if not contrast.clear:
-        return f"contrast: {contrast}; pass --contrast bright or dark if you know it"
+        return f"contrast: {contrast}; pass <contrast=bright> or dark if you know it"
     if contrast.decided_by == "images" and low_coverage(operator, y, particles) < ENOUGH_COVERAGE:
         return (
             f"contrast: {contrast}, but the masks hold few of the lowest frequencies, which can turn the sign; "
-            "pass --contrast bright or dark if you know it"
+            "pass <contrast=bright> or dark if you know it"
         )
     return ""
 

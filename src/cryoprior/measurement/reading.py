@@ -67,12 +67,12 @@ def read_varied(stack: ParticleStack, rows: np.ndarray) -> Tensor:
 def recorded_measurements(folder: Path, recorded: Mapping[str, Any]) -> Path:
     """Return the measurements that a reconstruction recorded; InputError where it recorded none or they are gone."""
     if not recorded.get("measurements"):
-        raise InputError(f"{folder / 'summary.json'}: records no measurements; pass --measurements y.zarr")
+        raise InputError(f"{folder / 'summary.json'}: records no measurements; pass <measurements=y.zarr>")
     path = Path(recorded["measurements"])
     for candidate in (path, folder / path):
         if candidate.exists():
             return candidate
-    raise InputError(f"{path}: these measurements, recorded in {folder}, are not there; pass --measurements y.zarr")
+    raise InputError(f"{path}: these measurements, recorded in {folder}, are not there; pass <measurements=y.zarr>")
 
 
 def measured_rows(stack: ParticleStack, measured: Measurements) -> ParticleStack:

@@ -52,7 +52,7 @@ def volume_correlation(
     if len(u) < 2:
         raise InputError(
             f"level {level:.6g}: {len(u)} voxels of the first map reach it, its values end at {float(a.max()):.6g}; "
-            "expected at least 2; pass a lower --level"
+            "expected at least 2; pass a lower <level>"
         )
     return VolumeCorrelation(_cosine(u, v), _cosine(u - u.mean(), v - v.mean()), float(level), len(u))
 

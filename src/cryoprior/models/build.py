@@ -62,10 +62,10 @@ class Options:
         check_options(self)
         if (self.rna or self.dna) and not self.sequence:
             raise InputError(
-                "model build: --rna or --dna without --sequence; ModelAngelo wants a protein as well; add it"
+                "model build: <rna> or <dna> without <sequence>; ModelAngelo wants a protein as well; add it"
             )
         if self.bundle is not None and self.bundle_path is not None:
-            raise InputError("model build: --bundle and --bundle-path; expected one of them; leave one out")
+            raise InputError("model build: <bundle> and <bundle_path>; expected one of them; leave one out")
 
     @property
     def sequences(self) -> dict[Kind, tuple[Path, ...]]:
@@ -146,13 +146,13 @@ def _finished(options: Options) -> dict[str, Any] | None:
     folder, record = options.output, options.output / RUN_FILE
     if not record.is_file():
         if (folder.is_dir() and any(folder.iterdir())) or (folder.exists() and not folder.is_dir()):
-            raise InputError(f"{folder}: the output is in use by something else; pass another -o")
+            raise InputError(f"{folder}: the output is in use by something else; pass another <output>")
         return None
     known, wanted = json.loads(record.read_text()), _identity(options)
     changed = sorted(key for key in wanted.keys() | known.keys() if wanted.get(key) != known.get(key))
     if changed and not options.overwrite:
         found = f"a build with other {', '.join(changed)}"
-        raise InputError(f"{folder}: the output is in use by {found}; pass another -o, or --overwrite")
+        raise InputError(f"{folder}: the output is in use by {found}; pass another <output>, or <overwrite>")
     if changed or not (folder / MODEL).is_file():
         return None
     if (folder / "summary.json").is_file():

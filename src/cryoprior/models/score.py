@@ -159,7 +159,7 @@ def _warnings(options: Options, found: ModelComparison, recovered: dict[str, Any
     elif found.motion is None and (recall or 0) < FEW:
         warnings.append(
             f"{100 * (recall or 0):.1f} % of the second model's C-alphas have a partner within {options.distance:g} A; "
-            "the maps may have frames of their own; pass --superpose"
+            "the maps may have frames of their own; superpose them"
         )
     return warnings
 

@@ -22,7 +22,7 @@ def claim_output(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     path = path.resolve()
     if _in_use(path) and not overwrite:
-        raise InputError(f"{path}: the output is in use; pass another -o, or --overwrite")
+        raise InputError(f"{path}: the output is in use; pass another <output>, or <overwrite>")
     partial = path.with_name(f".{path.name}.partial")
     lock = _fresh_folder(path, partial)
     try:
@@ -46,7 +46,7 @@ def _fresh_folder(path: Path, partial: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise InputError(f"{path}: another run is writing it; wait for that run, or pass another -o") from None
+        raise InputError(f"{path}: another run is writing it; wait for that run, or pass another <output>") from None
     except OSError:  # a file system without locks: a stale folder and a busy one look alike, so take it
         pass
     for entry in partial.iterdir():

@@ -64,9 +64,9 @@ class Options:
         check_options(self)
         point_group(self.symmetry)
         if (self.particles is None) == (self.estimated is None):
-            raise InputError("poses: pass either PARTICLES, for RELION to find their poses, or --estimated")
+            raise InputError("poses: pass either <PARTICLES>, for RELION to find their poses, or <estimated>")
         if self.particles is not None and self.reference_map is None:
-            raise InputError(f"{self.particles}: to find poses a map is needed; pass --reference-map")
+            raise InputError(f"{self.particles}: to find poses a map is needed; pass <reference_map>")
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Poses:
 
 
 def read_poses(path: Path, options: Options) -> Poses:
-    """Return the poses of any particle file, the first --limit ones; no image needs to be there.
+    """Return the poses of any particle file, the first ``limit`` ones; no image needs to be there.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def read_poses(path: Path, options: Options) -> Poses:
     if options.pixel_size is not None:
         sizes = np.full(len(table), options.pixel_size)
     if not (sizes > 0).all():
-        raise InputError(f"{path}: no pixel size ({PIXEL_SIZE}); add it, or pass --pixel-size")
+        raise InputError(f"{path}: no pixel size ({PIXEL_SIZE}); add it, or pass <pixel_size>")
     origins = np.zeros((len(table), 2))
     if set(ORIGINS) <= set(table.columns):
         origins = table[list(ORIGINS)].to_numpy(np.float64)
@@ -156,9 +156,9 @@ def _claim(options: Options) -> Path:
     """Return RELION's folder in the output; a folder without one belongs to something else."""
     work = options.output / "relion"
     if options.output.exists() and not options.output.is_dir():
-        raise InputError(f"{options.output}: a file; pass another -o")
+        raise InputError(f"{options.output}: a file; pass another <output>")
     if options.output.is_dir() and any(options.output.iterdir()) and not work.is_dir():
-        raise InputError(f"{options.output}: the output is in use by something else; pass another -o")
+        raise InputError(f"{options.output}: the output is in use by something else; pass another <output>")
     (options.output / "summary.json").unlink(missing_ok=True)
     return work
 
@@ -167,7 +167,7 @@ def _check_count(path: Path, n: int, truth: Poses) -> None:
     if n != len(truth.names):
         raise InputError(
             f"{truth.path}: {len(truth.names)} particles; {path} has {n}; the rows must be the same particles in the "
-            "same order; pass the matching file, or --limit"
+            "same order; pass the matching file, or <limit>"
         )
 
 

@@ -196,14 +196,14 @@ def _sign(search: PoseSearch, scale: Scale) -> int:
         if not scale.clear:
             raise InputError(
                 f"{search.particles.path}: the sign of the contrast against {search.reference} is not clear "
-                f"({scale.clearness:.1f} standard errors, {CLEAR:g} expected); pass --contrast bright or dark, more "
+                f"({scale.clearness:.1f} standard errors, {CLEAR:g} expected); pass <contrast=bright> or dark, more "
                 "particles, or the right reference"
             )
         return found
     told = 1 if search.contrast == "bright" else -1
     if told != found or not scale.clear:
         log.warning(
-            "%s: --contrast %s, but the images say %+.1f standard errors",
+            "%s: <contrast> %s, but the images say %+.1f standard errors",
             search.particles.path,
             search.contrast,
             scale.clearness,
@@ -220,7 +220,7 @@ def _claim(folder: Path, identity: dict[str, Any], overwrite: bool) -> None:
         changed = sorted(key for key in identity if known is not None and known.get(key) != identity[key])
         found = f"a search with other {', '.join(changed)}" if changed else "something else"
         if known is None or not overwrite:
-            remedy = "pass another -o, or --overwrite" if known is not None else "pass another -o"
+            remedy = "pass another <output>, or <overwrite>" if known is not None else "pass another <output>"
             raise InputError(f"{folder}: in use by {found}; {remedy}")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ class DdpmDenoiser:
         """Return the power spectrum of the training images."""
         if box not in self.spectra:
             known = ", ".join(str(b) for b in sorted(self.spectra))
-            raise InputError(f"prior: box {box}; it was trained for {known}; measure with --box of one of these")
+            raise InputError(f"prior: box {box}; it was trained for {known}; measure with <box> of one of these")
         spectra = self.spectra[box]
         total = torch.tensor(spectra.signal) + torch.tensor(spectra.noise)
         return total[shell_index(box)]

@@ -155,7 +155,7 @@ def load_prior(name: str | Path = "default", device: str | torch.device = "cpu")
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise InputError(
-            f"{folder}: no model.safetensors; the training may not have finished: `cryoprior train --resume`"
+            f"{folder}: no model.safetensors; the training may not have finished; train again with <resume=True>"
         )
     try:
         state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(str(weights)).items()}

@@ -19,8 +19,8 @@ LEAST_NOISE = 0.5
 
 
 MEANS_ONLY = (
-    "prior: trained on measurements alone, it gives posterior means and nothing else; use --solver posterior with "
-    "--estimate mean and without a deviation, or a prior trained on full images"
+    "prior: trained on measurements alone, it gives posterior means and nothing else; use <solver=posterior> with "
+    "<estimate=mean> and without a deviation, or a prior trained on full images"
 )
 
 
@@ -109,6 +109,6 @@ class SignalDenoiser:
         if box not in self.spectra:
             known = ", ".join(str(b) for b in sorted(self.spectra))
             raise InputError(
-                f"prior: box {box}; it was trained for {known}; measure with --box of one of these, or train a prior"
+                f"prior: box {box}; it was trained for {known}; measure with <box> of one of these, or train a prior"
             )
         return self.spectra[box]

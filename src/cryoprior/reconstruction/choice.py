@@ -39,7 +39,7 @@ def choose_solver(
     for name in given:
         if name not in fields:
             raise InputError(
-                f"--{name}: solver {text!r} has none; its fields are {', '.join(sorted(fields)) or 'none'}; "
-                "leave the option out, or choose another --solver"
+                f"<{name}>: solver {text!r} has none; its fields are {', '.join(sorted(fields)) or 'none'}; "
+                "leave the option out, or choose another <solver>"
             )
     return dataclasses.replace(solver, **given)  # type: ignore[type-var]

@@ -74,7 +74,7 @@ class Options:
         check_options(self)
         parse_shard(self.shard)
         if self.shard is not None and self.overwrite:
-            raise InputError("--overwrite with --shard: processes would delete each other's work; delete the folder")
+            raise InputError("<overwrite> with <shard>: processes would delete each other's work; delete the folder")
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class ReconstructionJob:
             boxes = ", ".join(map(str, prior.boxes))
             raise InputError(
                 f"{options.measurements}: images of box {measurements.box}; prior {options.prior!r} knows {boxes}; "
-                "measure with --box at one of these, or pass another --prior"
+                "measure with <box> at one of these, or pass another <prior>"
             )
         return cls(options, measurements, operator, solver, prior, device)
 
@@ -280,7 +280,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
         return 0, 1
     first, _, step = text.partition("/")
     if not (first.isdecimal() and step.isdecimal() and int(first) < int(step)):
-        raise InputError(f"--shard {text!r}: expected I/N with I from 0 to N - 1, for example 0/4")
+        raise InputError(f"<shard> {text!r}: expected I/N with I from 0 to N - 1, for example 0/4")
     return int(first), int(step)
 
 

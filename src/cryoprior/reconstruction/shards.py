@@ -42,7 +42,7 @@ class ShardedOutput:
         record = self.folder / RUN_FILE
         known = json.loads(record.read_text()) if record.is_file() else None
         if known is None and _in_use(self.folder):
-            raise InputError(f"{self.folder}: the output is in use by something else; pass another -o")
+            raise InputError(f"{self.folder}: the output is in use by something else; pass another <output>")
         if known is not None and overwrite:
             shutil.rmtree(self.folder)
         elif known is not None:
@@ -95,7 +95,7 @@ class ShardedOutput:
         changed = sorted(key for key, value in self._identity().items() if known.get(key) != value)
         found = f"a run with other {', '.join(changed)}" if changed else "this run, which is finished"
         if changed or self.complete:
-            raise InputError(f"{self.folder}: the output is in use by {found}; pass another -o, or --overwrite")
+            raise InputError(f"{self.folder}: the output is in use by {found}; pass another <output>, or <overwrite>")
 
     def _record_path(self, rows: range) -> Path:
         return self.folder / "records" / f"{rows.start:09d}-{rows.stop:09d}.json"

@@ -49,7 +49,7 @@ def read_states(
     if path.suffix in MAP_SUFFIXES:
         if leave_out or keep:
             raise InputError(
-                f"{path}: a map has no chains; drop --leave-out and --keep-chains, or give the atomic model"
+                f"{path}: a map has no chains; drop <leave_out> and <keep_chains>, or give the atomic model"
             )
         return [State(name, str(path), _map_in_box(path, box, pixel_size))]
     try:

@@ -78,8 +78,8 @@ class Posterior:
         """
         if not isinstance(prior, OperatorAware) or not prior.operator_aware:
             raise InputError(
-                "solver 'posterior': this prior knows no measurements; expected one trained with --operator-aware; "
-                "use --solver exact, which takes any prior"
+                "solver 'posterior': this prior knows no measurements; expected one trained with <operator_aware>; "
+                "use <solver=exact>, which takes any prior"
             )
         measurement = Measurement(operator, y, sigma, noise.particles, "posterior")
         drawn = self.samples if self.estimate == "sample" or self.samples > 1 else 0

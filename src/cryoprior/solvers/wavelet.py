@@ -75,7 +75,7 @@ def wavelet_basis(box: int, like: Tensor, family: str, levels: int) -> Basis:
         remedy = f"pass wavelet:levels={most} or fewer" if most else "an odd box has none, take another solver"
         raise InputError(
             f"wavelet: levels={levels} for a box of {box}; expected 2^levels to divide the box: {remedy}, "
-            "or measure with another --box"
+            "or measure with another <box>"
         )
     matrices = [torch.from_numpy(_one_level(family, box >> level)).to(like) for level in range(levels)]
     matrices.append(torch.from_numpy(cosines(box >> levels)).to(like))

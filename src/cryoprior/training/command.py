@@ -86,16 +86,16 @@ class Options:
         check_options(self)
         if self.clean and len(self.clean) != len(self.particles):
             raise InputError(
-                f"--clean: {len(self.clean)} for {len(self.particles)} stacks; give one for each, in order"
+                f"<clean>: {len(self.clean)} for {len(self.particles)} stacks; give one for each, in order"
             )
         if self.operator_aware and PRESETS[self.preset].objective != "signal":
             raise InputError(
-                f"--operator-aware with --preset {self.preset}: a DDPM knows no operators; use --preset small"
+                f"<operator_aware> with <preset> {self.preset}: a DDPM knows no operators; use <preset=small>"
             )
         if self.leave_out and not self.operator_aware:
-            raise InputError("--leave-out without --operator-aware: there are no operators to leave out; add it")
+            raise InputError("<leave_out> without <operator_aware>: there are no operators to leave out; add it")
         if self.dry_run and self.resume:
-            raise InputError("--dry-run with --resume: a dry run goes on with nothing; leave one of them out")
+            raise InputError("<dry_run> with <resume>: a dry run goes on with nothing; leave one of them out")
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _check_free(options: Options, accelerator: Accelerator) -> None:
     folder = options.output
     used = folder.exists() and any(folder.iterdir())
     if used and not options.resume and not options.overwrite and accelerator.is_main_process:
-        raise InputError(f"{folder}: the output is in use; pass another -o, --resume or --overwrite")
+        raise InputError(f"{folder}: the output is in use; pass another <output>, <resume> or <overwrite>")
     accelerator.wait_for_everyone()
 
 
@@ -188,11 +188,9 @@ def _groups(options: Options, preset: Preset) -> list[Group]:
         )
     for name in ("clean", "box", "pixel_size", "operator_aware"):
         if getattr(options, name):
-            raise InputError(
-                f"--{name.replace('_', '-')} with {options.particles[0]}: measurements hold no images; leave it out"
-            )
+            raise InputError(f"<{name}> with {options.particles[0]}: measurements hold no images; leave it out")
     if preset.objective != "signal":
-        raise InputError(f"{options.particles[0]}: measurements with --preset {options.preset}; use --preset small")
+        raise InputError(f"{options.particles[0]}: measurements with <preset> {options.preset}; use <preset=small>")
     return [measured_group(options.particles[0], options.validation, options.seed)]
 
 

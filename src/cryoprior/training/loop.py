@@ -119,7 +119,7 @@ class Training:
         self.ema.step(self.bare_network.parameters())
         if not math.isfinite(total):
             raise InputError(
-                f"training: loss {total} at step {self.step}; lower --learning-rate, or check the particles"
+                f"training: loss {total} at step {self.step}; lower <learning_rate>, or check the particles"
             )
         return total
 
@@ -208,7 +208,7 @@ class Training:
         """Go on from the state that :meth:`save` wrote; InputError where it is missing or belongs to another run."""
         path = folder / "checkpoint.json"
         if not path.is_file():
-            raise InputError(f"{folder}: no checkpoint.json; nothing to resume; drop --resume")
+            raise InputError(f"{folder}: no checkpoint.json; nothing to resume; drop <resume>")
         record = json.loads(path.read_text())
         for name, value in self._identity().items():
             if name in record and record[name] != value:

@@ -66,10 +66,10 @@ def check_boxes(config: PriorConfig, groups: Sequence[Group], preset: Preset) ->
             remedy = "measure with" if isinstance(group, TrainingMeasurements) else "pass"
             raise InputError(
                 f"{group.stacks[0].path}: box {group.box} is no multiple of {multiple}, which this network "
-                f"needs; {remedy} --box {max(multiple, group.box // multiple * multiple)}"
+                f"needs; {remedy} <box> {max(multiple, group.box // multiple * multiple)}"
             )
     if preset.objective == "ddpm" and len(groups) > 1:
-        raise InputError(f"boxes {', '.join(str(g.box) for g in groups)}: this preset trains one box; pass --box")
+        raise InputError(f"boxes {', '.join(str(g.box) for g in groups)}: this preset trains one box; pass <box>")
 
 
 def first_network(config: PriorConfig, init: str | None, seed: int) -> nn.Module:
@@ -91,13 +91,13 @@ def first_network(config: PriorConfig, init: str | None, seed: int) -> nn.Module
         ):
             raise InputError(
                 f"{init}: a {start.config.objective} network with channels {start.config.channels}; this run "
-                f"trains {config.objective} with {config.channels}; pass the preset and --width it was trained with"
+                f"trains {config.objective} with {config.channels}; pass the preset and <width> it was trained with"
             )
         assert isinstance(source, nn.Module)
         if not isinstance(network, SignalNetwork):
             network.load_state_dict(source.state_dict())
         elif start.config.operator_aware and not config.operator_aware:
-            raise InputError(f"{init}: an operator-aware prior; add --operator-aware to go on from it")
+            raise InputError(f"{init}: an operator-aware prior; add <operator_aware> to go on from it")
         else:
             network.load_base(source.state_dict())
     return network

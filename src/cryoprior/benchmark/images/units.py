@@ -47,7 +47,7 @@ def kept(path: Path, identity: Mapping[str, Any], compute: Callable[[], Unit]) -
     found, unit = _read(path)
     changed = sorted(key for key in {*found, *known} if found.get(key) != known.get(key))
     if changed:
-        raise InputError(f"{path}: made with other {', '.join(changed)}; pass another -o, or delete this file")
+        raise InputError(f"{path}: made with other {', '.join(changed)}; pass another <output>, or delete this file")
     return unit
 
 

@@ -171,7 +171,7 @@ class CellWork:
         return self._calibrated[name]
 
     def reconstructor(self, method: ImageMethod, seed: int, sample: int = 0) -> Reconstructor:
-        """Return a method with all that it needs; the first sample is that of ``cryoprior reconstruct --seed``."""
+        """Return a method with all that it needs; the first sample is that of ``reconstruct`` with the same seed."""
         fitted = None
         if method.component.needs_prior:
             fitted = self.calibration(self.work.plan.prior_of(method))

@@ -81,7 +81,7 @@ class RowMaker:
             self._write(folder, key, maps)
         recorded = json.loads((folder / ROW).read_text())
         if recorded["key"] != json.loads(to_json(key)):
-            raise InputError(f"{folder}: holds the row {recorded['key']}; expected {vars(key)}; pass another -o")
+            raise InputError(f"{folder}: holds the row {recorded['key']}; expected {vars(key)}; pass another <output>")
         return MapRow(key, recorded["numbers"], pd.read_csv(folder / "fsc.csv"), folder)
 
     def _write(self, folder: Path, key: RowKey, maps: MapSet) -> None:

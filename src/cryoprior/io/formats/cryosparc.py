@@ -47,7 +47,7 @@ def read_cryosparc(path: Path, companions: Companions) -> Metadata:
     InputError: not a .cs file, no particle, or no blob/path and blob/idx.
     """
     if companions.poses or companions.ctf:
-        raise InputError(f"{path}: --poses and --ctf were given, but a .cs file holds its own; leave them out")
+        raise InputError(f"{path}: <poses> and <ctf> were given, but a .cs file holds its own; leave them out")
     rows = _load(path)
     names = rows.dtype.names or ()
     missing = [name for name in ("blob/path", "blob/idx") if name not in names]

@@ -40,7 +40,7 @@ def read_relion(path: Path, companions: Companions) -> Metadata:
     InputError: no particle, no column rlnImageName, or two columns that contradict each other.
     """
     if companions.poses or companions.ctf:
-        raise InputError(f"{path}: --poses and --ctf were given, but a star file holds its own; leave them out")
+        raise InputError(f"{path}: <poses> and <ctf> were given, but a star file holds its own; leave them out")
     blocks = read_star(path)
     named = [t for name, t in blocks.items() if name != "optics" and IMAGE_NAME in t.columns]
     table = named[0] if named else blocks.get("particles", next((t for n, t in blocks.items() if n != "optics"), None))
