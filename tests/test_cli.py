@@ -44,7 +44,7 @@ def run(options: Options) -> dict[str, Any]:
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("fake")
     module.Options, module.run = Options, run  # type: ignore[attr-defined]
-    monkeypatch.setitem(COMMANDS, "fake", Command("fake", "A fake."))
+    monkeypatch.setitem(COMMANDS.built_in, "fake", Command("fake", "A fake."))
     monkeypatch.setattr(cli, "load_command", lambda name: module)
 
 

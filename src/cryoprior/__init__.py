@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cryoprior.operators import OPERATORS, parse_operator
     from cryoprior.prior import load_prior
     from cryoprior.random import ParticleNoise
+    from cryoprior.registry import register
     from cryoprior.solvers import SOLVERS, parse_solver
 
 
@@ -32,6 +33,7 @@ _NAMES = {
     "parse_solver": "solvers",
     "read_measurements": "io",
     "read_particles": "io",
+    "register": "registry",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "prior",
     "read_measurements",
     "read_particles",
+    "register",
     "report",
     "solvers",
 ]

@@ -7,72 +7,92 @@ from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from cryoprior.registry import Registry
 
 
 class Command(NamedTuple):
-    """Where a command is, below ``cryoprior``, and what it does in one line."""
+    """A command's module with ``Options`` and ``run``, and what it does in one line.
+
+    module: its full name; one that starts with a point lies in this package.
+    """
 
     module: str
     help: str
 
 
-COMMANDS: dict[str, Command] = {
+_BUILT_IN = {
     "simulate": Command(
-        "simulation.command",
+        ".simulation.command",
         "Simulate particles from atomic models or maps: pose, shift, CTF, coloured noise, several states.",
     ),
     "convert": Command(
-        "housekeeping.convert",
+        ".housekeeping.convert",
         "Write particles of any format as a RELION star file and one stack, resampled and split if wanted.",
     ),
     "measure": Command(
-        "measurement.command", "Measure a particle stack with an operator: a few numbers for each image."
+        ".measurement.command", "Measure a particle stack with an operator: a few numbers for each image."
     ),
-    "train": Command("training.command", "Train a prior on particles."),
-    "reconstruct": Command("reconstruction.command", "Reconstruct the images from their measurements."),
+    "train": Command(".training.command", "Train a prior on particles."),
+    "reconstruct": Command(".reconstruction.command", "Reconstruct the images from their measurements."),
     "evaluate": Command(
-        "evaluation.command", "Compare reconstructed images with the originals, beside their floors, in one report."
+        ".evaluation.command",
+        "Compare reconstructed images with the originals, beside their floors, in one report.",
     ),
     "map": Command(
-        "maps.command",
+        ".maps.command",
         "Make maps of particles, reconstructions or measurements with known poses, and judge their resolution.",
     ),
     "compare-maps": Command(
-        "maps.compare", "Compare two maps: Fourier shell correlation, correlation, contrast and hand."
+        ".maps.compare", "Compare two maps: Fourier shell correlation, correlation, contrast and hand."
     ),
     "poses": Command(
-        "poses.command",
+        ".poses.command",
         "Find the poses of particles with RELION against a fixed map, and compare them with known ones.",
     ),
     "heterogeneity": Command(
-        "heterogeneity.command",
+        ".heterogeneity.command",
         "Compare the conformational states in original and reconstructed particles, by cryoDRGN.",
     ),
-    "model build": Command("models.build", "Build an atomic model into a map with ModelAngelo."),
+    "model build": Command(".models.build", "Build an atomic model into a map with ModelAngelo."),
     "model score": Command(
-        "models.score",
+        ".models.score",
         "Compare two atomic models: confidence, chains, sequences, backbones, what one has of the other.",
     ),
-    "bench": Command("benchmark.command", "Compare methods in one resumable run: tables, curves and pictures."),
+    "bench": Command(".benchmark.command", "Compare methods in one resumable run: tables, curves and pictures."),
     "operating-point": Command(
-        "benchmark.operating_point", "Show how little may be measured for a score, from the rows of a benchmark."
+        ".benchmark.operating_point",
+        "Show how little may be measured for a score, from the rows of a benchmark.",
     ),
-    "demo": Command("demo.command", "Run the whole path on a small simulated stack with the embedded prior."),
+    "demo": Command(".demo.command", "Run the whole path on a small simulated stack with the embedded prior."),
     "describe": Command(
-        "housekeeping.describe", "Show what measurements or an operator hold: compression, rank, conditioning."
+        ".housekeeping.describe",
+        "Show what measurements or an operator hold: compression, rank, conditioning.",
     ),
     "validate": Command(
-        "housekeeping.validate", "Check particles, measurements, a prior or a reconstruction, and say what is wrong."
+        ".housekeeping.validate",
+        "Check particles, measurements, a prior or a reconstruction, and say what is wrong.",
     ),
-    "doctor": Command("housekeeping.doctor", "Show what is installed, what is missing and how to get it."),
-    "list": Command("housekeeping.list", "List the operators, solvers, metrics, file formats and presets."),
+    "doctor": Command(".housekeeping.doctor", "Show what is installed, what is missing and how to get it."),
+    "list": Command(".housekeeping.list", "List the operators, solvers, metrics, file formats and presets."),
 }
 
 GROUPS: dict[str, str] = {"model": "Build atomic models into maps, and compare them."}
 """What the first word of commands of two words stands for."""
 
 
+def fault_of_command(name: str, item: Any) -> str:
+    """Return in words what keeps an object from being the command of that name; empty where nothing does."""
+    group, _, word = name.rpartition(" ")
+    if not word or word.startswith("-") or (group and group not in GROUPS):
+        return f"expected one word, or two of which the first is one of {', '.join(GROUPS)}"
+    return "" if isinstance(item, Command) else f"found {item!r}; expected a cryoprior.commands.Command"
+
+
+COMMANDS: Registry[Command] = Registry("command", _BUILT_IN, fault_of_command)
+
+
 def load_command(name: str) -> ModuleType:
     """Return the command's module; only this command's dependencies are imported."""
-    return import_module(f"cryoprior.{COMMANDS[name].module}")
+    return import_module(COMMANDS[name].module, "cryoprior")

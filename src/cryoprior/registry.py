@@ -146,6 +146,13 @@ class Registry(Mapping[str, Component], Generic[Component]):
         return checked
 
 
+def dataclass_fault(cls: type) -> str:
+    """Return in words what keeps a class from being named by a text, ``name:field=value``; empty where nothing does."""
+    parameters = getattr(cls, "__dataclass_params__", None)
+    frozen = parameters is not None and parameters.frozen and "__dataclass_params__" in vars(cls)
+    return "" if frozen else f"{cls.__name__} is no frozen dataclass; decorate it with @dataclass(frozen=True)"
+
+
 def register(kind: str, name: str, component: Any) -> None:
     """Add a component of one's own for the life of this process, so that texts and commands may name it.
 

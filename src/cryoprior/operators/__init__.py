@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 
-from cryoprior.operators.base import Operator, require_linear
+from cryoprior.operators.base import Operator, fault_of_operator, require_linear
 from cryoprior.operators.controls import Bin, Crop, Identity, Quantize
 from cryoprior.operators.fourier import Fourier
 from cryoprior.operators.pixel import Pixel
 from cryoprior.operators.transfer import measured_transfer
+from cryoprior.registry import Registry
 from cryoprior.spec import format_spec, parse_spec
 
-OPERATORS: dict[str, type[Operator]] = {
-    "pixel": Pixel,
-    "fourier": Fourier,
-    "identity": Identity,
-    "bin": Bin,
-    "crop": Crop,
-    "quantize": Quantize,
-}
+OPERATORS: Registry[type[Operator]] = Registry(
+    "operator",
+    {
+        "pixel": Pixel,
+        "fourier": Fourier,
+        "identity": Identity,
+        "bin": Bin,
+        "crop": Crop,
+        "quantize": Quantize,
+    },
+    fault_of_operator,
+)
 
 
 def parse_operator(text: str, box: int | None = None, seed: int = 0) -> Operator:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.operators.systems.cache import SystemCache
 from cryoprior.operators.systems.system import System
+from cryoprior.registry import dataclass_fault
 
 Particles = Sequence[int] | None
 
@@ -266,6 +267,15 @@ class Operator(ABC):
                 "use the operator that made them"
             )
         return y
+
+
+def fault_of_operator(name: str, item: Any) -> str:
+    """Return in words what keeps an object from being an operator; empty where nothing does."""
+    if not (isinstance(item, type) and issubclass(item, Operator)):
+        return (
+            f"found {getattr(item, '__name__', repr(item))}; expected a class derived from cryoprior.operators.Operator"
+        )
+    return dataclass_fault(item)
 
 
 def require_linear(operator: Operator, solver: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryoprior.solvers.base import Solution, Solver
+from cryoprior.registry import Registry
+from cryoprior.solvers.base import Solution, Solver, fault_of_solver
 from cryoprior.solvers.dct import Dct
 from cryoprior.solvers.ddnm import Ddnm
 from cryoprior.solvers.ddrm import Ddrm
@@ -21,22 +22,26 @@ from cryoprior.solvers.total_variation import TotalVariation
 from cryoprior.solvers.wavelet import Wavelet
 from cryoprior.spec import parse_spec
 
-SOLVERS: dict[str, type[Any]] = {
-    "least-squares": LeastSquares,
-    "total-variation": TotalVariation,
-    "wavelet": Wavelet,
-    "dct": Dct,
-    "gaussian": Gaussian,
-    "nesterov": Nesterov,
-    "exact": Exact,
-    "posterior": Posterior,
-    "dps": Dps,
-    "ddrm": Ddrm,
-    "ddnm": Ddnm,
-    "diffpir": DiffPir,
-    "pigdm": PiGdm,
-    "dmplug": DmPlug,
-}
+SOLVERS: Registry[type[Any]] = Registry(
+    "solver",
+    {
+        "least-squares": LeastSquares,
+        "total-variation": TotalVariation,
+        "wavelet": Wavelet,
+        "dct": Dct,
+        "gaussian": Gaussian,
+        "nesterov": Nesterov,
+        "exact": Exact,
+        "posterior": Posterior,
+        "dps": Dps,
+        "ddrm": Ddrm,
+        "ddnm": Ddnm,
+        "diffpir": DiffPir,
+        "pigdm": PiGdm,
+        "dmplug": DmPlug,
+    },
+    fault_of_solver,
+)
 
 
 def parse_solver(text: str) -> Solver:

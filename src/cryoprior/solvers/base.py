@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from cryoprior.operators import Operator
 from cryoprior.prior.denoiser import Denoiser
 from cryoprior.random import ParticleNoise
+from cryoprior.registry import dataclass_fault
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,12 @@ class Solver(Protocol):
         InputError: an operator that the solver cannot handle.
         """
         ...
+
+
+def fault_of_solver(name: str, item: Any) -> str:
+    """Return in words what keeps an object from being a solver; empty where nothing does."""
+    if not isinstance(item, type):
+        return f"found {getattr(item, '__name__', repr(item))}; expected a class with solve"
+    fields = getattr(item, "__dataclass_fields__", {})
+    lacking = [part for part in ("needs_prior", "estimate", "solve") if not hasattr(item, part) and part not in fields]
+    return f"{item.__name__} without {', '.join(lacking)}; add them" if lacking else dataclass_fault(item)
