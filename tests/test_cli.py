@@ -120,6 +120,21 @@ def test_version_and_unknown_command(capsys: pytest.CaptureFixture[str]) -> None
     assert call("nope") == 2
 
 
+@pytest.mark.parametrize(("module", "reason"), [("nowhere.at_all", "ModuleNotFoundError"), ("json", "AttributeError")])
+def test_a_broken_command_of_another_package_is_named_in_one_line(
+    module: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    COMMANDS.register("foreign", Command(module, "Another package's."))
+    try:
+        assert call("foreign", "x") == 2
+        shown = capsys.readouterr().err
+        assert shown.startswith(f"error: command 'foreign': {module} cannot be used: {reason}")
+        assert shown.count("\n") == 1
+        assert call("doctor", "--help") == 0
+    finally:
+        del COMMANDS._registered["foreign"]
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_has_options_help_and_documented_fields(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     from dataclasses import fields

@@ -15,7 +15,7 @@ from cryoprior.registry import Registry
 
 
 def letters(name: str, item: Any) -> str:
-    return "" if isinstance(item, str) else f"found {item!r}; expected a text"
+    return "" if isinstance(item, str) else f"found {type(item).__name__}; expected a text"
 
 
 def install(folder: Path, package: str, points: str, code: str) -> None:
@@ -78,7 +78,7 @@ def test_broken_packages_are_named_in_one_line_and_break_no_other(
 
 def test_a_component_of_another_kind_is_refused(beside: Path) -> None:
     install(beside, "odd_one", "odd = odd_one:W", "W = 3\n")
-    with pytest.raises(InputError, match=r"test 'odd' of odd_one 1.5: found 3; expected a text"):
+    with pytest.raises(InputError, match=r"test 'odd' of odd_one 1.5: found int; expected a text"):
         Registry("test", {}, letters)["odd"]
 
 
@@ -93,7 +93,7 @@ def test_registered_components_may_be_replaced_but_take_no_name(beside: Path) ->
         registry.register("a", "mine")
     with pytest.raises(InputError, match=r"test 'b': the name is that of an installed one, good_two 1.5"):
         registry.register("b", "mine")
-    with pytest.raises(InputError, match=r"test 'c': found 3; expected a text"):
+    with pytest.raises(InputError, match=r"test 'c': found int; expected a text"):
         registry.register("c", 3)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"'x': no registered test; expected one of a, mine, b; register it: cryo"):
         registry.name_of("x")
@@ -101,7 +101,7 @@ def test_registered_components_may_be_replaced_but_take_no_name(beside: Path) ->
 
 @pytest.mark.parametrize("kind", ["operator", "solver", "metric", "format", "command"])
 def test_every_kind_takes_components_and_refuses_what_is_none(kind: str) -> None:
-    with pytest.raises(InputError, match=f"{kind} '.?mine': found 3; expected"):
+    with pytest.raises(InputError, match=f"{kind} '.?mine': found int; expected"):
         cryoprior.register(kind, ".mine" if kind == "format" else "mine", 3)
 
 

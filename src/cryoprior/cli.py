@@ -27,7 +27,12 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0, 2 for bad input, 130 when interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    build_app(invoked_command(words))(args=words, prog_name="cryoprior")
+    try:
+        app = build_app(invoked_command(words))
+    except InputError as error:  # the command is another package's, which is broken
+        typer.echo(f"error: {error.for_command_line()}", err=True)
+        sys.exit(BAD_INPUT)
+    app(args=words, prog_name="cryoprior")
 
 
 def invoked_command(words: Sequence[str]) -> str | None:
@@ -47,7 +52,8 @@ def build_app(invoked: str | None) -> typer.Typer:
     )
     app.callback()(_global_options)
     groups: dict[str, typer.Typer] = {}
-    for name, known in COMMANDS.items():
+    listed = COMMANDS.built_in if invoked in COMMANDS.built_in else COMMANDS  # other packages only where they matter
+    for name, known in listed.items():
         group, _, word = name.rpartition(" ")
         if group and group not in groups:
             groups[group] = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

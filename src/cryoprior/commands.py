@@ -9,6 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from cryoprior.errors import InputError
 from cryoprior.registry import Registry
 
 
@@ -87,12 +88,28 @@ def fault_of_command(name: str, item: Any) -> str:
     group, _, word = name.rpartition(" ")
     if not word or word.startswith("-") or (group and group not in GROUPS):
         return f"expected one word, or two of which the first is one of {', '.join(GROUPS)}"
-    return "" if isinstance(item, Command) else f"found {item!r}; expected a cryoprior.commands.Command"
+    return "" if isinstance(item, Command) else f"found {type(item).__name__}; expected a cryoprior.commands.Command"
 
 
 COMMANDS: Registry[Command] = Registry("command", _BUILT_IN, fault_of_command)
 
 
 def load_command(name: str) -> ModuleType:
-    """Return the command's module; only this command's dependencies are imported."""
-    return import_module(COMMANDS[name].module, "cryoprior")
+    """Return the command's module; only this command's dependencies are imported.
+
+    Raises
+    ------
+    InputError: it is another package's, and cannot be imported or lacks ``Options`` or ``run``.
+    """
+    module = COMMANDS[name].module
+    if name in COMMANDS.built_in:
+        return import_module(module, __package__)
+    try:
+        loaded = import_module(module)
+        loaded.Options, loaded.run  # noqa: B018  # what a command is made of
+    except Exception as error:  # whatever another package does wrong is its own
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"command {name!r}: {module} cannot be used: {type(error).__name__}: {reason}; mend or remove its package"
+        ) from error
+    return loaded

@@ -54,5 +54,5 @@ class Metric:
 def fault_of_metric(name: str, item: Any) -> str:
     """Return in words what keeps an object from being the metric of that name; empty where nothing does."""
     if not isinstance(item, Metric):
-        return f"found {item!r}; expected a cryoprior.metrics.Metric"
+        return f"found {type(item).__name__}; expected a cryoprior.metrics.Metric"
     return "" if item.name == name else f"its record is called {item.name!r}; expected one name in both places"

@@ -60,7 +60,7 @@ class Solver(Protocol):
 def fault_of_solver(name: str, item: Any) -> str:
     """Return in words what keeps an object from being a solver; empty where nothing does."""
     if not isinstance(item, type):
-        return f"found {getattr(item, '__name__', repr(item))}; expected a class with solve"
+        return f"found {type(item).__name__}; expected a class with solve"
     fields = getattr(item, "__dataclass_fields__", {})
     lacking = [part for part in ("needs_prior", "estimate", "solve") if not hasattr(item, part) and part not in fields]
     return f"{item.__name__} without {', '.join(lacking)}; add them" if lacking else dataclass_fault(item)

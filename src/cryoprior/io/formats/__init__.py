@@ -19,7 +19,7 @@ def fault_of_format(name: str, item: Any) -> str:
     """Return in words what keeps an object from reading files of that extension; empty where nothing does."""
     if not name.startswith(".") or name != name.lower():
         return f"expected an extension in small letters with its point, such as {'.' + name.lstrip('.').lower()!r}"
-    return "" if callable(item) else f"found {item!r}; expected a function of a path and Companions"
+    return "" if callable(item) else f"found {type(item).__name__}; expected a function of a path and Companions"
 
 
 FORMATS: Registry[Reader] = Registry(
