@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,18 +15,21 @@ import cryoprior
 from cryoprior import cli
 from cryoprior.commands import COMMANDS, GROUPS, Command, load_command
 from cryoprior.errors import InputError
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import COMPUTING, INPUT, argument, check_options, option, output_option, overwrite_option
+from cryoprior.progress import track
 
 
 @dataclass(frozen=True)
 class Options:
     inputs: tuple[Path, ...] = argument("Structures.", many=True)
-    output: Path = option("Folder.", flags=("-o", "--output"))
+    output: Path = output_option("Folder.")
     box: int = option("Pixels a side.", 64, minimum=8, maximum=512)
-    pixel_size: float | None = option("Angstrom a pixel.", None, minimum=0.1)
+    pixel_size: float | None = option("Angstrom a pixel.", None, minimum=0.1, group=INPUT)
     estimate: Literal["mean", "sample"] = option("Which.", "mean")
     leave_out: tuple[str, ...] = option("Chains.", (), repeat=True)
-    overwrite: bool = option("Replace.", False)
+    threads: int = option("Threads.", 0, group=COMPUTING)
+    old: bool = option("An older spelling.", False, hidden=True)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -37,6 +41,16 @@ def run(options: Options) -> dict[str, Any]:
         raise InputError("x.star: no column rlnImagePixelSize; add it")
     if options.box == 14:
         raise KeyboardInterrupt
+    if options.box == 15:
+        raise OSError(28, "No space left on device")
+    if options.box == 16:
+        raise ZeroDivisionError("a fault of the program")
+    logging.getLogger("cryoprior").info("<box> is taken")
+    logging.getLogger("cryoprior").debug("a detail")
+    list(track(range(2), "counting"))
+    if options.overwrite:
+        options.output.mkdir(exist_ok=True)
+        (options.output / "report.html").write_text("")
     return {"options": options, "nan": float("nan"), "metrics": {"ssim": {"mean": 0.123456}}}
 
 
@@ -44,6 +58,7 @@ def run(options: Options) -> dict[str, Any]:
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("fake")
     module.Options, module.run = Options, run  # type: ignore[attr-defined]
+    module.EXAMPLE = "cryoprior fake a.star \\\n    -o out/"  # type: ignore[attr-defined]
     monkeypatch.setitem(COMMANDS.built_in, "fake", Command("fake", "A fake."))
     monkeypatch.setattr(cli, "load_command", lambda name: module)
 
@@ -55,7 +70,10 @@ def call(*words: str) -> int:
 
 
 @pytest.mark.usefixtures("fake")
-def test_words_become_options(capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_become_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     words = "fake a b -o out --box 32 --pixel-size 1.5 --leave-out BG,BS --leave-out BI --estimate sample --overwrite"
     assert call(*words.split(), "--json") == 0
     shown = capsys.readouterr()
@@ -67,6 +85,8 @@ def test_words_become_options(capsys: pytest.CaptureFixture[str]) -> None:
         "pixel_size": 1.5,
         "estimate": "sample",
         "leave_out": ["BG,BS", "BI"],
+        "threads": 0,
+        "old": False,
         "overwrite": True,
     }
     assert found["nan"] is None
@@ -90,6 +110,60 @@ def test_help_shows_ranges_and_defaults(capsys: pytest.CaptureFixture[str]) -> N
     assert "default: 64" in shown
     assert "[mean|sample]" in shown
     assert "--json" in shown
+
+
+@pytest.mark.usefixtures("fake")
+def test_help_shows_options_in_groups_and_ends_with_the_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("fake", "-h") == 0
+    shown = capsys.readouterr().out
+    groups = ["Arguments:", "Input:", "What to do:", "Computing:", "Output:", "Messages:", "Example:"]
+    places = [shown.index(f"\n{group}\n") for group in groups]
+    assert places == sorted(places)
+    assert places[1] < shown.index("--pixel-size") < places[2] < shown.index("--estimate") < places[3]
+    assert places[3] < shown.index("--threads") < shown.index("default: 0") < places[4] < shown.index("--overwrite")
+    assert shown.endswith("  cryoprior fake a.star \\\n      -o out/\n")
+    assert "fake [OPTIONS] INPUTS..." in shown
+    assert "--old" not in shown
+    assert "--no-" not in shown
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("more", "said"), [((), 2), (("--quiet",), 0), (("--verbose",), 3)])
+def test_quiet_and_verbose_decide_what_is_said(
+    more: tuple[str, ...], said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    assert call("fake", "a", "-o", "out", "--json", *more) == 0
+    shown = capsys.readouterr().err
+    assert [line in shown for line in ("counting", "INFO: --box is taken", "DEBUG: a detail")] == [
+        i < said for i in range(3)
+    ]
+    assert list(track([1], "in the library")) == [1]
+    assert "in the library" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_last_line_says_what_to_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("fake", "a", "-o", str(tmp_path / "out"), "--overwrite")
+    last = f"open {tmp_path / 'out' / 'report.html'}\n"
+    assert call(*words) == 0
+    assert capsys.readouterr().out.endswith(last)
+    assert call(*words, "--json") == 0
+    shown = capsys.readouterr()
+    assert shown.err.endswith(last)
+    json.loads(shown.out)
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_machine_that_fails_is_one_line_unless_more_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("fake", "a", "-o", "out", "--box", "15") == cli.FAILED
+    assert capsys.readouterr().err.endswith(
+        "error: OSError: [Errno 28] No space left on device; --verbose shows where\n"
+    )
+    with pytest.raises(OSError, match="No space left"):
+        cli.main(["fake", "a", "-o", "out", "--box", "15", "--verbose"])
+    with pytest.raises(ZeroDivisionError):  # a fault of the program says where it is
+        cli.main(["fake", "a", "-o", "out", "--box", "16"])
 
 
 @pytest.mark.usefixtures("fake")
@@ -118,6 +192,26 @@ def test_version_and_unknown_command(capsys: pytest.CaptureFixture[str]) -> None
     assert call("--version") == 0
     assert capsys.readouterr().out == f"{cryoprior.__version__}\n"
     assert call("nope") == 2
+    assert call("mapp", "a.star") == 2
+    assert "Did you mean 'map'?" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_unknown_option_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("fake", "a", "-o", "out", "--over-write") == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(("line", "completed"), [("cryoprior fak", "fake"), ("cryoprior fake --pix", "--pixel-size")])
+def test_a_shell_can_complete_commands_and_options(
+    line: str, completed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_CRYOPRIOR_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    assert call() == 0
+    assert capsys.readouterr().out.split() == [completed]
 
 
 @pytest.mark.parametrize(("module", "reason"), [("nowhere.at_all", "ModuleNotFoundError"), ("json", "AttributeError")])

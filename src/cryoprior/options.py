@@ -1,6 +1,7 @@
-"""How a stage declares its options: one frozen dataclass whose fields carry help, unit and range.
+"""How a command declares its options: one frozen dataclass whose fields carry help, unit and range.
 
-The command line and its help are made from these fields, so an option is written once.
+The command line and its help are made from these fields, so an option is written once. Options that several commands
+share stand in groups, :class:`ParticleFiles` and :class:`Computing`, which a command's ``Options`` inherit.
 """
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union
 
-from cryoprior.errors import InputError
+from cryoprior.errors import FLAGS, InputError
 
 REQUIRED: Any = dataclasses.MISSING
+INPUT, WORK, COMPUTING, OUTPUT = "Input", "What to do", "Computing", "Output"
+"""The groups in which ``--help`` shows options."""
 
 
 def argument(help: str, default: Any = REQUIRED, *, many: bool = False) -> Any:
@@ -26,26 +31,76 @@ def option(
     help: str,
     default: Any = REQUIRED,
     *,
+    group: str = WORK,
     flags: tuple[str, ...] = (),
     minimum: float | None = None,
     maximum: float | None = None,
     choices: Iterable[str] = (),
     repeat: bool = False,
+    hidden: bool = False,
 ) -> Any:
     """Return a dataclass field that is a named option.
 
     ``flags`` defaults to ``--field-name``; ``-o`` and its like are named there. ``repeat`` collects a tuple of values.
     ``minimum``, ``maximum`` and ``choices`` are checked by :func:`check_options`; a ``Literal`` type names choices too.
+    ``hidden`` leaves it out of ``--help``: an older spelling that still works.
     """
     metadata = {
         "help": help,
+        "group": group,
         "flags": flags,
         "minimum": minimum,
         "maximum": maximum,
         "choices": tuple(choices),
         "repeat": repeat,
+        "hidden": hidden,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def output_option(help: str, default: Any = REQUIRED) -> Any:
+    """Return the field of the folder that is written, ``-o``."""
+    return option(help, default, group=OUTPUT, flags=(FLAGS["output"], "--output"))
+
+
+def overwrite_option(help: str = "Replace what an earlier run wrote there.") -> Any:
+    """Return the field that lets an output in use be replaced."""
+    return option(help, False, group=OUTPUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticleFiles:
+    """What may be said of a particle file that does not say it itself."""
+
+    pixel_size: float | None = option(
+        "Pixel size in angstrom, where the file gives none or a wrong one.", None, group=INPUT
+    )
+    poses: Path | None = option("The poses.pkl of cryoDRGN, beside a bare stack.", None, group=INPUT)
+    ctf: Path | None = option("The ctf.pkl of cryoDRGN, beside a bare stack.", None, group=INPUT)
+    ind: Path | None = option("Pickle with the indices of the particles to keep.", None, group=INPUT)
+    datadir: Path | None = option("Folder in which to look for the image stacks.", None, group=INPUT)
+
+    @property
+    def companions(self) -> dict[str, Any]:
+        """Return what :func:`cryoprior.read_particles` takes beside the path."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(ParticleFiles)}
+
+    @property
+    def companion_files(self) -> list[Path]:
+        """Return the files that are read beside the particles."""
+        return [path for path in (self.poses, self.ctf, self.ind) if path is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computing:
+    """Where a command computes."""
+
+    device: str = option(
+        "Where to compute: auto, cpu, cuda, cuda:1 or mps; auto takes an accelerator if there is one.",
+        "auto",
+        group=COMPUTING,
+    )
+    threads: int | None = option("Processor threads (default: all).", None, group=COMPUTING, minimum=1)
 
 
 def check_options(options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Progress bars on stderr; stages show them, the library below never does."""
+"""Progress bars on stderr: silent, unless the command line switched them on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
+_shown = False
+
+
+def show_progress(wanted: bool) -> None:
+    """Let :func:`track` draw bars from now on, or not; the command line calls this, a library never does."""
+    global _shown  # noqa: PLW0603 - a terminal is one, too
+    _shown = wanted
+
 
 def track(items: Iterable[Item], description: str, total: float | None = None) -> Iterator[Item]:
-    """Yield the items while a bar with counts and remaining time is shown on stderr."""
+    """Yield the items, with a bar of counts and remaining time on stderr where bars are shown."""
+    if not _shown:
+        yield from items
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,

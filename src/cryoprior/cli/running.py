@@ -1,0 +1,97 @@
+"""How a command is run from the command line: what is said where, exit codes, and the last line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import typer
+
+from cryoprior.cli.table import print_table
+from cryoprior.errors import InputError, for_command_line
+from cryoprior.output.record import to_json
+from cryoprior.progress import show_progress
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+WORTH_OPENING = ("report.html", "model.cif", "particles.star", "denoised-*.png", "means-*.png", "fsc.png", "table.md")
+"""What to open first in an output folder: the first of these that it holds."""
+
+
+@dataclass(frozen=True)
+class Messages:
+    """How much is said, and how."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    @property
+    def level(self) -> int:
+        """Return the level from which the program's own messages are shown."""
+        return logging.DEBUG if self.verbose else logging.WARNING if self.quiet else logging.INFO
+
+
+def run_command(module: ModuleType, values: Mapping[str, Any], messages: Messages) -> None:
+    """Run a command and print its summary; typer.Exit with a code where it fails."""
+    _log_to_stderr(messages.level)
+    show_progress(not messages.quiet)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout carries the summary alone
+            options = module.Options(**values)
+            summary = module.run(options)
+    except InputError as error:
+        raise _left(f"error: {error.for_command_line()}", BAD_INPUT) from None
+    except KeyboardInterrupt:
+        raise _left("interrupted", INTERRUPTED) from None
+    except Exception as error:
+        if messages.verbose or not is_machine_failure(error):
+            raise
+        raise _left(f"error: {type(error).__name__}: {error}; --verbose shows where", FAILED) from None
+    finally:
+        show_progress(False)
+    if messages.json:
+        typer.echo(to_json(summary))
+    else:
+        print_table(summary)
+    last = what_to_open(getattr(options, "output", None))
+    if last:
+        typer.echo(last, err=messages.json)
+
+
+def is_machine_failure(error: Exception) -> bool:
+    """Return whether the machine gave out: a disk that is full, a file that may not be written, too little memory."""
+    return isinstance(error, (OSError, MemoryError)) or type(error).__name__ == "OutOfMemoryError"
+
+
+def what_to_open(output: Path | None) -> str:
+    """Return the line that says what to look at first in an output folder, an empty text where there is nothing."""
+    if output is None or not output.is_dir():
+        return ""
+    if (output / "zarr.json").is_file():
+        return f"look at it: cryoprior describe {output}"
+    return next((f"open {path}" for name in WORTH_OPENING for path in sorted(output.glob(name))), "")
+
+
+def _left(message: str, code: int) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)
+
+
+class _ForCommandLine(logging.Formatter):
+    """Log lines with the options' flags."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return for_command_line(super().format(record))
+
+
+def _log_to_stderr(level: int) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_ForCommandLine("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("cryoprior").setLevel(level)
