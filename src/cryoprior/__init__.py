@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from cryoprior import image, io, metrics, operators, prior, report, solvers
     from cryoprior.errors import InputError
     from cryoprior.io import ParticleStack, read_measurements, read_particles
+    from cryoprior.measurement import measure, open_measurements
     from cryoprior.operators import OPERATORS, parse_operator
     from cryoprior.prior import load_prior
     from cryoprior.random import ParticleNoise
+    from cryoprior.reconstruction import Reconstruction, reconstruct
     from cryoprior.registry import register
     from cryoprior.solvers import SOLVERS, parse_solver
 
@@ -27,13 +29,17 @@ _NAMES = {
     "OPERATORS": "operators",
     "ParticleNoise": "random",
     "ParticleStack": "io",
+    "Reconstruction": "reconstruction",
     "SOLVERS": "solvers",
     "load_prior": "prior",
+    "measure": "measurement",
+    "open_measurements": "measurement",
     "parse_operator": "operators",
     "parse_solver": "solvers",
     "read_measurements": "io",
     "read_particles": "io",
     "register": "registry",
+    "reconstruct": "reconstruction",
 }
 
 __all__ = [
@@ -42,17 +48,21 @@ __all__ = [
     "InputError",
     "ParticleNoise",
     "ParticleStack",
+    "Reconstruction",
     "__version__",
     "image",
     "io",
     "load_prior",
+    "measure",
     "metrics",
+    "open_measurements",
     "operators",
     "parse_operator",
     "parse_solver",
     "prior",
     "read_measurements",
     "read_particles",
+    "reconstruct",
     "register",
     "report",
     "solvers",

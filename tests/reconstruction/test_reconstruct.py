@@ -23,7 +23,7 @@ from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise
-from cryoprior.reconstruction import choice as solver_choice
+from cryoprior.reconstruction import choice
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.reconstruction.reconstructor import Reconstructor
 
@@ -68,7 +68,7 @@ def known(**config: Any) -> Prior:
 
 @pytest.fixture(autouse=True)
 def _gaussian_prior(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconstruct, "load_prior", lambda name, device: known())
+    monkeypatch.setattr(choice, "load_prior", lambda name, device: known())
 
 
 @pytest.fixture
@@ -131,8 +131,8 @@ def aware(monkeypatch: pytest.MonkeyPatch, **config: Any) -> list[str]:
         asked.append(name)
         return made
 
-    monkeypatch.setattr(reconstruct, "load_prior", load)
-    monkeypatch.setattr(solver_choice, "read_config", lambda folder: made.config)
+    monkeypatch.setattr(choice, "load_prior", load)
+    monkeypatch.setattr(choice, "read_config", lambda folder: made.config)
     return asked
 
 
@@ -161,7 +161,7 @@ def test_means_are_asked_of_a_prior_that_knows_the_operator(
 
 
 def test_a_prior_that_knows_no_operators_goes_to_exact(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(solver_choice, "read_config", lambda folder: known().config)
+    monkeypatch.setattr(choice, "read_config", lambda folder: known().config)
     assert run(y, limit=2)[0]["solver"].startswith("exact")
 
 
@@ -267,7 +267,7 @@ def test_particles_that_trained_the_prior_are_reported(
     y: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     trained = known(trained_on={read_measurements(y).particles_digest: [0, 5, 7, 99]})
-    monkeypatch.setattr(reconstruct, "load_prior", lambda name, device: trained)
+    monkeypatch.setattr(choice, "load_prior", lambda name, device: trained)
     with caplog.at_level("WARNING", logger="cryoprior"):
         summary, _ = run(y, solver="gaussian")
     assert summary["trained_on_overlap"] == 3
@@ -316,7 +316,7 @@ def test_an_option_that_says_what_the_solver_does_is_accepted(y: Path) -> None:
 def test_another_box_than_the_priors_is_refused(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spectra = Spectra((1.0,), (0.0,))
     other = known(spectra={64: spectra, 128: spectra})
-    monkeypatch.setattr(reconstruct, "load_prior", lambda name, device: other)
+    monkeypatch.setattr(choice, "load_prior", lambda name, device: other)
     with pytest.raises(InputError, match=r"box 16; prior 'default' knows 64, 128"):
         run(y)
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cryoprior.errors import InputError
-from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, ParticleStack, check_images, read_particles
+from cryoprior.io import MeasurementsWriter, ParticleStack, check_images, read_particles
+from cryoprior.io.rows import row_batches
 from cryoprior.options import argument, check_options, option
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.progress import track
@@ -45,29 +42,21 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
+    from cryoprior.measurement.files import block_baseline, measurement_header, measurement_summary
     from cryoprior.operators import parse_operator
 
     _check_device(options.device)
     stack = _read(options)
     operator = parse_operator(options.operator, box=stack.box, seed=options.seed)
-    header = _header(options, stack, operator)
+    header = measurement_header(stack, operator, options.particles, options.sigma, options.seed)
+    baseline = block_baseline(operator) if options.dtype == "float16" else None
+    particles = (stack.table, stack.optics, stack.index)
     writer = MeasurementsWriter(
-        options.output,
-        header,
-        stack.table,
-        stack.optics,
-        stack.index,
-        dtype=options.dtype,
-        baseline=_baseline(operator) if options.dtype == "float16" else None,
-        overwrite=options.overwrite,
+        options.output, header, *particles, dtype=options.dtype, baseline=baseline, overwrite=options.overwrite
     )
     with writer:
-        batches = list(_batches(stack.n, options.batch))
-        for places in track(batches, "measuring", len(batches)):
-            images = stack.read(places)
-            check_images(images, stack, places)
-            writer.write(_measure(images, stack.index[places], operator, options))
-        summary = _summary(stack, operator, header, writer)
+        _measure(stack, operator, writer, options)
+        summary = measurement_summary(stack, operator, header, writer)
         given = (options.particles, options.poses, options.ctf, options.ind)
         write_provenance(writer.folder, "measure", options, [path for path in given if path], options.seed)
         write_summary(writer.folder, summary)
@@ -88,96 +77,18 @@ def _read(options: Options) -> ParticleStack:
     return stack.subset(slice(options.limit)) if options.limit is not None else stack
 
 
-def _measure(images: np.ndarray, particles: np.ndarray, operator: Operator, options: Options) -> np.ndarray:
+def _measure(stack: ParticleStack, operator: Operator, writer: MeasurementsWriter, options: Options) -> None:
+    """Write the measurements of all particles, batch by batch."""
     import torch
 
-    from cryoprior.random import ParticleNoise
+    from cryoprior.measurement.measuring import measure
 
-    ids = [int(i) for i in particles]
-    y = operator.forward(torch.from_numpy(images).to(options.device), ids)
-    if options.sigma > 0:
-        noise = ParticleNoise(options.seed, "measure", ids).normal_like(y)
-        y = y + options.sigma * noise * torch.from_numpy(_measured(operator, ids)).to(y)
-    return np.asarray(y.cpu().numpy(), np.float32)
-
-
-def _measured(operator: Operator, particles: list[int]) -> np.ndarray:
-    """Return 1 for the numbers that measure something, 0 for those that pad a smaller mask set, (b, m)."""
-    if operator.sets == 1 or not operator.linear:
-        return np.ones((len(particles), operator.m), np.float32)
-    return np.stack([_measured_by_set(operator, particle % operator.sets) for particle in particles])
-
-
-@lru_cache(maxsize=1024)
-def _measured_by_set(operator: Operator, index: int) -> np.ndarray:
-    import torch
-
-    from cryoprior.random import numpy_stream
-
-    probe = numpy_stream(0, "measure/probe").standard_normal((1, operator.box, operator.box)).astype(np.float32)
-    return np.asarray(operator.forward(torch.from_numpy(probe), [index])[0].numpy() != 0, np.float32)
-
-
-def _baseline(operator: Operator) -> Baseline:
-    """Return what float16 removes first: how each number sees the level of its block, or of the image."""
-    import torch
-
-    box, block = operator.box, getattr(operator, "block", operator.box)
-    blocks = np.arange((box // block) ** 2, dtype=np.float64).reshape(box // block, box // block)
-    number = np.kron(blocks, np.ones((block, block)))
-    ones = torch.ones(1, box, box, dtype=torch.float64)
-    weights, group = np.zeros((operator.sets, operator.m), np.float32), np.zeros(operator.m, np.int32)
-    for index in range(operator.sets):
-        weight = operator.forward(ones, [index])[0].numpy()
-        sums = operator.forward(torch.from_numpy(number)[None], [index])[0].numpy()
-        seen = np.abs(weight) > 1e-9
-        weights[index] = np.where(seen, weight, 0)
-        if block != box:
-            group[seen] = np.rint(sums[seen] / weight[seen])
-    return Baseline(group, weights)
-
-
-def _header(options: Options, stack: ParticleStack, operator: Operator) -> MeasurementHeader:
-    from cryoprior.operators import format_operator
-
-    return MeasurementHeader(
-        m=operator.m,
-        box=stack.box,
-        operator=format_operator(operator),
-        digest=operator.digest(),
-        sigma=options.sigma,
-        seed=options.seed,
-        source=str(options.particles.resolve()),
-        particles_digest=stack.digest(),
-        resize=stack.resizing,
-    )
-
-
-def _summary(
-    stack: ParticleStack, operator: Operator, header: MeasurementHeader, writer: MeasurementsWriter
-) -> dict[str, Any]:
-    return {
-        "n": stack.n,
-        "box": stack.box,
-        "pixel_size_angstrom": sorted({round(float(size), 6) for size in stack.pixel_size}),
-        "operator": header.operator,
-        "m": operator.m,
-        "compression": operator.compression,
-        "effective_compression": operator.effective_compression,
-        "rank": operator.rank,
-        "condition": operator.condition,
-        "stored": operator.stored,
-        "digest": header.digest,
-        "sigma": header.sigma,
-        "rounding": writer.rounding,
-        "seed": header.seed,
-        "source": header.source,
-    }
-
-
-def _batches(n: int, batch: int) -> Iterator[range]:
-    for start in range(0, n, batch):
-        yield range(start, min(start + batch, n))
+    batches = row_batches(stack.n, options.batch)
+    for places in track(batches, "measuring", len(batches)):
+        images = stack.read(places)
+        check_images(images, stack, places)
+        x = torch.from_numpy(images).to(options.device)
+        writer.write(measure(x, operator, options.sigma, options.seed, stack.index[places]).cpu().numpy())
 
 
 def _check_device(device: str) -> None:

@@ -18,6 +18,8 @@ ENOUGH_COVERAGE = 0.5
 
 CLEAR = 3.0  # standard errors
 
+CONTRASTS = ("auto", "bright", "dark")
+
 
 @dataclass(frozen=True)
 class Intensity:
@@ -104,8 +106,8 @@ class Contrast:
         return self.decided_by == "option" or abs(self.clearness) >= CLEAR
 
     def __str__(self) -> str:
-        found = f"centre {self.clearness:+.1f} standard errors brighter than its surroundings"
-        return f"{self.particles} particles ({'as asked; ' if self.decided_by == 'option' else ''}{found})"
+        seen = f"centre {self.clearness:+.1f} standard errors brighter than its surroundings"
+        return f"{self.particles} particles ({'as asked; ' if self.decided_by == 'option' else ''}{seen})"
 
 
 def decide_contrast(wanted: str, clearness: float) -> Contrast:

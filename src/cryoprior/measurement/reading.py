@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_measurements
+from cryoprior.io.rows import spread_rows
 from cryoprior.operators import Operator, parse_operator
 
-INTENSITY_PARTICLES = 256
+CALIBRATION_PARTICLES = 256
 
 
 def open_measurements(path: Path | str) -> tuple[Measurements, Operator]:
@@ -37,7 +40,58 @@ def measured_operator(measurements: Measurements) -> Operator:
 
 def calibration_sample(n: int) -> np.ndarray:
     """Return the places of at most 256 particles, evenly spread over a stack of n: the same for every shard of it."""
-    return np.unique(np.linspace(0, n - 1, min(n, INTENSITY_PARTICLES)).round().astype(int))
+    return spread_rows(n, CALIBRATION_PARTICLES, nearest=True)
+
+
+@runtime_checkable
+class MeasuredRows(Protocol):
+    """Measurements by place, on the device where they are used, with the particles' numbers in the whole stack."""
+
+    def __len__(self) -> int:
+        """Return how many particles were measured."""
+        ...
+
+    def rows(self, places: range | np.ndarray) -> tuple[Float[Tensor, "b m"], list[int]]:
+        """Return the measurements at these places, (b, m), and their particles' numbers."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayRows:
+    """Measurements in memory, (n, m), with the particles' numbers."""
+
+    y: Float[Tensor, "n m"]
+    particles: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def rows(self, places: range | np.ndarray) -> tuple[Float[Tensor, "b m"], list[int]]:
+        """Return the measurements at these places, and their particles' numbers."""
+        return self.y[list(places)], [int(self.particles[place]) for place in places]
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Measurements on disk, read when asked for."""
+
+    measurements: Measurements
+    device: torch.device
+
+    def __len__(self) -> int:
+        return self.measurements.n
+
+    def rows(self, places: range | np.ndarray) -> tuple[Float[Tensor, "b m"], list[int]]:
+        """Return the measurements at these places, float32; InputError where a value is not finite."""
+        index = np.asarray(places)
+        y = self.measurements.y(index)
+        bad = ~np.isfinite(y).all(axis=1)
+        if bad.any():
+            raise InputError(
+                f"{self.measurements.path}: row {int(index[bad][0])} holds values that are not finite; "
+                "expected numbers; leave this particle out and measure again"
+            )
+        return torch.from_numpy(y).to(self.device), [int(p) for p in self.measurements.particle_index[index]]
 
 
 def read_finite(stack: ParticleStack, rows: np.ndarray) -> Tensor:

@@ -10,18 +10,29 @@ from torch import Tensor
 
 from cryoprior.image.spectrum import pixel_variance, shell_index
 from cryoprior.measurement.appearance import PARTICLES, fit_spectrum
-from cryoprior.measurement.intensity import Contrast, Intensity, contrast_clearness, decide_contrast, fit_intensity
+from cryoprior.measurement.intensity import (
+    Contrast,
+    Intensity,
+    contrast_clearness,
+    contrast_doubt,
+    decide_contrast,
+    fit_intensity,
+)
 from cryoprior.operators import Operator
 from cryoprior.prior.denoiser import Denoiser, Tunable
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A denoiser for the data at hand, the map from its grey scale to theirs, and the sign of their contrast."""
+    """A denoiser for the data at hand, the map from its grey scale to theirs, and the sign of their contrast.
+
+    doubt: why the user should pass the contrast, an empty text where nothing speaks against the one that was decided.
+    """
 
     denoiser: Denoiser
     intensity: Intensity
     contrast: Contrast
+    doubt: str = ""
 
 
 def calibrate(
@@ -48,6 +59,7 @@ def calibrate(
     InputError: measurements with no power above sigma.
     """
     decided = decide_contrast(contrast, contrast_clearness(operator.pinv(y, particles)))
+    doubt = contrast_doubt(decided, operator, y, particles)
     power = denoiser.spectrum(operator.box).to(y)
     intensity = fit_intensity(y, operator, power, sigma, particles)
     if spectrum and isinstance(denoiser, Tunable):
@@ -58,4 +70,4 @@ def calibrate(
         denoiser = denoiser.with_power_factor(operator.box, factor / variance)
         intensity = Intensity(intensity.offset, intensity.scale * variance**0.5)
     scale = -intensity.scale if decided.particles == "dark" else intensity.scale
-    return Calibration(denoiser, Intensity(intensity.offset, scale), decided)
+    return Calibration(denoiser, Intensity(intensity.offset, scale), decided, doubt)

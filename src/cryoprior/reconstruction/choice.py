@@ -1,16 +1,22 @@
-"""Which solver and which embedded prior go together, where the user leaves it open."""
+"""Which solver and which prior go together, where the user leaves it open."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+
+import torch
 
 from cryoprior.errors import InputError
-from cryoprior.prior import prior_folder, read_config
+from cryoprior.operators import Operator
+from cryoprior.prior import Denoiser, Prior, load_prior, prior_folder, read_config
+from cryoprior.prior.denoiser import OperatorAware
 from cryoprior.solvers import SOLVERS, Solver, parse_solver
 from cryoprior.solvers.posterior import TURNS
 
 AUTO = "auto"
 SAMPLES_FOR_DEVIATION = 8
+NOT_TRAINED_ON = "this prior was not trained on such measurements; its answer is an extrapolation"
 
 
 def suited_prior(name: str, solver: Solver) -> str:
@@ -19,27 +25,76 @@ def suited_prior(name: str, solver: Solver) -> str:
 
 
 def choose_solver(
-    text: str, prior: str, *, estimate: str | None, steps: int | None, samples: int | None, deviation: bool
+    solver: str | Solver,
+    prior: str | Path | Denoiser,
+    *,
+    estimate: str | None = None,
+    steps: int | None = None,
+    samples: int | None = None,
+    deviation: bool = False,
 ) -> Solver:
-    """Return the solver of a text with the values given that override its fields; InputError if it has no such.
+    """Return a solver, or that of a text, with the values given that override its fields.
 
     ``auto`` is ``posterior`` for means of a prior that knows operators, at up to eight evaluations, and for all that
     such a prior gives if it was trained on measurements alone; ``exact`` for the rest.
+
+    Raises
+    ------
+    InputError: a text that names no solver, a value for a field that the solver has not, or one out of its range.
     """
-    if text == AUTO:
-        config = read_config(prior_folder("operator-aware" if prior == "default" else prior))
+    if solver == AUTO:
+        aware, means_only = _knows_operators(prior)
         few = estimate != "sample" and (steps or 1) <= TURNS
-        text = "posterior" if config.operator_aware and (few or config.means_only) else "exact"
-    solver = parse_solver(text)
-    fields = {f.name for f in dataclasses.fields(solver)}  # type: ignore[arg-type]
-    if deviation and max(samples or 0, getattr(solver, "samples", 1)) < 2:
+        solver = "posterior" if aware and (few or means_only) else "exact"
+    chosen = parse_solver(solver) if isinstance(solver, str) else solver
+    fields = {f.name for f in dataclasses.fields(chosen)}  # type: ignore[arg-type]
+    if deviation and max(samples or 0, getattr(chosen, "samples", 1)) < 2:
         samples = SAMPLES_FOR_DEVIATION
-    values = {"estimate": None if estimate == solver.estimate else estimate, "steps": steps, "samples": samples}
+    values = {"estimate": None if estimate == chosen.estimate else estimate, "steps": steps, "samples": samples}
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:
         if name not in fields:
             raise InputError(
-                f"<{name}>: solver {text!r} has none; its fields are {', '.join(sorted(fields)) or 'none'}; "
+                f"<{name}>: solver {solver!r} has none; its fields are {', '.join(sorted(fields)) or 'none'}; "
                 "leave the option out, or choose another <solver>"
             )
-    return dataclasses.replace(solver, **given)  # type: ignore[type-var]
+    return dataclasses.replace(chosen, **given)  # type: ignore[type-var]
+
+
+def open_prior(
+    prior: str | Path | Denoiser, solver: Solver, box: int, device: torch.device, measured: str = "y"
+) -> Denoiser | None:
+    """Return the prior that a solver asks, loaded where it is a name or a folder; None for a solver that needs none.
+
+    Raises
+    ------
+    InputError: no such prior, or one that does not know the box of what was ``measured``, a name for messages.
+    """
+    if not solver.needs_prior:
+        return None
+    opened = load_prior(suited_prior(str(prior), solver), device) if isinstance(prior, str | Path) else prior
+    if isinstance(opened, Prior) and opened.boxes and box not in opened.boxes:
+        name = f"prior {str(prior)!r}" if isinstance(prior, str | Path) else "the prior"
+        raise InputError(
+            f"{measured}: images of box {box}; {name} knows {', '.join(map(str, opened.boxes))}; "
+            "measure with <box> at one of these, or pass another <prior>"
+        )
+    return opened
+
+
+def trained_on_operator(prior: Denoiser | None, solver: Solver, operator: Operator) -> bool | None:
+    """Return whether the prior was trained on this kind of operator; None where that does not matter."""
+    family = prior.config.family if isinstance(prior, Prior) else None
+    if family is None or not isinstance(solver, SOLVERS["posterior"]):
+        return None
+    return family.knows(operator)
+
+
+def _knows_operators(prior: str | Path | Denoiser) -> tuple[bool, bool]:
+    """Return whether a prior can be asked about measurements, and whether it gives means only."""
+    if isinstance(prior, str | Path):
+        config = read_config(prior_folder("operator-aware" if str(prior) == "default" else prior))
+        return config.operator_aware, config.means_only
+    if not isinstance(prior, OperatorAware):
+        return False, False
+    return prior.operator_aware, prior.operator_aware and prior.means_only

@@ -1,0 +1,162 @@
+"""A data set on disk, reconstructed shard by shard: the work of ``cryoprior reconstruct``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryoprior.io import Measurements
+from cryoprior.io.rows import row_batches
+from cryoprior.measurement.reading import StoredRows
+from cryoprior.operators import Operator
+from cryoprior.output.record import file_digest
+from cryoprior.prior import Denoiser, Prior
+from cryoprior.reconstruction.choice import NOT_TRAINED_ON, suited_prior, trained_on_operator
+from cryoprior.reconstruction.reconstructor import Reconstructed, Reconstructor, fit_prior, make_reconstructor
+from cryoprior.reconstruction.shards import ShardedOutput
+from cryoprior.solvers import SOLVERS, Solver
+from cryoprior.spec import format_spec
+
+TOTALS = ("evaluations", "backward", "seconds_network", "residual")
+"""What the records of shards sum over particles."""
+
+log = logging.getLogger("cryoprior")
+
+
+@dataclass(frozen=True)
+class ReconstructionJob:
+    """Measurements with the operator, the solver and the prior that fit them.
+
+    prior_name: what the user called the prior. n: particles that are reconstructed, the first ones.
+    batch, device: how; they change images by no more than rounding. The others decide the images.
+    """
+
+    measurements: Measurements
+    operator: Operator
+    solver: Solver
+    prior: Denoiser | None
+    prior_name: str
+    n: int
+    contrast: str
+    spectrum: str
+    dtype: str
+    seed: int
+    batch: int
+    device: torch.device
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes another run the same as this one."""
+        return {
+            "measurements": self.measurements.path.resolve(),
+            "particles_digest": self.measurements.particles_digest,
+            "operator_digest": self.measurements.digest,
+            "sigma": self.measurements.sigma,
+            "noise_seed": self.measurements.seed,
+            "solver": format_spec(self.solver, SOLVERS),
+            "prior": self._prior_digest(),
+            "contrast": self.contrast,
+            "spectrum": self.spectrum,
+            "dtype": self.dtype,
+            "seed": self.seed,
+        }
+
+    def write(self, shards: list[range], output: ShardedOutput) -> Iterator[int]:
+        """Write the shards; yield the number of particles after each batch."""
+        if not shards:
+            return
+        reconstructor, facts = self._reconstructor()
+        measured = StoredRows(self.measurements, self.device)
+        deviation = getattr(self.solver, "samples", 1) > 1
+        for rows in shards:
+            start, totals = time.perf_counter(), dict.fromkeys(TOTALS, 0.0)
+            pixel_size = float(self.measurements.pixel_size[rows.start])
+            with output.writers(rows, self.measurements.box, pixel_size, deviation=deviation) as writers:
+                for reconstructed in reconstructor.batches(measured, row_batches(rows, self.batch)):
+                    for writer, images in zip(writers, _images(reconstructed), strict=True):
+                        writer.write(images.cpu().float().numpy())
+                    totals = {name: totals[name] + value for name, value in reconstructed.totals().items()}
+                    yield len(reconstructed.residual)
+                output.write_record(rows, {**totals, "seconds": time.perf_counter() - start, **facts})
+
+    def summary(self, records: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return what is worth knowing of the finished run."""
+        total = {key: sum(r[key] for r in records) for key in ("seconds", *TOTALS)}
+        return {
+            "n": self.n,
+            "solver": format_spec(self.solver, SOLVERS),
+            "estimate": self.solver.estimate,
+            "evaluations": total["evaluations"] / self.n,
+            "backward": total["backward"] / self.n,
+            "seconds": total["seconds"],
+            "seconds_network": total["seconds_network"],
+            "residual": total["residual"] / self.n,
+            "box": self.measurements.box,
+            "operator": self.measurements.operator_spec,
+            "compression": self.operator.compression,
+            "effective_compression": self.operator.effective_compression,
+            "sigma": self.measurements.sigma,
+            "intensity": records[0]["intensity"],
+            "contrast": records[0]["contrast"],
+            "measurements": str(self.measurements.path.resolve()),
+            "prior": suited_prior(self.prior_name, self.solver) if self.prior is not None else None,
+            "trained_on_overlap": self._overlap(),
+            "trained_operator": self._trained_operator(),
+            "device": str(self.device),
+            "dtype": self.dtype,
+            "finished": True,
+        }
+
+    def _reconstructor(self) -> tuple[Reconstructor, dict[str, Any]]:
+        """Return the solver with the prior fitted to the whole data set, and what the fit says of it."""
+        fitted = None
+        if self.prior is not None:
+            measured, sigma = StoredRows(self.measurements, self.device), self.measurements.sigma
+            fitted = fit_prior(
+                self.prior, measured, self.operator, sigma, spectrum=self.spectrum, contrast=self.contrast
+            )
+            scale, offset = fitted.intensity.scale, fitted.intensity.offset
+            log.info("intensity: x = %.6g x' + %.6g; %s", scale, offset, fitted.contrast)
+            if fitted.doubt:
+                log.warning("%s", fitted.doubt)
+        reconstructor = make_reconstructor(
+            self.solver, self.operator, fitted, self.measurements.sigma, seed=self.seed, dtype=self.dtype
+        )
+        contrast = None if fitted is None else fitted.contrast
+        return reconstructor, {"intensity": reconstructor.intensity, "contrast": contrast}
+
+    def _prior_digest(self) -> str | None:
+        if not isinstance(self.prior, Prior):
+            return None
+        weights = self.prior.path / "model.safetensors"
+        return file_digest(weights) if weights.is_file() else str(self.prior.path)
+
+    def _overlap(self) -> int:
+        """Return how many of these particles trained the prior, and say so loudly."""
+        if not isinstance(self.prior, Prior):
+            return 0
+        trained = self.prior.config.trained_on.get(self.measurements.particles_digest, [])
+        overlap = int(np.isin(self.measurements.particle_index[: self.n], trained).sum())
+        if overlap:
+            log.warning(
+                "%d of %d particles TRAINED this prior: judge nothing by them; use held-out ones", overlap, self.n
+            )
+        return overlap
+
+    def _trained_operator(self) -> bool | None:
+        """Return whether the prior was trained on this kind of operator, and warn where not; None if not asked."""
+        trained = trained_on_operator(self.prior, self.solver, self.operator)
+        if trained is False:
+            log.warning("%s: %s", self.measurements.operator_spec, NOT_TRAINED_ON)
+        return trained
+
+
+def _images(reconstructed: Reconstructed) -> list[Tensor]:
+    solution = reconstructed.solution
+    return [solution.x] if solution.deviation is None else [solution.x, solution.deviation]
