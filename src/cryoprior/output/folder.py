@@ -1,72 +1,302 @@
-"""Output folders that appear whole or not at all."""
+"""Output folders: whole or absent, gone on with by identity, or refused; one code for all commands.
+
+A folder of ours has a mark in it, ``.cryoprior.json``: which command made it, from what, and what it made there.
+Nothing else is ever deleted, and no input of the run. A folder is made under a hidden name beside the output. An old
+result is removed only after the new one, whole and on the disk, has taken its name.
+"""
 
 from __future__ import annotations
 
-import fcntl
+import dataclasses
+import logging
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from cryoprior.errors import InputError
+from cryoprior.output.files import is_partial, sync, sync_tree
+from cryoprior.output.lock import OutputLock, locked
+from cryoprior.output.manifest import EVERYTHING, MARK, Manifest, differences, entries, inputs_inside, plain
+
+log = logging.getLogger("cryoprior")
+
+Inputs = Iterable[Path | str | None]
 
 
 @contextmanager
-def claim_output(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield an empty sibling folder ``.<name>.partial`` that becomes ``path`` on success and vanishes on failure.
+def claim_output(
+    path: Path | str, command: str = "", *, overwrite: bool = False, inputs: Inputs = ()
+) -> Iterator[Path]:
+    """Yield an empty folder beside the output that takes its name on success and vanishes on failure.
+
+    Parameters
+    ----------
+    path: the output. Missing parents are made.
+    command: what makes it, for the mark.
+    overwrite: replace an earlier result of this program.
+    inputs: all files and folders that the run reads; None is skipped.
 
     Raises
     ------
-    InputError: the path is a file or a folder in use and ``overwrite`` is not set, or another run is writing it.
+    InputError: the output is in use and ``overwrite`` is not set, holds an input or something that this program did not
+        make, is the folder that the process works in, or is written by another run.
     """
-    path = path.resolve()
-    if _in_use(path) and not overwrite:
-        raise InputError(f"{path}: the output is in use; pass another <output>, or <overwrite>")
-    partial = path.with_name(f".{path.name}.partial")
-    lock = _fresh_folder(path, partial)
+    path = _resolved(path)
+    with _parents(path), locked(path):
+        _check_inputs(path, inputs)
+        _recover(path)
+        if _in_use(path):
+            if not overwrite:
+                raise InputError(f"{path}: the output is in use; pass another <output>, or <overwrite>")
+            _check_ours(path)
+        staged = _hidden(path, "partial")
+        staged.mkdir()
+        Manifest(command, {}, finished=False).write(staged)
+        try:
+            yield staged
+            _finish(staged)
+            _replace(staged, path)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+
+
+class Work:
+    """A run in its folder: ``folder`` is where it works, ``is_new`` whether nothing was done there before."""
+
+    def __init__(self, path: Path, folder: Path, manifest: Manifest, *, is_new: bool) -> None:
+        self.path, self.folder, self.is_new = path, folder, is_new
+        self._manifest = manifest
+
+    def complete(self) -> Path:
+        """Return the output, whole, under its name; call it last. Without it the next run goes on here."""
+        _finish(self.folder)
+        if self.folder != self.path:
+            _replace(self.folder, self.path)
+            self.folder = self.path
+        return self.path
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether the folder holds nothing but its mark."""
+        return all(entry == MARK or is_partial(entry) for entry in entries(self.folder))
+
+
+@contextmanager
+def resume_output(
+    path: Path | str,
+    command: str,
+    identity: Mapping[str, Any],
+    *,
+    makes: tuple[str, ...] = EVERYTHING,
+    overwrite: bool = False,
+    inputs: Inputs = (),
+    reopen: bool = False,
+    shared: bool = False,
+) -> Iterator[Work]:
+    """Yield the work of a run that fills its folder step by step, and that goes on where it was interrupted.
+
+    With ``overwrite`` the new result grows in a hidden folder beside the old one, and replaces it when it is complete.
+
+    Parameters
+    ----------
+    path, command, inputs: as :func:`claim_output` takes them.
+    identity: everything that decides the result; a run goes on only where the folder's is equal.
+    makes: patterns of the paths, relative to the folder, that the run makes; a folder's name stands for all in it.
+    overwrite: replace an earlier result, or an unfinished run of another identity, of this program.
+    reopen: a finished result of the same identity may be gone on with.
+    shared: several processes of the same identity may work at once.
+
+    Raises
+    ------
+    InputError: the output is in use by something else, by a run of another identity, or by this run, which is finished;
+        it holds an input; it is the folder that the process works in; another run is writing it.
+    """
+    path, wanted = _resolved(path), Manifest(command, plain(identity), finished=False, makes=makes)
+    with _parents(path), locked(path, shared=shared) as lock:
+        _check_inputs(path, inputs)
+        folder, is_new = _opened(path, wanted, lock, overwrite=overwrite, reopen=reopen, shared=shared)
+        work = Work(path, folder, wanted, is_new=is_new)
+        try:
+            yield work
+        finally:
+            if is_new and not shared and work.folder.is_dir() and work.is_empty:
+                shutil.rmtree(work.folder)
+
+
+def _opened(
+    path: Path, wanted: Manifest, lock: OutputLock, *, overwrite: bool, reopen: bool, shared: bool
+) -> tuple[Path, bool]:
+    """Return the folder to work in, marked with what is wanted, and whether it is new."""
+    if not lock.alone:
+        _check_same(path, Manifest.read(path), wanted, reopen=reopen)
+        return path, False
+    _recover(path)
+    folder, is_new = _choose(path, wanted, overwrite=overwrite, reopen=reopen)
+    folder.mkdir(exist_ok=True)
+    _sweep(folder)
+    wanted.write(folder)
+    if shared:
+        lock.share()
+    return folder, is_new
+
+
+def _choose(path: Path, wanted: Manifest, *, overwrite: bool, reopen: bool) -> tuple[Path, bool]:
+    after = path.with_name(f".{path.name}.next")
+    begun = Manifest.read(after)
+    if begun is not None and _same(begun, wanted):
+        return after, False
+    if not _in_use(path):
+        return path, True
+    if not overwrite:
+        _check_same(path, Manifest.read(path), wanted, reopen=reopen)
+        return path, False
+    _check_ours(path)
+    if after.exists():
+        _check_ours(after)
+        _removed(after)
+    return after, True
+
+
+def _check_same(path: Path, known: Manifest | None, wanted: Manifest, *, reopen: bool) -> None:
+    """Refuse a folder that holds anything but the wanted run, begun, or finished if it may be opened again."""
+    if known is None or known.command != wanted.command:
+        holder = "something else" if known is None or not known.command else f"a result of {known.command}"
+        raise InputError(f"{path}: the output is in use by {holder}; pass another <output>")
+    changed = differences(known.identity, wanted.identity)
+    if changed:
+        run = f"a run with other {', '.join(changed)}"
+        raise InputError(f"{path}: the output is in use by {run}; pass another <output>, or <overwrite>")
+    if known.finished and not reopen:
+        raise InputError(
+            f"{path}: the output is in use by this run, which is finished; pass another <output>, or <overwrite>"
+        )
+
+
+def _same(known: Manifest, wanted: Manifest) -> bool:
+    return known.command == wanted.command and not differences(known.identity, wanted.identity)
+
+
+def _resolved(path: Path | str) -> Path:
+    """Return the output with links followed; refuse what can never be replaced by a new folder."""
+    path = Path(path).resolve()
+    here = Path.cwd()
+    if path == here or path in here.parents:
+        raise InputError(f"{path}: the folder that this run works in; expected one of its own; pass another <output>")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: a file; expected a folder; pass another <output>")
+    if os.path.ismount(path):
+        raise InputError(f"{path}: a mount point; expected a folder in it; pass another <output>")
+    return path
+
+
+@contextmanager
+def _parents(path: Path) -> Iterator[None]:
+    """Make the folders above the output; those that were made and stay empty go again."""
+    missing = [parent for parent in path.parents if not parent.exists()]
     try:
-        yield partial
-        _replace(partial, path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: its folder cannot be made ({error.strerror}); expected one with room and the right to write; "
+            "pass another <output>"
+        ) from None
+    try:
+        yield
     finally:
-        os.close(lock)
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()
+
+
+def _check_inputs(path: Path, inputs: Inputs) -> None:
+    read = inputs_inside(path, inputs)
+    if read is not None:
+        raise InputError(f"{path}: the output holds {read}, which this run reads; pass another <output>")
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse a folder in which anything lies that this program did not make."""
+    manifest = Manifest.read(folder)
+    if manifest is None:
+        raise InputError(
+            f"{folder}: in use by something that this program did not mark as its own; "
+            "expected an output of it; delete the folder yourself, or pass another <output>"
+        )
+    foreign = manifest.foreign(folder)
+    if foreign is not None:
+        raise InputError(
+            f"{folder}: holds {foreign}, which this program did not make, so it is not replaced; "
+            "move that away, or pass another <output>"
+        )
 
 
 def _in_use(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else path.exists()
+    """Return whether the folder holds anything but the mark of a run that had not begun."""
+    return path.is_dir() and any(entry.name != MARK and not is_partial(entry.name) for entry in path.iterdir())
 
 
-def _fresh_folder(path: Path, partial: Path) -> int:
-    partial.mkdir(parents=True, exist_ok=True)
-    lock = os.open(partial, os.O_RDONLY)
+def _hidden(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{kind}")
+
+
+def _finish(folder: Path) -> None:
+    """Mark the folder as whole, with all that it holds, and write it to the disk."""
+    manifest = Manifest.read(folder)
+    assert manifest is not None
+    _sweep(folder)
+    listed = tuple(sorted(entry for entry in entries(folder) if entry != MARK))
+    dataclasses.replace(manifest, finished=True, entries=listed).write(folder)
+    sync_tree(folder)
+
+
+def _replace(new: Path, path: Path) -> None:
+    """Give the new folder the name of the output, and remove the old one after that."""
+    old = _hidden(path, "old") if path.is_dir() and any(path.iterdir()) else None
+    if old is not None:
+        path.rename(old)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise InputError(f"{path}: another run is writing it; wait for that run, or pass another <output>") from None
-    except OSError:  # a file system without locks: a stale folder and a busy one look alike, so take it
-        pass
-    for entry in partial.iterdir():
-        _remove(entry)
-    return lock
+        new.rename(path)
+    except OSError:
+        if old is not None:
+            old.rename(path)
+        raise
+    sync(path.parent)
+    if old is not None:
+        _removed(old)
 
 
-def _replace(partial: Path, path: Path) -> None:
-    if not path.exists():
-        partial.rename(path)
-        return
-    old = path.with_name(f".{path.name}.old")
-    _remove(old)
-    path.rename(old)
-    partial.rename(path)
-    _remove(old)
+def _removed(folder: Path) -> None:
+    manifest = Manifest.read(folder)
+    if manifest is not None:
+        manifest.remove(folder)
+    if folder.exists():
+        log.warning("%s: the rest of the old result, which this program did not make, is kept there", folder)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _recover(path: Path) -> None:
+    """Undo what a killed run left beside the output: the old result gets its name back, unfinished folders go."""
+    pattern = re.compile(re.escape(f".{path.name}.") + r"(?:[0-9a-f]{8}\.(?P<kind>partial|old)|(?P<next>next))")
+    for entry in sorted(path.parent.iterdir()):
+        match = pattern.fullmatch(entry.name)
+        manifest = None if match is None or entry.is_symlink() else Manifest.read(entry)
+        if match is None or manifest is None:
+            continue
+        whole = manifest.finished and match["kind"] != "partial"
+        if whole and not path.exists():
+            entry.rename(path)
+        elif match["kind"]:
+            manifest.remove(entry)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove files in the making that a killed process left."""
+    for entry in list(entries(folder)):
+        if is_partial(entry.rpartition("/")[2]):
+            with suppress(OSError):
+                (folder / entry).unlink()

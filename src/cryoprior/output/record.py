@@ -1,4 +1,4 @@
-"""Outputs that are whole or absent, and a record beside each of how it was made."""
+"""The record beside every output: its summary, and how it was made."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cryoprior.errors import InputError
+from cryoprior.output.files import write_whole
 from cryoprior.version import __version__
 
 RECORDED = (
@@ -29,7 +30,7 @@ SAMPLED_BLOCKS = 16
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
     """Return the path of ``summary.json``, written into the folder."""
-    return _write(folder / "summary.json", to_json(summary))
+    return write_whole(folder / "summary.json", to_json(summary) + "\n")
 
 
 def write_provenance(folder: Path, command: str, options: Any, inputs: Iterable[Path], seed: int | None = None) -> Path:
@@ -53,7 +54,7 @@ def write_provenance(folder: Path, command: str, options: Any, inputs: Iterable[
         "machine": {"system": platform.platform(), "processors": os.cpu_count()},
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return _write(folder / "provenance.json", to_json(record))
+    return write_whole(folder / "provenance.json", to_json(record) + "\n")
 
 
 def to_json(value: Any) -> str:
@@ -80,13 +81,6 @@ def installed_version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _write(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text + "\n")
-    temporary.replace(path)
-    return path
 
 
 def _describe_input(path: Path) -> dict[str, Any]:
