@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
+from kit.folders import shown
+
 from cryoprior.errors import InputError
 from cryoprior.evaluation import command as evaluate
 from cryoprior.io import ReconstructionWriter, read_measurements, write_stack, write_star
@@ -96,7 +98,7 @@ def test_every_file_is_written_and_says_the_same(files) -> None:
     summary = evaluate.run(options(files, clean=files["clean"], pictures=2))
     out = files["out"]
     names = {"summary.json", "report.json", "report.html", "particles.csv", "frc.csv", "provenance.json"}
-    assert {path.name for path in out.iterdir()} == names
+    assert shown(out) == names
     assert json.loads((out / "summary.json").read_text())["metrics"]["psnr"] == summary["metrics"]["psnr"]
     table, shells = pd.read_csv(out / "particles.csv"), pd.read_csv(out / "frc.csv")
     assert len(table) == N

@@ -12,6 +12,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from kit.folders import shown
+
 from cryoprior.errors import InputError
 from cryoprior.image.alignment import transform_volume
 from cryoprior.image.soft_mask import sphere_mask
@@ -119,7 +121,7 @@ def test_what_is_written(tmp_path: Path) -> None:
     summary = run(Options(a=a, b=b, mask=mask, output=tmp_path / "out"))
     folder = tmp_path / "out"
     names = ["fsc.csv", "fsc.png", "provenance.json", "summary.json"]
-    assert sorted(p.name for p in folder.iterdir()) == names
+    assert sorted(shown(folder)) == names
     table = pd.read_csv(folder / "fsc.csv")
     assert list(table) == ["shell", "resolution_angstrom", "fsc", "fsc_unmasked"]
     assert len(table) == D // 2 + 1

@@ -13,6 +13,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from kit.folders import shown
+
 from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.image import ctf_image
@@ -290,7 +292,7 @@ def test_the_command_writes_maps_curves_and_what_it_found(
     command(ready["star"], "-o", out, "--truth", ready["truth"], "--json")
     summary = answer(out)
     assert json.loads(capsys.readouterr().out) == summary
-    assert {path.name for path in out.iterdir()} == FILES | PAGE
+    assert shown(out) == FILES | PAGE
     assert summary["n"] == 120
     assert summary["n_half"] == [60, 60]
     assert summary["voxel_size_angstrom"] == PIXEL

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
+from kit.folders import shown
+
 from cryoprior.errors import InputError
 from cryoprior.models import score as model_score
 from cryoprior.models.score import Options, run
@@ -63,7 +65,7 @@ def test_what_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.undo()  # with its pictures
     a, b = model(tmp_path / "a.cif", confidence=80), model(tmp_path / "b.cif.gz", noise=0.3, confidence=40)
     summary = run(Options(a=a, b=b, output=tmp_path / "out"))
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES
+    assert sorted(shown(tmp_path / "out")) == FILES
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == json.loads(json.dumps(summary))
     assert 0.3 < summary["mean_rmsd_angstrom"] < 0.3 * 2 * 3**0.5
     residues, chains = (pd.read_csv(tmp_path / "out" / f"{name}_b.csv") for name in ("residues", "chains"))

@@ -101,7 +101,7 @@ def run(options: Options) -> dict[str, Any]:
         )
         read_atomic_model(built.model)  # what cannot be read is not kept
         seconds = time.perf_counter() - start
-        facts = {"seconds": seconds, "version": version(program), "command": _shown(built, options.output)}
+        facts = {"seconds": seconds, "version": version(program), "command": _shown(built, folder, options.output)}
         _write_text(folder / FACTS, to_json(facts))
         _keep(options.output, built)
     return _write(options, facts)
@@ -187,10 +187,9 @@ def _write_text(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _shown(built: BuiltModel, output: Path) -> str:
-    """Return the command line, the work folder by the name that it has now."""
-    work = (output / WORK).resolve()
-    return " ".join(built.command).replace(str(work.with_name(f".{WORK}.partial")), str(work))
+def _shown(built: BuiltModel, staged: Path, output: Path) -> str:
+    """Return the command line, the work folder by the name that it will have."""
+    return " ".join(built.command).replace(str(staged), str((output / WORK).resolve()))
 
 
 def _write(options: Options, facts: dict[str, Any]) -> dict[str, Any]:

@@ -56,10 +56,11 @@ def claim_output(
             _check_ours(path)
         staged = _hidden(path, "partial")
         staged.mkdir()
-        Manifest(command, {}, finished=False).write(staged)
+        manifest = Manifest(command, {}, finished=False)
+        manifest.write(staged)
         try:
             yield staged
-            _finish(staged)
+            _finish(staged, manifest)
             _replace(staged, path)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
@@ -75,7 +76,7 @@ class Work:
 
     def complete(self) -> Path:
         """Return the output, whole, under its name; call it last. Without it the next run goes on here."""
-        _finish(self.folder)
+        _finish(self.folder, self._manifest)
         if self.folder != self.path:
             _replace(self.folder, self.path)
             self.folder = self.path
@@ -245,10 +246,8 @@ def _hidden(path: Path, kind: str) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{kind}")
 
 
-def _finish(folder: Path) -> None:
+def _finish(folder: Path, manifest: Manifest) -> None:
     """Mark the folder as whole, with all that it holds, and write it to the disk."""
-    manifest = Manifest.read(folder)
-    assert manifest is not None
     _sweep(folder)
     listed = tuple(sorted(entry for entry in entries(folder) if entry != MARK))
     dataclasses.replace(manifest, finished=True, entries=listed).write(folder)
