@@ -11,13 +11,12 @@ import pandas as pd
 import pytest
 import torch
 
-from kit.folders import shown
-
 from cryoprior.errors import InputError
 from cryoprior.evaluation import command as evaluate
 from cryoprior.io import ReconstructionWriter, read_measurements, write_stack, write_star
 from cryoprior.measurement import command as measure
 from cryoprior.operators import parse_operator
+from kit.folders import shown
 
 N, BOX, PIXEL_SIZE = 6, 32, 4.0
 

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.folders import shown
-
 from cryoprior.errors import InputError
 from cryoprior.heterogeneity import command as heterogeneity
 from cryoprior.heterogeneity.clusters import Clustering
 from cryoprior.heterogeneity.command import Options, run
 from cryoprior.heterogeneity.scores import by_size, compare
 from cryoprior.output.record import installed_version
+from kit.folders import shown as visible
 
 N = 400
 QUICK: dict[str, Any] = {"embedding": "pca", "starts": 1, "seeds": 2}
@@ -95,7 +94,7 @@ def test_separate_states_agree_wholly_and_are_true(tmp_path: Path, embedding: st
 def test_what_is_written(tmp_path: Path) -> None:
     summary = compared(tmp_path, latents(1, 3.0), latents(2, 3.0), labels=labelled(tmp_path, states()), seeds=3)
     folder = tmp_path / "out"
-    assert sorted(shown(folder)) == FILES
+    assert sorted(visible(folder)) == FILES
     assert json.loads((folder / "summary.json").read_text())["agreement"] == summary["agreement"]
     assert json.loads((folder / "provenance.json").read_text())["command"] == "heterogeneity"
     assert 0.5 < summary["agreement"] < 0.99

@@ -12,13 +12,12 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from kit.folders import shown
-
 from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.housekeeping import convert
 from cryoprior.io import ParticleStack, StackWriter, read_particles, read_star, resize, write_stack, write_star
 from cryoprior.training.data import training_stack
+from kit.folders import shown
 
 N, BOX, PIXEL = 21, 20, 1.31
 

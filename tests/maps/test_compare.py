@@ -12,13 +12,12 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from kit.folders import shown
-
 from cryoprior.errors import InputError
 from cryoprior.image.alignment import transform_volume
 from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.io import read_map, write_map
 from cryoprior.maps.compare import Options, run
+from kit.folders import shown
 
 D, VOXEL = 32, 3.0
 SLOW = pytest.mark.slow

@@ -13,8 +13,6 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from kit.folders import shown
-
 from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.image import ctf_image
@@ -39,6 +37,7 @@ from cryoprior.maps.sources import FullParticles, MeasuredParticles, Reconstruct
 from cryoprior.measurement import command as measure
 from cryoprior.metrics.fsc import fsc, volume_shell_sums
 from cryoprior.operators import parse_operator
+from kit.folders import shown
 
 N, BOX, PIXEL = 60, 16, 8.0
 EXACT = MapSettings(iterations=5)

@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from kit.folders import shown
-
 from cryoprior.errors import InputError
 from cryoprior.models import score as model_score
 from cryoprior.models.score import Options, run
+from kit.folders import shown
 from kit.models import atom_row, chain_rows, fold, random_sequence, write_cif, write_model
 
 SEQUENCES = {"A": random_sequence(40, 1), "B": random_sequence(25, 2), "C": random_sequence(5, 3)}

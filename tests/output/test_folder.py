@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -90,9 +89,11 @@ def test_the_old_result_is_there_until_the_new_one_has_its_name(
 
 def test_content_is_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
-    monkeypatch.setattr(
-        "cryoprior.output.files.os.fsync", lambda handle: synced.append(os.readlink(f"/proc/self/fd/{handle}"))
-    )
+
+    def note(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+
+    monkeypatch.setattr("cryoprior.output.files.os.fsync", note)
     rename = Path.rename
     order: list[str] = []
 
