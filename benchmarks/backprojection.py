@@ -29,7 +29,7 @@ from table import markdown, progress, write
 from cryoprior.external.relion import RELION, relion_version
 from cryoprior.io import StackWriter, read_particles, write_star
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
-from cryoprior.maps.making import MapSettings, make_maps
+from cryoprior.maps.making import MapSettings, backproject_maps
 from cryoprior.maps.sources import FullParticles
 
 SCRIPT = "backprojection.py"
@@ -66,7 +66,7 @@ def write_particles(folder: Path, n: int, box: int) -> Path:
 
 def ours(star: Path) -> None:
     """Make half maps and map as ``cryoprior map`` does, reading included."""
-    make_maps(FullParticles(read_particles(star)), MapSettings())
+    backproject_maps(FullParticles(read_particles(star)), MapSettings())
 
 
 def relion(star: Path, *more: str) -> None:

@@ -20,8 +20,8 @@ from scipy import ndimage
 from table import markdown, write
 
 from cryoprior.io import ParticleStack, read_particles
-from cryoprior.maps.judgement import judge, map_mask
-from cryoprior.maps.making import MapSettings, make_maps
+from cryoprior.maps.judgement import judge_maps, map_mask
+from cryoprior.maps.making import MapSettings, backproject_maps
 from cryoprior.maps.sources import FullParticles
 from cryoprior.metrics.fsc import resolution
 from cryoprior.simulation import command as simulate
@@ -62,10 +62,10 @@ def rows(data: Path, n: int, snr: float, pixel_size: float, threads: int) -> lis
     found, mask = [], None
     with tempfile.TemporaryDirectory() as folder:
         for name, stack in stacks(data, Path(folder), n, snr, pixel_size).items():
-            maps = make_maps(FullParticles(stack), MapSettings(symmetry="D2", batch=8), name)
+            maps = backproject_maps(FullParticles(stack), MapSettings(symmetry="D2", batch=8), name)
             if mask is None:
                 mask = map_mask(maps)[0]
-            judgement = judge(maps, resampled(mask, maps.box))
+            judgement = judge_maps(maps, resampled(mask, maps.box))
             size = maps.voxel_size_angstrom
             shell = maps.box * size
             at_half = resolution(judgement.curves.corrected, maps.box, size, 0.5).angstrom

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cryoprior import image, io, metrics, operators, prior, report, solvers
     from cryoprior.errors import InputError
     from cryoprior.io import ParticleStack, read_measurements, read_particles
+    from cryoprior.maps import compare_maps, judge_maps, make_maps
     from cryoprior.measurement import measure, open_measurements
     from cryoprior.operators import OPERATORS, parse_operator
     from cryoprior.prior import load_prior
@@ -31,7 +32,10 @@ _NAMES = {
     "ParticleStack": "io",
     "Reconstruction": "reconstruction",
     "SOLVERS": "solvers",
+    "compare_maps": "maps",
+    "judge_maps": "maps",
     "load_prior": "prior",
+    "make_maps": "maps",
     "measure": "measurement",
     "open_measurements": "measurement",
     "parse_operator": "operators",
@@ -50,9 +54,12 @@ __all__ = [
     "ParticleStack",
     "Reconstruction",
     "__version__",
+    "compare_maps",
     "image",
     "io",
+    "judge_maps",
     "load_prior",
+    "make_maps",
     "measure",
     "metrics",
     "open_measurements",

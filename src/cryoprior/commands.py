@@ -46,7 +46,7 @@ _BUILT_IN = {
         "Make maps of particles, reconstructions or measurements with known poses, and judge their resolution.",
     ),
     "compare-maps": Command(
-        ".maps.compare", "Compare two maps: Fourier shell correlation, correlation, contrast and hand."
+        ".maps.compare_command", "Compare two maps: Fourier shell correlation, correlation, contrast and hand."
     ),
     "poses": Command(
         ".poses.command",

@@ -16,7 +16,7 @@ from cryoprior.errors import InputError
 from cryoprior.image.alignment import transform_volume
 from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.io import read_map, write_map
-from cryoprior.maps.compare import Options, run
+from cryoprior.maps.compare_command import Options, run
 from kit.folders import shown
 
 D, VOXEL = 32, 3.0

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cryoprior.io import ParticleStack, read_particles, write_stack, write_star
-from cryoprior.maps.controls import equal_size_controls
-from cryoprior.maps.sources import ControlParticles, FullParticles
+from cryoprior.maps.controls import ControlParticles, equal_size_controls
+from cryoprior.maps.sources import FullParticles
 from cryoprior.operators import Bin, Crop, Quantize
 from cryoprior.operators.equal_size import LAST_LEVEL, quantizer
 

@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.io import ParticleStack
-from cryoprior.maps.sources import ControlParticles, FullParticles, Source
-from cryoprior.measurement.reading import read_finite
+from cryoprior.io.rows import spread_rows
+from cryoprior.maps.arrays import read_images
+from cryoprior.maps.sight import Sight
+from cryoprior.maps.source import Source, Views
+from cryoprior.maps.sources import FullParticles, ImageParticles
+from cryoprior.operators import Operator
 from cryoprior.operators.equal_size import control_operators
 
 RANGE_PARTICLES = 256
+
+
+@dataclass(frozen=True)
+class ControlParticles(ImageParticles):
+    """Full particles as an operator would have measured them without noise of its own, by least squares."""
+
+    operator: Operator
+
+    @cached_property
+    def sight(self) -> Sight:
+        """What the operator sees of these particles."""
+        return Sight(self.operator, self.stack.index)
+
+    @property
+    def mixes(self) -> bool:
+        return self.sight.mixes
+
+    def views(self, rows: np.ndarray) -> Views:
+        images, particles = read_images(self.stack, rows), self.sight.particles(rows)
+        seen = self.operator.pinv(self.operator.forward(images, particles), particles)
+        return seen, self.sight.share(rows, images)
+
+    def seen(self, images: Float[Tensor, "b box box"], rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        return self.sight.seen(images, rows)
 
 
 def equal_size_controls(stack: ParticleStack, compression: float) -> Iterator[tuple[str, Source]]:
@@ -31,5 +60,4 @@ def equal_size_controls(stack: ParticleStack, compression: float) -> Iterator[tu
 
 
 def _sample(stack: ParticleStack) -> Float[Tensor, "b box box"]:
-    rows = np.unique(np.linspace(0, stack.n - 1, min(stack.n, RANGE_PARTICLES)).astype(int))
-    return torch.cat([read_finite(stack, rows)])
+    return read_images(stack, spread_rows(stack.n, RANGE_PARTICLES))

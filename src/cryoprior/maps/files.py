@@ -1,10 +1,10 @@
-"""The files of a set of maps, and the page that shows several beside each other."""
+"""The files of maps: volumes, curves and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,24 +13,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.io import write_blocks, write_map
-from cryoprior.maps.judgement import Judgement
+from cryoprior.maps.job import PRIOR_FREE, MapJob
+from cryoprior.maps.judgement import Judgement, NamedMaps
 from cryoprior.maps.making import MapSet
-from cryoprior.maps.page import MapPage
-from cryoprior.metrics.fsc import Resolution, volume_shells
+from cryoprior.metrics.fsc import volume_shells
 from cryoprior.metrics.rings import shell_resolution_angstrom
-from cryoprior.report.page import Alert, write_page
 
 
-@dataclass(frozen=True)
-class NamedMaps:
-    """Maps with their judgement under the name that the page gives them."""
+def write_maps(folder: Path, named: Sequence[NamedMaps]) -> None:
+    """Write the first maps into a folder with their mask, and the others into folders of their names in it."""
+    first, *others = named
+    write_map_set(folder, first, first.judgement.mask)
+    for other in others:
+        write_map_set(folder / folder_name(other), other)
 
-    name: str
-    maps: MapSet
-    judgement: Judgement
+
+def folder_name(named: NamedMaps) -> str:
+    """Return the name of the folder of maps that stand beside others."""
+    return "prior_free" if named.name == PRIOR_FREE else named.name.replace(" ", "_")
 
 
-def write_maps(folder: Path, named: NamedMaps, mask: Float[Tensor, "d d d"] | None = None) -> None:
+def write_map_set(folder: Path, named: NamedMaps, mask: Float[Tensor, "d d d"] | None = None) -> None:
     """Write map, half maps, filtered map, the mask where given, and the curves as star and CSV.
 
     ``half1.mrc`` and ``half2.mrc`` are named as RELION's postprocess wants them.
@@ -100,57 +103,24 @@ def _relion_names(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def write_map_page(
-    folder: Path,
-    shown: Sequence[NamedMaps],
-    facts: Sequence[tuple[str, str]],
-    truth: Float[Tensor, "d d d"] | None,
-    warnings: Sequence[Alert],
-    *,
-    prior_inside: bool,
-) -> None:
-    """Write report.html, fsc.png and slices.png of maps beside each other; the first is the one that was asked for."""
-    first = shown[0]
-    known = first.judgement.truth is not None
-    pictures: Mapping[str, np.ndarray] = {
-        **({"true map": truth.numpy()} if truth is not None else {}),
-        **{named.name: named.maps.full.numpy() for named in shown},
+def map_summary(
+    job: MapJob, named: Sequence[NamedMaps], symmetry: str, mask_from: str, warnings: Sequence[str]
+) -> dict[str, Any]:
+    """Return the numbers of maps under the names that summary.json promises."""
+    first, *others = named
+    maps = first.maps
+    return {
+        "n": maps.n,
+        "n_half": [maps.n_half_1, maps.n_half_2],
+        "box": maps.box,
+        "voxel_size_angstrom": maps.voxel_size_angstrom,
+        "symmetry": symmetry,
+        **first.judgement.summary(),
+        "mask": mask_from,
+        "contrast": "dark" if maps.dark else "bright",
+        "ctf": job.source.geometry.ctf is not None,
+        **({} if job.prior_weight is None else {"prior_weight": job.prior_weight}),
+        **({} if job.measured is None else {"operator": job.measured[0].operator_spec}),
+        "beside": {folder_name(other): {"n": other.maps.n, **other.judgement.summary()} for other in others},
+        "warnings": list(warnings),
     }
-    curves = first.judgement.curves
-    page = MapPage(
-        facts=facts,
-        columns=("map", "particles", "half maps 0.143", "half maps 0.5", *(("truth 0.5", "correlation") * known)),
-        rows=[_row(named) for named in shown],
-        resolution_angstrom=shell_resolution_angstrom(first.maps.box, first.maps.voxel_size_angstrom).numpy(),
-        curves={
-            "corrected": curves.corrected.numpy(),
-            "masked": curves.masked.numpy(),
-            "unmasked": curves.unmasked.numpy(),
-            "phases randomised": curves.randomised.numpy(),
-        },
-        methods={
-            n.name: (n.judgement.curves.corrected if n.judgement.truth is None else n.judgement.truth.fsc).numpy()
-            for n in shown
-        },
-        against="true map" if known else "other half map",
-        maps=pictures,
-        voxel_size_angstrom=first.maps.voxel_size_angstrom,
-        prior_inside=prior_inside,
-        warnings=warnings,
-    )
-    (folder / "fsc.png").write_bytes(page.fsc_picture())
-    (folder / "slices.png").write_bytes(page.slices_picture())
-    write_page(folder / "report.html", "Map report", page.sections(), first.name)
-
-
-def _row(named: NamedMaps) -> list[str]:
-    judgement = named.judgement
-    row = [named.name, str(named.maps.n), angstrom(judgement.resolution), angstrom(judgement.resolution_05)]
-    if judgement.truth is not None:
-        row += [angstrom(judgement.truth.resolution), f"{judgement.truth.correlation.about_zero:.4f}"]
-    return row
-
-
-def angstrom(found: Resolution) -> str:
-    """Return a resolution as text; what never falls below the threshold is marked as at most that."""
-    return f"≤ {found.angstrom:.2f} (Nyquist)" if found.nyquist_limited else f"{found.angstrom:.2f}"

@@ -19,7 +19,7 @@ from cryoprior.io import Measurements, ParticleStack
 SUBSET = "rlnRandomSubset"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Geometry:
     """Pose, origin (pixels), CTF parameters (None: images as without a CTF) and half set (1 or 2) of every particle."""
 
@@ -56,6 +56,11 @@ class Geometry:
         origin = poses[1] / sizes[:, None]
         return cls(poses[0], origin, source.ctf_parameters(), _halves(source.path, table), float(sizes.mean()))
 
+    def subset(self, rows: np.ndarray) -> Geometry:
+        """Return the geometry of these rows, in their order."""
+        ctf = None if self.ctf is None else {name: values[rows] for name, values in self.ctf.items()}
+        return Geometry(self.euler_deg[rows], self.origin_pixel[rows], ctf, self.half[rows], self.pixel_size)
+
     def ctf_images(self, rows: np.ndarray, like: Tensor) -> Float[Tensor, "b box half"] | None:
         """Return the CTF of these rows for the box, dtype and device of ``like``; None where the file has none."""
         if self.ctf is None:
@@ -63,6 +68,10 @@ class Geometry:
         kind: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
         parameters = {key: torch.tensor(values[rows], **kind) for key, values in self.ctf.items()}
         return ctf_image(parameters, torch.full((len(rows),), self.pixel_size, **kind), like.shape[-1])
+
+    def __repr__(self) -> str:
+        ctf = "no CTF" if self.ctf is None else "CTF"
+        return f"Geometry({len(self.half)} particles at {self.pixel_size:.3f} A a pixel, {ctf})"
 
 
 def _halves(path: Path, table: pd.DataFrame) -> np.ndarray:

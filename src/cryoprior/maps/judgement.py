@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.image.density import is_dark
 from cryoprior.image.soft_mask import soft_mask, sphere_mask
+from cryoprior.maps.arrays import Array, volume_tensor
 from cryoprior.maps.making import MapSet
 from cryoprior.metrics.fsc import FscCurves, Resolution, fsc, fsc_curves, resolution
 from cryoprior.metrics.volume import VolumeCorrelation, volume_correlation
@@ -22,7 +22,7 @@ HALF_MAPS, FULL_MAP = 0.143, 0.5
 log = logging.getLogger("cryoprior")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Truth:
     """Agreement with the true map: FSC within the mask, resolution at 0.5, correlation above the true map's level."""
 
@@ -30,12 +30,16 @@ class Truth:
     resolution: Resolution
     correlation: VolumeCorrelation
 
+    def __repr__(self) -> str:
+        return f"Truth({_angstrom(self.resolution)} at 0.5, correlation {self.correlation.about_zero:.4f})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Judgement:
     """Curves of the half maps and the resolutions they give; ``truth`` where a true map is known.
 
-    ``resolution`` is that of the corrected curve at 0.143.
+    ``resolution`` is that of the corrected curve at 0.143. ``mask`` is the one within which the maps were compared,
+    and ``mask_from`` says where it comes from.
     """
 
     curves: FscCurves
@@ -44,10 +48,16 @@ class Judgement:
     unmasked: Resolution
     masked: Resolution
     truth: Truth | None
+    mask: Float[Tensor, "d d d"]
+    mask_from: str
+
+    def __repr__(self) -> str:
+        halves = f"{_angstrom(self.resolution)} at 0.143, {_angstrom(self.resolution_05)} at 0.5"
+        return f"Judgement({halves}{'' if self.truth is None else f', {self.truth!r}'})"
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers under the names that summary.json promises."""
-        found: dict[str, Any] = {
+        summary: dict[str, Any] = {
             "resolution_0143_angstrom": self.resolution.angstrom,
             "resolution_05_angstrom": self.resolution_05.angstrom,
             "nyquist_limited": self.resolution.nyquist_limited,
@@ -56,40 +66,66 @@ class Judgement:
             "phases_randomised_from_shell": self.curves.randomised_from,
         }
         if self.truth is not None:
-            found["truth"] = {
+            summary["truth"] = {
                 "fsc_05_angstrom": self.truth.resolution.angstrom,
                 "nyquist_limited": self.truth.resolution.nyquist_limited,
                 "correlation": self.truth.correlation.about_zero,
                 "correlation_about_mean": self.truth.correlation.about_mean,
                 "level": self.truth.correlation.level,
             }
-        return found
+        return summary
 
 
-def judge(
-    maps: MapSet, mask: Float[Tensor, "d d d"], truth: Float[Tensor, "d d d"] | None = None, seed: int = 0
-) -> Judgement:
-    """Return the judgement of half maps within a mask, and of the full map against the truth."""
-    curves = fsc_curves(maps.half_1, maps.half_2, mask, seed)
+@dataclass(frozen=True)
+class NamedMaps:
+    """Maps with their judgement under the name that pages and folders give them."""
+
+    name: str
+    maps: MapSet
+    judgement: Judgement
+
+
+def judge_maps(maps: MapSet, mask: Array | None = None, truth: Array | None = None, seed: int = 0) -> Judgement:
+    """Return what half maps are worth within a mask, and the full map against the truth where that is known.
+
+    Parameters
+    ----------
+    mask: 0 to 1, (d, d, d); a soft one made from the map where None.
+    truth: the true map, (d, d, d).
+    seed: of the randomised phases.
+
+    Raises
+    ------
+    InputError: a mask or a truth that is not on the grid of the maps.
+    """
+    within, mask_from = map_mask(maps) if mask is None else (volume_tensor(mask, "mask", maps.box), "given")
+    curves = fsc_curves(maps.half_1, maps.half_2, within, seed)
     grid = (maps.box, maps.voxel_size_angstrom)
-    known = None
-    if truth is not None:
-        curve = fsc(maps.full * mask, truth * mask)
-        correlation = volume_correlation(truth, maps.full)
-        known = Truth(curve, resolution(curve, *grid, FULL_MAP), correlation)
     return Judgement(
         curves,
         resolution(curves.corrected, *grid, HALF_MAPS),
         resolution(curves.corrected, *grid, FULL_MAP),
         resolution(curves.unmasked, *grid, HALF_MAPS),
         resolution(curves.masked, *grid, HALF_MAPS),
-        known,
+        None if truth is None else _against(volume_tensor(truth, "truth", maps.box), maps, within),
+        within,
+        mask_from,
     )
+
+
+def _against(truth: Float[Tensor, "d d d"], maps: MapSet, mask: Float[Tensor, "d d d"]) -> Truth:
+    curve = fsc(maps.full * mask, truth * mask)
+    at_half = resolution(curve, maps.box, maps.voxel_size_angstrom, FULL_MAP)
+    return Truth(curve, at_half, volume_correlation(truth, maps.full))
+
+
+def _angstrom(value: Resolution) -> str:
+    return f"{'<= ' if value.nyquist_limited else ''}{value.angstrom:.2f} A"
 
 
 def map_mask(maps: MapSet) -> tuple[Float[Tensor, "d d d"], str]:
     """Return a soft mask made from the full map, and how it was made; a sphere where no particle stands out."""
-    sign = -1.0 if is_dark(maps.full, maps.voxel_size_angstrom) else 1.0
+    sign = -1.0 if maps.dark else 1.0
     try:
         return soft_mask(sign * maps.full, maps.voxel_size_angstrom), "from the map"
     except InputError as error:

@@ -11,14 +11,16 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.image.backprojection import Backprojector, centred_transforms
+from cryoprior.image.density import is_dark
 from cryoprior.image.projection import rotation_matrices
 from cryoprior.image.symmetry import point_group
+from cryoprior.io.rows import row_batches
 from cryoprior.maps.geometry import Geometry
-from cryoprior.maps.sources import Source, row_batches
+from cryoprior.maps.source import Source
 from cryoprior.progress import track
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class MapSet:
     """Two half maps and the map of all particles, (d, d, d) float32, z y x, in the grey scale of the images."""
 
@@ -38,6 +40,15 @@ class MapSet:
     def n(self) -> int:
         """Particles in all."""
         return self.n_half_1 + self.n_half_2
+
+    @property
+    def dark(self) -> bool:
+        """Whether the particle is darker than the solvent."""
+        return is_dark(self.full, self.voxel_size_angstrom)
+
+    def __repr__(self) -> str:
+        particles = f"{self.n_half_1} + {self.n_half_2} particles"
+        return f"MapSet({particles}, {self.box} voxels of {self.voxel_size_angstrom:.3f} A a side)"
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class MapSettings:
     contrast: float = 1.0
 
 
-def make_maps(source: Source, settings: MapSettings, label: str = "map") -> MapSet:
+def backproject_maps(source: Source, settings: MapSettings, label: str = "map") -> MapSet:
     """Return the maps of all particles of a source by one pass over its images.
 
     Raises
@@ -75,8 +86,8 @@ def make_maps(source: Source, settings: MapSettings, label: str = "map") -> MapS
         )
     halves = [Backprojector(source.box, device=settings.device) for _ in counts]
     mates = point_group(settings.symmetry)
-    batches = list(row_batches(source.n, settings.batch))
-    for rows in track(batches, label, len(batches)):
+    for batch in track(row_batches(source.n, settings.batch), label):
+        rows = np.array(batch)
         numerators, weights, rotations = _weighted(source, geometry, rows, settings)
         for half, sums in enumerate(halves, start=1):
             kept = torch.from_numpy(np.flatnonzero(geometry.half[rows] == half)).to(rotations.device)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from cryoprior.errors import for_command_line
+from cryoprior.maps.job import MapJob
+from cryoprior.maps.judgement import Judgement, NamedMaps
+from cryoprior.maps.making import MapSet
+from cryoprior.metrics.fsc import Resolution
+from cryoprior.metrics.rings import shell_resolution_angstrom
 from cryoprior.report.figures import shell_curves
-from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table
+from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table, write_page
 from cryoprior.report.volumes import slice_montage
+
+log = logging.getLogger("cryoprior")
 
 HALVES = (
     "The FSC of two half maps measures what they share. With a prior they share more than signal: what it adds to both "
@@ -71,3 +81,108 @@ class MapPage:
             Section("Fourier shell correlation", curves),
             Section("Sections", looks),
         ]
+
+
+def write_map_page(
+    folder: Path,
+    job: MapJob,
+    named: Sequence[NamedMaps],
+    symmetry: str,
+    mask_from: str,
+    truth: Float[np.ndarray, "d d d"] | None,
+    warnings: Sequence[Alert],
+) -> None:
+    """Write report.html, fsc.png and slices.png of maps beside each other; the first is the one that was asked for."""
+    facts = map_facts(job, named[0].maps, symmetry, mask_from)
+    page = map_page(named, facts, truth, warnings, prior_inside=job.prior_weight is not None)
+    (folder / "fsc.png").write_bytes(page.fsc_picture())
+    (folder / "slices.png").write_bytes(page.slices_picture())
+    write_page(folder / "report.html", "Map report", page.sections(), named[0].name)
+
+
+def map_page(
+    named: Sequence[NamedMaps],
+    facts: Sequence[tuple[str, str]],
+    truth: Float[np.ndarray, "d d d"] | None,
+    warnings: Sequence[Alert],
+    *,
+    prior_inside: bool,
+) -> MapPage:
+    """Return the page of maps; methods are compared by the true map where it is known, else by their other halves."""
+    first = named[0]
+    known, curves = first.judgement.truth is not None, first.judgement.curves
+    return MapPage(
+        facts=facts,
+        columns=("map", "particles", "half maps 0.143", "half maps 0.5", *(("truth 0.5", "correlation") * known)),
+        rows=[_row(one) for one in named],
+        resolution_angstrom=shell_resolution_angstrom(first.maps.box, first.maps.voxel_size_angstrom).numpy(),
+        curves={
+            "corrected": curves.corrected.numpy(),
+            "masked": curves.masked.numpy(),
+            "unmasked": curves.unmasked.numpy(),
+            "phases randomised": curves.randomised.numpy(),
+        },
+        methods={one.name: _method_curve(one.judgement) for one in named},
+        against="true map" if known else "other half map",
+        maps={
+            **({} if truth is None else {"true map": truth}),
+            **{one.name: one.maps.full.numpy() for one in named},
+        },
+        voxel_size_angstrom=first.maps.voxel_size_angstrom,
+        prior_inside=prior_inside,
+        warnings=warnings,
+    )
+
+
+def map_facts(job: MapJob, maps: MapSet, symmetry: str, mask_from: str) -> list[tuple[str, str]]:
+    """Return what the head of the page says of the maps and of the measurements behind them."""
+    facts = [
+        ("Particles", f"{maps.n} ({maps.n_half_1} and {maps.n_half_2} in the half maps)"),
+        ("Box", f"{maps.box} voxels of {maps.voxel_size_angstrom:.3f} Å"),
+        ("Symmetry", symmetry),
+        ("Mask", mask_from),
+    ]
+    if job.measured is not None:
+        measurements, operator = job.measured
+        compression = f"{operator.compression:.3g} nominal, {operator.effective_compression:.3g} by rank"
+        facts += [("Operator", measurements.operator_spec), ("Compression", compression)]
+    return facts
+
+
+def map_warnings(job: MapJob, maps: MapSet) -> Iterator[Alert]:
+    """Yield what is to be told before the maps are used; each is logged too."""
+    if maps.dark:
+        yield _warning(
+            job,
+            "The map is dark",
+            "The particle is darker than the solvent: its contrast is reversed. Pass <invert> to turn all images; "
+            "RELION and ModelAngelo expect bright density.",
+        )
+    if job.source.geometry.ctf is None:
+        yield _warning(
+            job,
+            "No CTF",
+            "The file gives no defocus, so no CTF was corrected. Pass <ctf>, or add rlnDefocusU and its companions.",
+        )
+
+
+def angstrom(value: Resolution) -> str:
+    """Return a resolution as text; what never falls below the threshold is marked as at most that."""
+    return f"≤ {value.angstrom:.2f} (Nyquist)" if value.nyquist_limited else f"{value.angstrom:.2f}"
+
+
+def _warning(job: MapJob, title: str, text: str) -> Alert:
+    log.warning("%s: %s", job.source.path, text)
+    return Alert(title, for_command_line(text))
+
+
+def _method_curve(judgement: Judgement) -> Float[np.ndarray, " shells"]:
+    return (judgement.curves.corrected if judgement.truth is None else judgement.truth.fsc).numpy()
+
+
+def _row(named: NamedMaps) -> list[str]:
+    judgement = named.judgement
+    row = [named.name, str(named.maps.n), angstrom(judgement.resolution), angstrom(judgement.resolution_05)]
+    if judgement.truth is not None:
+        row += [angstrom(judgement.truth.resolution), f"{judgement.truth.correlation.about_zero:.4f}"]
+    return row

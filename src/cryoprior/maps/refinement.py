@@ -14,8 +14,8 @@ from torch import Tensor
 
 from cryoprior.image import project_particles
 from cryoprior.maps.geometry import Geometry
-from cryoprior.maps.making import MapSet, MapSettings, make_maps
-from cryoprior.maps.sources import Source, Views
+from cryoprior.maps.making import MapSet, MapSettings, backproject_maps
+from cryoprior.maps.source import Source, Views
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Unexplained(Source):
         return self.source.seen(images, rows)
 
     def _projections(self, rows: np.ndarray, like: Tensor) -> Float[Tensor, "b box box"]:
-        geometry, found = self.geometry, torch.empty_like(like)
+        geometry, images = self.geometry, torch.empty_like(like)
         for half, volume in enumerate(self.volumes, start=1):
             here = np.flatnonzero(geometry.half[rows] == half)
             if len(here):
-                found[here] = self.contrast * _project(geometry, rows[here], volume.to(like))
-        return found
+                images[here] = self.contrast * _project(geometry, rows[here], volume.to(like))
+        return images
 
 
 def make_refined_maps(source: Source, settings: MapSettings, label: str = "map") -> MapSet:
@@ -72,12 +72,12 @@ def make_refined_maps(source: Source, settings: MapSettings, label: str = "map")
     refinement adds the map of the unexplained part, a preconditioned step towards the minimum of
     sum_i ||A+ (y_i - A CTF_i P_i v)||^2, by two more passes over all images, for the halves and for the full map.
     """
-    maps = make_maps(source, settings, label)
+    maps = backproject_maps(source, settings, label)
     for step in range(1, 1 + source.mixes * settings.refinements):
         halves = Unexplained(source, (maps.half_1, maps.half_2), settings.contrast)
         whole = Unexplained(source, (maps.full, maps.full), settings.contrast)
-        change = make_maps(halves, settings, f"{label}, refinement {step}, halves")
-        full = make_maps(whole, settings, f"{label}, refinement {step}, all").full
+        change = backproject_maps(halves, settings, f"{label}, refinement {step}, halves")
+        full = backproject_maps(whole, settings, f"{label}, refinement {step}, all").full
         maps = dataclasses.replace(
             maps, half_1=maps.half_1 + change.half_1, half_2=maps.half_2 + change.half_2, full=maps.full + full
         )

@@ -17,7 +17,7 @@ from cryoprior.benchmark.plan import LEAST_SQUARES, CellPlan, MapsPlan, MethodPl
 from cryoprior.benchmark.steps import run_step, slug
 from cryoprior.io import ParticleStack, read_map, read_particles, write_map
 from cryoprior.io.volumes import read_volume
-from cryoprior.maps.making import MapSettings, make_maps
+from cryoprior.maps.making import MapSettings, backproject_maps
 from cryoprior.maps.sources import FullParticles
 
 BY_LEAST_SQUARES = MethodPlan(LEAST_SQUARES, "least-squares")
@@ -94,7 +94,9 @@ class BenchImages:
         """The map that poses are searched against: the truth, or the map of the full particles."""
         path = self.folder / "reference.mrc"
         if not path.is_file():
-            volume = self.truth if self.truth is not None else make_maps(FullParticles(self.stack), MapSettings()).full
+            volume = self.truth
+            if volume is None:
+                volume = backproject_maps(FullParticles(self.stack), MapSettings()).full
             write_map(path, volume.numpy(), float(self.stack.pixel_size[0]))
         return path
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_map
-from cryoprior.maps.files import NamedMaps, write_maps
-from cryoprior.maps.judgement import judge
+from cryoprior.maps.files import write_map_set
+from cryoprior.maps.judgement import NamedMaps, judge_maps
 from cryoprior.maps.making import MapSet, MapSettings
 from cryoprior.maps.refinement import make_refined_maps
-from cryoprior.maps.sources import Source
+from cryoprior.maps.source import Source
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import to_json
 
@@ -85,9 +85,9 @@ class RowMaker:
         return MapRow(key, recorded["numbers"], pd.read_csv(folder / "fsc.csv"), folder)
 
     def _write(self, folder: Path, key: RowKey, maps: MapSet) -> None:
-        judgement = judge(maps, self.mask, self.truth, self.seed)
+        judgement = judge_maps(maps, self.mask, self.truth, self.seed)
         with claim_output(folder, overwrite=True) as partial:
-            write_maps(partial, NamedMaps(key.method, maps, judgement))
+            write_map_set(partial, NamedMaps(key.method, maps, judgement))
             numbers = _flat({"kept": maps.n, **judgement.summary()})
             (partial / ROW).write_text(to_json({"key": key, "numbers": numbers}) + "\n")
 

@@ -21,8 +21,9 @@ from cryoprior.io import read_particles, write_map
 from cryoprior.io.volumes import read_mask
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.judgement import map_mask
-from cryoprior.maps.making import MapSettings, make_maps
-from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles, Source, Subset
+from cryoprior.maps.making import MapSettings, backproject_maps
+from cryoprior.maps.source import Source, Subset
+from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
 from cryoprior.measurement.reading import open_measurements
 from cryoprior.metrics.local_resolution import local_resolution
 from cryoprior.operators import parse_operator
@@ -69,7 +70,7 @@ class MapBench:
         )
         path, truth = self.folder / "mask.mrc", self.images.truth
         if not path.is_file():
-            mask, _ = map_mask(make_maps(FullParticles(self.images.stack), settings, "mask"))
+            mask, _ = map_mask(backproject_maps(FullParticles(self.images.stack), settings, "mask"))
             write_map(path, mask.numpy(), float(self.images.stack.pixel_size[0]))
         return RowMaker(self.folder, settings, torch.from_numpy(self._mask()), truth, self.plan.seed)
 
@@ -92,7 +93,7 @@ class MapBench:
             star = read_particles(self.images.reconstruction(cell, method))
             for weight in self.plan.prior_weights if method is not BY_LEAST_SQUARES else (1.0,):
                 name = method.name if weight == 1 else f"{method.name}, weight {weight:g}"
-                yield name, _first(ReconstructedParticles(star, measured, weight), particles)
+                yield name, _first(ReconstructedParticles(star, measured.sight, weight), particles)
 
     def _measured(self, cell: CellPlan) -> MeasuredParticles:
         return MeasuredParticles(*open_measurements(self.images.measurements(cell)))

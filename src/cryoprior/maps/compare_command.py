@@ -1,0 +1,49 @@
+"""``cryoprior compare-maps``: Fourier shell correlation, correlation, contrast and hand of two maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryoprior.options import argument, check_options, option
+
+
+@dataclass(frozen=True)
+class Options:
+    a: Path = argument("First map (.mrc); its voxels above the level are those that are correlated.")
+    b: Path = argument(
+        "Second map, on the same grid. Read the FSC at 0.143 of two half maps, at 0.5 against a true map."
+    )
+    mask: Path | None = option("Mask from 0 to 1 that both maps are multiplied with for the FSC.", None)
+    level: float | None = option("Contour level of the first map; by default its 99th percentile.", None)
+    align: bool = option("Turn and shift the second map upon the first one, then compare.", False)
+    output: Path | None = option(
+        "Folder to write: fsc.csv, fsc.png, summary.json, aligned.mrc.", None, flags=("-o", "--output")
+    )
+    overwrite: bool = option("Replace an output in use.", False)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def run(options: Options) -> dict[str, Any]:
+    from cryoprior.io.volumes import read_density, read_mask, read_volume
+    from cryoprior.maps.compare import compare_maps
+    from cryoprior.maps.compare_files import warn_of_signs, write_comparison
+    from cryoprior.output.folder import claim_output
+    from cryoprior.output.record import write_provenance, write_summary
+
+    a, voxel_size = read_density(options.a)
+    grid = (len(a), voxel_size, "the first map")
+    b = read_volume(options.b, *grid)
+    mask = None if options.mask is None else read_mask(options.mask, *grid)
+    comparison = compare_maps(a, b, voxel_size, mask, options.align, options.level)
+    warn_of_signs(options.b, comparison)
+    if options.output is not None:
+        inputs = [path for path in (options.a, options.b, options.mask) if path is not None]
+        with claim_output(options.output, overwrite=options.overwrite) as folder:
+            write_comparison(folder, comparison)
+            write_summary(folder, comparison.summary())
+            write_provenance(folder, "compare-maps", options, inputs)
+    return comparison.summary()

@@ -1,0 +1,125 @@
+"""What the files of ``map`` hold: the source of the map, and what is mapped beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cryoprior.errors import InputError
+from cryoprior.io import Measurements, ParticleStack, read_particles
+from cryoprior.maps.arrays import Array
+from cryoprior.maps.controls import equal_size_controls
+from cryoprior.maps.judgement import NamedMaps, judge_maps
+from cryoprior.maps.making import MapSet, MapSettings
+from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.sight import Sight
+from cryoprior.maps.source import Source, Subset
+from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
+from cryoprior.measurement.reading import measured_rows, open_measurements, recorded_measurements
+from cryoprior.operators import Operator
+from cryoprior.output.record import read_recorded
+
+PRIOR_FREE = "prior-free, from the measurements"
+
+
+@dataclass(frozen=True)
+class MapJob:
+    """What is mapped, and what stands behind it.
+
+    measured: the measurements with their operator, where there are any.
+    prior_weight: None where no prior had a hand in the images.
+    """
+
+    name: str
+    source: Source
+    measured: tuple[Measurements, Operator] | None = None
+    prior_weight: float | None = None
+
+    @classmethod
+    def open(cls, path: Path, measurements: Path | None, prior_weight: float, **companions: Any) -> MapJob:
+        """Return the job of a particle file, of a reconstruction or of measurements.
+
+        Parameters
+        ----------
+        measurements: those of a reconstruction; where None, those that it recorded.
+        prior_weight: how much the part of a reconstruction counts that was not measured.
+        companions: what :func:`cryoprior.read_particles` takes beside the path.
+
+        Raises
+        ------
+        InputError: files that do not fit together.
+        """
+        if path.suffix == ".zarr":
+            measured = open_measurements(path)
+            return cls(PRIOR_FREE, MeasuredParticles(*measured), measured)
+        stack, recorded = read_particles(path, **companions), read_recorded(path.parent)
+        if measurements is None and "measurements" not in recorded:
+            return cls("full particles", FullParticles(stack))
+        measured = _open_measured(stack, measurements or recorded_measurements(path.parent, recorded))
+        name = f"{recorded.get('solver', 'reconstruction')}, prior weight {prior_weight:g}"
+        source = ReconstructedParticles(stack, Sight(measured[1], measured[0].particle_index), prior_weight)
+        return cls(name, source, measured, prior_weight)
+
+    def limited(self, n: int | None) -> MapJob:
+        """Return the job on its first n particles."""
+        rows = np.arange(min(n or self.source.n, self.source.n))
+        return dataclasses.replace(self, source=Subset(self.source, rows))
+
+    def beside(self, full: Path | None, **companions: Any) -> Iterator[tuple[str, Source]]:
+        """Yield what is mapped beside it: the measurements of a reconstruction, and controls of equal size.
+
+        ``full`` are the particles that were measured, of which the controls are made.
+        """
+        rows = np.arange(self.source.n)
+        if self.measured is None:
+            if full is not None:
+                raise InputError("<controls>: full particles have no compression to match; pass measurements (.zarr)")
+            return
+        if self.prior_weight is not None:
+            yield PRIOR_FREE, Subset(MeasuredParticles(*self.measured), rows)
+        if full is not None:
+            measurements, operator = self.measured
+            stack = measured_rows(read_particles(full, **companions), measurements).subset(rows)
+            yield "full particles", FullParticles(stack)
+            yield from equal_size_controls(stack, operator.compression)
+
+    def named_maps(
+        self,
+        beside: Iterable[tuple[str, Source]],
+        settings: MapSettings,
+        mask: Array | None = None,
+        truth: Array | None = None,
+        seed: int = 0,
+    ) -> list[NamedMaps]:
+        """Return the maps with what is mapped beside them, all judged within the mask of the first."""
+        maps = _finite_maps(self.source, settings, "map")
+        first = NamedMaps(self.name, maps, judge_maps(maps, mask, truth, seed))
+        others = [(name, _finite_maps(source, settings, name)) for name, source in beside]
+        return [
+            first,
+            *(NamedMaps(name, maps, judge_maps(maps, first.judgement.mask, truth, seed)) for name, maps in others),
+        ]
+
+
+def _finite_maps(source: Source, settings: MapSettings, label: str) -> MapSet:
+    maps = make_refined_maps(source, settings, label)
+    if not bool(torch.isfinite(maps.full).all()):
+        raise InputError(f"{source.path}: the map is not finite; expected finite images; run cryoprior validate")
+    return maps
+
+
+def _open_measured(stack: ParticleStack, path: Path) -> tuple[Measurements, Operator]:
+    """Return the measurements of a reconstruction; InputError where it has more particles, or another box."""
+    measurements, operator = open_measurements(path)
+    if stack.n > measurements.n or stack.box != measurements.box:
+        raise InputError(
+            f"{stack.path}: {stack.n} particles of box {stack.box}; {path} has {measurements.n} of box "
+            f"{measurements.box}; pass the measurements that were reconstructed"
+        )
+    return measurements, operator
