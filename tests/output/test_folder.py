@@ -152,13 +152,13 @@ def test_what_a_user_put_into_our_result_is_named_and_kept(tmp_path: Path, forei
 
 def test_what_appears_while_the_old_result_is_removed_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = make(tmp_path / "out", "a")
-    check = folders._check_ours
+    check = folders.check_ours
 
     def late(folder: Path) -> None:
         check(folder)
         (folder / "late.txt").write_text("kept")
 
-    monkeypatch.setattr(folders, "_check_ours", late)
+    monkeypatch.setattr(folders, "check_ours", late)
     make(out, "b", overwrite=True)
     assert [path.read_text() for path in tmp_path.rglob("late.txt")] == ["kept"]
 

@@ -133,8 +133,8 @@ class _Pair:
         size = self.moving.shape[-1]
         place = (frequency * 2 + size // 2) * (2 / (size - 1)) - 1
         grid = place.reshape(1, 1, 1, -1, 3).to(self.moving)
-        found = torch.nn.functional.grid_sample(self.moving, grid, align_corners=True)
-        return torch.complex(found[0, 0], found[0, 1]).reshape(frequency.shape[:-1])
+        parts = torch.nn.functional.grid_sample(self.moving, grid, align_corners=True)
+        return torch.complex(parts[0, 0], parts[0, 1]).reshape(frequency.shape[:-1])
 
     def search(self, shell: int, rotations: int) -> list[Pose]:
         """Return the best poses with distinct rotations, over all shifts."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import re
 import secrets
 import shutil
@@ -19,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from cryoprior.errors import InputError
+from cryoprior.output.checks import check_inputs, check_ours, check_same, parents_made, resolved_output
 from cryoprior.output.files import is_partial, sync, sync_tree
 from cryoprior.output.lock import OutputLock, locked
-from cryoprior.output.manifest import EVERYTHING, MARK, Manifest, differences, entries, inputs_inside, plain
+from cryoprior.output.manifest import EVERYTHING, MARK, Manifest, differences, entries, plain
 
 log = logging.getLogger("cryoprior")
 
@@ -46,14 +46,14 @@ def claim_output(
     InputError: the output is in use and ``overwrite`` is not set, holds an input or something that this program did not
         make, is the folder that the process works in, or is written by another run.
     """
-    path = _resolved(path)
-    with _parents(path), locked(path):
-        _check_inputs(path, inputs)
+    path = resolved_output(path)
+    with parents_made(path), locked(path):
+        check_inputs(path, inputs)
         _recover(path)
         if _in_use(path):
             if not overwrite:
                 raise InputError(f"{path}: the output is in use; pass another <output>, or <overwrite>")
-            _check_ours(path)
+            check_ours(path)
         staged = _hidden(path, "partial")
         staged.mkdir()
         manifest = Manifest(command, {}, finished=False)
@@ -118,9 +118,9 @@ def resume_output(
     InputError: the output is in use by something else, by a run of another identity, or by this run, which is finished;
         it holds an input; it is the folder that the process works in; another run is writing it.
     """
-    path, wanted = _resolved(path), Manifest(command, plain(identity), finished=False, makes=makes)
-    with _parents(path), locked(path, shared=shared) as lock:
-        _check_inputs(path, inputs)
+    path, wanted = resolved_output(path), Manifest(command, plain(identity), finished=False, makes=makes)
+    with parents_made(path), locked(path, shared=shared) as lock:
+        check_inputs(path, inputs)
         folder, is_new = _opened(path, wanted, lock, overwrite=overwrite, reopen=reopen, shared=shared)
         work = Work(path, folder, wanted, is_new=is_new)
         try:
@@ -135,7 +135,7 @@ def _opened(
 ) -> tuple[Path, bool]:
     """Return the folder to work in, marked with what is wanted, and whether it is new."""
     if not lock.alone:
-        _check_same(path, Manifest.read(path), wanted, reopen=reopen)
+        check_same(path, Manifest.read(path), wanted, reopen=reopen)
         return path, False
     _recover(path)
     folder, is_new = _choose(path, wanted, overwrite=overwrite, reopen=reopen)
@@ -155,86 +155,17 @@ def _choose(path: Path, wanted: Manifest, *, overwrite: bool, reopen: bool) -> t
     if not _in_use(path):
         return path, True
     if not overwrite:
-        _check_same(path, Manifest.read(path), wanted, reopen=reopen)
+        check_same(path, Manifest.read(path), wanted, reopen=reopen)
         return path, False
-    _check_ours(path)
+    check_ours(path)
     if after.exists():
-        _check_ours(after)
+        check_ours(after)
         _removed(after)
     return after, True
 
 
-def _check_same(path: Path, known: Manifest | None, wanted: Manifest, *, reopen: bool) -> None:
-    """Refuse a folder that holds anything but the wanted run, begun, or finished if it may be opened again."""
-    if known is None or known.command != wanted.command:
-        holder = "something else" if known is None or not known.command else f"a result of {known.command}"
-        raise InputError(f"{path}: the output is in use by {holder}; pass another <output>")
-    changed = differences(known.identity, wanted.identity)
-    if changed:
-        run = f"a run with other {', '.join(changed)}"
-        raise InputError(f"{path}: the output is in use by {run}; pass another <output>, or <overwrite>")
-    if known.finished and not reopen:
-        raise InputError(
-            f"{path}: the output is in use by this run, which is finished; pass another <output>, or <overwrite>"
-        )
-
-
 def _same(known: Manifest, wanted: Manifest) -> bool:
     return known.command == wanted.command and not differences(known.identity, wanted.identity)
-
-
-def _resolved(path: Path | str) -> Path:
-    """Return the output with links followed; refuse what can never be replaced by a new folder."""
-    path = Path(path).resolve()
-    here = Path.cwd()
-    if path == here or path in here.parents:
-        raise InputError(f"{path}: the folder that this run works in; expected one of its own; pass another <output>")
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path}: a file; expected a folder; pass another <output>")
-    if os.path.ismount(path):
-        raise InputError(f"{path}: a mount point; expected a folder in it; pass another <output>")
-    return path
-
-
-@contextmanager
-def _parents(path: Path) -> Iterator[None]:
-    """Make the folders above the output; those that were made and stay empty go again."""
-    missing = [parent for parent in path.parents if not parent.exists()]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{path}: its folder cannot be made ({error.strerror}); expected one with room and the right to write; "
-            "pass another <output>"
-        ) from None
-    try:
-        yield
-    finally:
-        for parent in missing:
-            with suppress(OSError):
-                parent.rmdir()
-
-
-def _check_inputs(path: Path, inputs: Inputs) -> None:
-    read = inputs_inside(path, inputs)
-    if read is not None:
-        raise InputError(f"{path}: the output holds {read}, which this run reads; pass another <output>")
-
-
-def _check_ours(folder: Path) -> None:
-    """Refuse a folder in which anything lies that this program did not make."""
-    manifest = Manifest.read(folder)
-    if manifest is None:
-        raise InputError(
-            f"{folder}: in use by something that this program did not mark as its own; "
-            "expected an output of it; delete the folder yourself, or pass another <output>"
-        )
-    foreign = manifest.foreign(folder)
-    if foreign is not None:
-        raise InputError(
-            f"{folder}: holds {foreign}, which this program did not make, so it is not replaced; "
-            "move that away, or pass another <output>"
-        )
 
 
 def _in_use(path: Path) -> bool:

@@ -106,8 +106,8 @@ def surface_levels(maps: Volumes, levels: Mapping[str, float]) -> dict[str, floa
     title, first = next(iter(maps.items()))
     level = levels[title] if title in levels else _otsu(first)
     share = float((first > level).mean())
-    found = {name: enclosing_level(volume, share) for name, volume in maps.items() if name not in levels}
-    return {**found, **levels, title: level}
+    derived = {name: enclosing_level(volume, share) for name, volume in maps.items() if name not in levels}
+    return {**derived, **levels, title: level}
 
 
 def _otsu(volume: Float[np.ndarray, "d d d"]) -> float:
@@ -162,7 +162,7 @@ def _first_heights(surface: Surface, start: np.ndarray, towards: np.ndarray, rad
     samples, and the sample nearest to a place is within sqrt(3) / 2 of it.
     """
     smallest, safety = 0.7, 1.5 * np.sqrt(3)
-    found = np.full(start.shape[1], np.nan)
+    first_height = np.full(start.shape[1], np.nan)
     rays, height = np.arange(start.shape[1]), np.full(start.shape[1], radius + 1.0)
     before, stride = np.full(len(rays), -np.inf), np.zeros(len(rays))
     outside, last = float(surface.volume.min()), len(surface.volume) - 1
@@ -174,12 +174,12 @@ def _first_heights(surface: Surface, start: np.ndarray, towards: np.ndarray, rad
         values[near] = surface.at(surface.volume, points[:, near], outside)
         hit = values > surface.level
         rise = values[hit] - before[hit]  # infinite where a ray starts inside
-        found[rays[hit]] = height[hit] + stride[hit] * (values[hit] - surface.level) / np.maximum(rise, 1e-30)
+        first_height[rays[hit]] = height[hit] + stride[hit] * (values[hit] - surface.level) / np.maximum(rise, 1e-30)
         stride = np.maximum(free, smallest) / surface.fine
         before, height = values, height - stride
         going = ~hit & (height > -radius - 1)
         rays, height, before, stride = rays[going], height[going], before[going], stride[going]
-    return found
+    return first_height
 
 
 def values_at(volume: Float[np.ndarray, "d d d"], hits: Hits) -> np.ndarray:
@@ -191,9 +191,9 @@ def values_at(volume: Float[np.ndarray, "d d d"], hits: Hits) -> np.ndarray:
     return np.where(weight >= 0.5, total / np.maximum(weight, 0.5), np.nan)
 
 
-def resolution_limits(found: Iterable[np.ndarray]) -> tuple[float, float]:
+def resolution_limits(resolutions: Iterable[np.ndarray]) -> tuple[float, float]:
     """Return the resolutions at the ends of the colours: all that is seen but the outermost hundredths."""
-    values = np.concatenate([np.zeros(0), *(values[np.isfinite(values)] for values in found)])
+    values = np.concatenate([np.zeros(0), *(values[np.isfinite(values)] for values in resolutions)])
     if len(values) == 0:
         return 1.0, 2.0
     low, high = np.percentile(values, (1, 99))

@@ -115,15 +115,15 @@ def surface_montage(
     surfaces = {title: make_surface(volume, chosen[title], dust) for title, volume in maps.items()}
     radius = 1.04 * max(surface.reach for surface in surfaces.values()) + 0.5
     cast = {(title, v): cast_rays(s, VIEWS[v], radius, RAYS) for title, s in surfaces.items() for v in views}
-    found = {place: values_at(resolution[place[0]], hits) for place, hits in cast.items() if place[0] in resolution}
-    limits = limits_angstrom or resolution_limits(found.values())
+    local = {place: values_at(resolution[place[0]], hits) for place, hits in cast.items() if place[0] in resolution}
+    limits = limits_angstrom or resolution_limits(local.values())
     figure, grid = _grid(len(maps), columns, len(views))
     for n, title in enumerate(maps):
         band, column = divmod(n, columns)
         for i, view in enumerate(views):
             hits, axes = cast[title, view], grid[band][i][column]
             axes.imshow(
-                light_up(hits, surface_colours(found.get((title, view)), hits, limits), radius),
+                light_up(hits, surface_colours(local.get((title, view)), hits, limits), radius),
                 interpolation="antialiased",
             )
             if column == 0 and len(views) > 1:
@@ -131,7 +131,7 @@ def surface_montage(
         grid[band][0][column].set_title(title, fontsize=label_points, color=INK, pad=5)
     if pixel_size_angstrom is not None:
         _scale_bar(grid[0][0][0], 2 * radius * pixel_size_angstrom, INK, label_points)
-    if found:
+    if local:
         _colour_bar(figure, limits, label_points)
     return png_bytes(figure)
 
