@@ -59,6 +59,7 @@ def parents_made(path: Path) -> Iterator[None]:
 
 
 def check_inputs(path: Path, inputs: Iterable[Path | str | None]) -> None:
+    """Refuse an output that holds, or is, anything that the run reads; InputError."""
     read = inputs_inside(path, inputs)
     if read is not None:
         raise InputError(f"{path}: the output holds {read}, which this run reads; pass another <output>")
