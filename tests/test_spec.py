@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 
 from cryoprior.errors import InputError
+from cryoprior.registry import Registry
 from cryoprior.spec import format_spec, parse_spec
 
 
@@ -22,11 +23,11 @@ class Mask:
             raise InputError(f"width {self.width}: expected a positive number")
 
 
-REGISTRY = {"mask": Mask}
+REGISTRY = Registry("operator", {"mask": Mask})
 
 
 def parse(text: str, **fixed: object) -> Mask:
-    return parse_spec(text, REGISTRY, "operator", **fixed)
+    return parse_spec(text, REGISTRY, **fixed)
 
 
 def test_fields_get_their_types() -> None:
@@ -40,10 +41,13 @@ def test_text_and_component_are_the_same(component: Mask) -> None:
     assert parse(format_spec(component, REGISTRY)) == component
 
 
-def test_fields_left_out_are_given_again() -> None:
-    text = format_spec(Mask(8), REGISTRY, leave_out=("box",))
-    assert "box" not in text
-    assert parse(text, box=8) == Mask(8)
+def test_a_component_of_no_registered_class_has_no_text() -> None:
+    @dataclass(frozen=True)
+    class Other:
+        box: int
+
+    with pytest.raises(InputError, match=r"Other: no registered operator; expected one of mask; register it"):
+        format_spec(Other(3), REGISTRY)
 
 
 @pytest.mark.parametrize(

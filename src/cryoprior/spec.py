@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union
 
 from cryoprior.errors import InputError
+from cryoprior.registry import Registry
 
 Component = TypeVar("Component")
 
 
-def parse_spec(text: str, registry: Mapping[str, type[Component]], kind: str, **fixed: Any) -> Component:
+def parse_spec(text: str, registry: Registry[type[Component]], **fixed: Any) -> Component:
     """Return the component that ``name:field=value,...`` names.
 
     Parameters
     ----------
     text: the component, for example ``pixel:block=16,masks=192``.
     registry: dataclasses by name.
-    kind: what the registry holds (``operator``, ``solver``), for messages.
     fixed: fields that the text does not give, for example ``box``; the text may not contradict them.
 
     Raises
@@ -28,8 +27,12 @@ def parse_spec(text: str, registry: Mapping[str, type[Component]], kind: str, **
     InputError: unknown name or field, a value of the wrong type, or one that the component refuses.
     """
     name, _, rest = text.strip().partition(":")
+    kind = registry.kind
     if name not in registry:
-        raise InputError(f"{text!r}: no {kind} is called {name!r}; choose one of {', '.join(sorted(registry))}")
+        raise InputError(
+            f"{text!r}: no {kind} is called {name!r}; choose one of {', '.join(sorted(registry))}, or install the "
+            "package that brings it"
+        )
     cls = registry[name]
     hints = typing.get_type_hints(cls)
     allowed = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
@@ -55,10 +58,15 @@ def parse_spec(text: str, registry: Mapping[str, type[Component]], kind: str, **
         raise InputError(f"{text!r}: {kind} {name!r} needs {', '.join(missing)}") from error
 
 
-def format_spec(component: Any, registry: Mapping[str, type[Any]], *, leave_out: tuple[str, ...] = ()) -> str:
-    """Return the text that :func:`parse_spec` reads back as this component, all fields but ``leave_out`` given."""
-    name = next(key for key, cls in registry.items() if cls is type(component))
-    fields = [f.name for f in dataclasses.fields(component) if f.init and f.name not in leave_out]
+def format_spec(component: Any, registry: Registry[type[Any]]) -> str:
+    """Return the text that :func:`parse_spec` reads back as this component, all fields given.
+
+    Raises
+    ------
+    InputError: a component whose class is not in the registry.
+    """
+    name = registry.name_of(type(component))
+    fields = [f.name for f in dataclasses.fields(component) if f.init]
     parts = [f"{key}={_text(getattr(component, key))}" for key in fields if getattr(component, key) is not None]
     return f"{name}:{','.join(parts)}" if parts else name
 

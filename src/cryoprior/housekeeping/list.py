@@ -25,7 +25,7 @@ def run(options: Options) -> dict[str, Any]:
     registries: dict[str, Mapping[str, Any]] = {
         "operators": OPERATORS,
         "solvers": SOLVERS,
-        "metrics": METRICS,
+        "metrics": {name: metric.description for name, metric in METRICS.items()},
         "formats": FORMATS,
         "presets": PRESETS,
     }

@@ -15,7 +15,7 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_measurements
 from cryoprior.io.rows import spread_rows
-from cryoprior.operators import Operator, parse_operator
+from cryoprior.operators import OPERATORS, Operator, parse_operator
 
 CALIBRATION_PARTICLES = 256
 
@@ -32,7 +32,18 @@ def open_measurements(path: Path | str) -> tuple[Measurements, Operator]:
 
 
 def measured_operator(measurements: Measurements) -> Operator:
-    """Return the operator that made these measurements; InputError where the digest of its arrays differs."""
+    """Return the operator that made these measurements.
+
+    Raises
+    ------
+    InputError: no installed package has the operator, or the digest of its arrays differs.
+    """
+    name = measurements.operator_spec.partition(":")[0]
+    if name not in OPERATORS:
+        raise InputError(
+            f"{measurements.path}: measured with the operator {name!r}, which is not installed; expected one of "
+            f"{', '.join(OPERATORS)}; install the package that brings it"
+        )
     operator = parse_operator(measurements.operator_spec, box=measurements.box)
     measurements.check_operator(operator.digest())
     return operator

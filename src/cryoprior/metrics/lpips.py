@@ -69,5 +69,10 @@ class Lpips:
 
 
 def lpips_without_weights(x: Float[Tensor, "b box box"], original: Float[Tensor, "b box box"]) -> Float[Tensor, " b"]:
-    """Raise InputError: LPIPS is what :class:`Lpips` makes of its weights."""
+    """Return the learned perceptual distance of x to the original, (b,): only :class:`Lpips` with its weights can.
+
+    Raises
+    ------
+    InputError: always.
+    """
     raise InputError("lpips: no weights; it is computed by cryoprior.metrics.Lpips(weights), or by evaluate")

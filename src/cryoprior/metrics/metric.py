@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,6 +42,12 @@ class Metric:
     def heading(self) -> str:
         """Return the title with an arrow that points to better."""
         return f"{self.title} {'↑' if self.higher_is_better else '↓'}"
+
+    @property
+    def description(self) -> str:
+        """Return the heading, and the first line of what the function says of itself."""
+        line = (inspect.getdoc(self.function) or "no description").splitlines()[0]
+        return f"{self.heading}: {line}"
 
     def text(self, value: float) -> str:
         """Return a value as it is shown."""

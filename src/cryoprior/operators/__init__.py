@@ -40,7 +40,7 @@ def parse_operator(text: str, box: int | None = None, seed: int = 0) -> Operator
     InputError: a text that names no operator, lacks a field, has one out of range, or another box than ``box``.
     """
     given = re.search(r"[:,]\s*seed\s*=", text)
-    return parse_spec(text, OPERATORS, "operator", box=box, seed=None if given else seed)
+    return parse_spec(text, OPERATORS, box=box, seed=None if given else seed)
 
 
 def format_operator(operator: Operator) -> str:

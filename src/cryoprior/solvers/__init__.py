@@ -46,7 +46,7 @@ SOLVERS: Registry[type[Any]] = Registry(
 
 def parse_solver(text: str) -> Solver:
     """Return the solver that ``name:field=value,...`` names; InputError for an unknown name, field or value."""
-    solver: Solver = parse_spec(text, SOLVERS, "solver")
+    solver: Solver = parse_spec(text, SOLVERS)
     return solver
 
 
