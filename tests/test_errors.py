@@ -15,6 +15,7 @@ from cryoprior.errors import InputError
 
 SOURCE = Path(cryoprior.__file__).parent
 FLAGS_ARE_THEIR_SUBJECT = {"cli", "options.py", "errors.py"}
+FIELDS = {"option", "argument", "output_option", "overwrite_option"}
 FOREIGN = re.compile(r"relion_|--new_box|--invert_hand|cryoDRGN's --ind|the same --ind")
 """Sentences about the flags of other programs."""
 
@@ -42,12 +43,14 @@ def test_an_error_keeps_its_message_between_processes() -> None:
 
 
 def literals(tree: ast.Module) -> Iterator[ast.Constant]:
-    """Yield the string literals that are neither docstrings nor the help of an option."""
+    """Yield the string literals that are neither docstrings, nor the help of an option, nor an example of it."""
     skipped: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             skipped.add(id(node.value))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("option", "argument"):
+        is_field = isinstance(node, ast.Call) and getattr(node.func, "id", "") in FIELDS
+        is_example = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXAMPLE"
+        if is_field or is_example:
             skipped |= {id(part) for part in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:

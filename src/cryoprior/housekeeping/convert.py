@@ -29,9 +29,7 @@ class Options(ParticleFiles):
     split: float | None = option(
         "Write train.star and validation.star too: what share the first holds (0.8), or how many (105519).", None
     )
-    seed: int = option(
-        "Seed of the split; train with this seed and share parts particles.star alike.", 0, minimum=0
-    )
+    seed: int = option("Seed of the split; train with this seed and share parts particles.star alike.", 0, minimum=0)
     limit: int | None = option("Convert the first particles only.", None, minimum=1)
     batch: int = option("Particles in memory at a time.", 256, minimum=1, group=COMPUTING)
     overwrite: bool = overwrite_option()

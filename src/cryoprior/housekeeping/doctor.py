@@ -14,8 +14,8 @@ from cryoprior.errors import for_command_line
 from cryoprior.output.record import installed_version
 from cryoprior.version import __version__
 
-DISTRIBUTIONS = ("torch", "diffusers", "accelerate", "numpy", "scipy", "scikit-image", "zarr", "mrcfile", "starfile")
-TEAMTOMO = ("torch-fourier-slice", "torch-ctf", "torch-fourier-shift", "torch-fourier-shell-correlation")
+DISTRIBUTIONS = ("torch", "diffusers", "accelerate", "numpy", "scipy", "scikit-image", "zarr", "mrcfile")
+TEAMTOMO = ("torch-fourier-slice", "torch-ctf", "torch-fourier-shift")
 EXTRAS = {"heterogeneity": "umap-learn", "dev": "pytest"}
 
 
