@@ -14,9 +14,9 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import power_spectrum, radial_average, shell_index
 from cryoprior.image.turns import turned
-from cryoprior.io import ParticleStack
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import numpy_stream
+from cryoprior.training.arrays import ImageSource
 
 SAMPLE = 512
 """Images of a stack from which grey scale and spectra are measured."""
@@ -29,8 +29,8 @@ class TrainingStack:
     x_prior = (x - offset) / scale has mean 0 and standard deviation 1 over the particles.
     """
 
-    particles: ParticleStack
-    clean: ParticleStack | None
+    particles: ImageSource
+    clean: ImageSource | None
     offset: float
     scale: float
     spectra: Spectra
@@ -74,7 +74,7 @@ class TrainingStack:
 
 
 def training_stack(
-    particles: ParticleStack, clean: ParticleStack | None, validation: float, seed: int, *, minimum: int = 1
+    particles: ImageSource, clean: ImageSource | None, validation: float, seed: int, *, minimum: int = 1
 ) -> TrainingStack:
     """Return a data set with its grey scale, spectra and seeded split measured.
 

@@ -1,18 +1,17 @@
-"""What a training run learns from: particle stacks, or measurements of particles that were never images."""
+"""What a training run learns from: particle images, or measurements of particles that were never images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from cryoprior.io import ParticleStack, read_particles
 from cryoprior.measurement.appearance import fit_appearance
-from cryoprior.measurement.reading import open_measurements
+from cryoprior.operators import Operator
 from cryoprior.prior.checkpoint import PriorConfig
 from cryoprior.prior.signal import Spectra
+from cryoprior.training.arrays import ImageSource, MeasurementSource
 from cryoprior.training.data import TrainingImages, TrainingStack, training_stack
 from cryoprior.training.measured import MeasuredStack, TrainingMeasurements, check_coverage, measured_split
 from cryoprior.training.objectives import DdpmObjective, Objective, SignalObjective
@@ -23,61 +22,62 @@ from cryoprior.training.withheld import WithheldObjective
 FIXED_VALIDATION = 16
 """The paper's fixed validation subset."""
 APPEARANCE_PARTICLES = 512
-"""Particles from which grey scale and spectrum of a measured data set are found."""
+"""Particles from which grey scale and spectrum of a measured data set are estimated."""
 
 TrainingSet = TrainingStack | MeasuredStack
 Group = TrainingImages | TrainingMeasurements
 
 
-def is_measured(path: Path) -> bool:
-    """Return whether a path names measurements and not particles."""
-    return path.suffix == ".zarr" or (path / "zarr.json").is_file()
-
-
 def image_groups(
-    particles: Sequence[Path],
-    clean: Sequence[Path],
+    particles: Sequence[ImageSource],
+    clean: Sequence[ImageSource] | None,
     box: int | None,
-    pixel_size: float | None,
     validation: float,
     seed: int,
 ) -> list[Group]:
-    """Return the particle stacks, those of one box together; each stack resampled to ``box`` where one is given."""
+    """Return the particle images, those of one box together; each data set resampled to ``box`` where one is given.
+
+    Parameters
+    ----------
+    clean: the clean images of each data set in turn, where they are known.
+    validation: fraction of the particles that is held out.
+    """
     stacks = []
-    for i, path in enumerate(particles):
-        pair: list[ParticleStack | None] = [read_particles(path, pixel_size=pixel_size), None]
-        if clean:
-            pair[1] = read_particles(clean[i], pixel_size=pixel_size)
-        if box:
-            pair = [s.resized(box, "fourier" if s.box > box else "bicubic") if s else s for s in pair]
-        first = pair[0]
-        assert first is not None
-        minimum = min(FIXED_VALIDATION, max(1, first.n // 5))
-        stacks.append(training_stack(first, pair[1], validation, seed, minimum=minimum))
+    for i, noisy in enumerate(particles):
+        pair = [_at_box(images, box) for images in (noisy, *(clean[i : i + 1] if clean else ()))]
+        minimum = min(FIXED_VALIDATION, max(1, noisy.n // 5))
+        stacks.append(training_stack(pair[0], pair[1] if clean else None, validation, seed, minimum=minimum))
     boxes = sorted({s.particles.box for s in stacks})
     return [TrainingImages([s for s in stacks if s.particles.box == box], seed) for box in boxes]
 
 
-def measured_group(path: Path, validation: float, seed: int) -> TrainingMeasurements:
-    """Return the particles of one file of measurements, their grey scale and spectrum found from what was measured.
+def _at_box(images: ImageSource, box: int | None) -> ImageSource:
+    if not box or box == images.box:
+        return images
+    return images.resized(box, "fourier" if images.box > box else "bicubic")
+
+
+def measured_group(
+    measurements: MeasurementSource, operator: Operator, validation: float, seed: int
+) -> TrainingMeasurements:
+    """Return measured particles, with the grey scale and the spectrum that their measurements show.
 
     Raises
     ------
     InputError: masks that leave a part of the image unseen in every particle, too few particles, no power above sigma.
     """
-    measurements, operator = open_measurements(path)
-    check_coverage(path, operator)
+    check_coverage(measurements.path, operator)
     train_rows, validation_rows = measured_split(measurements, validation, seed)
     rows = train_rows[np.unique(np.linspace(0, len(train_rows) - 1, APPEARANCE_PARTICLES).round().astype(int))]
     y, numbers = torch.from_numpy(measurements.y(rows)), measurements.particle_index[rows].tolist()
     with torch.no_grad():
-        found = fit_appearance(y, operator, measurements.sigma, numbers)
-    power = tuple(found.power.tolist())
+        appearance = fit_appearance(y, operator, measurements.sigma, numbers)
+    power = tuple(appearance.power.tolist())
     stack = MeasuredStack(
         measurements,
         operator,
-        found.intensity.offset,
-        found.intensity.scale,
+        appearance.intensity.offset,
+        appearance.intensity.scale,
         Spectra(power, (0.0,) * len(power)),
         train_rows,
         validation_rows,

@@ -1,33 +1,25 @@
-"""The training loop: any number of boxes and processes, resumable to the step, its state in safetensors and JSON."""
+"""The training loop: any number of boxes and processes, resumable to the step."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cryoprior.errors import InputError
 from cryoprior.random import stream_key
-from cryoprior.training.data import TrainingImages
-from cryoprior.training.measured import MeasuredBatch, TrainingMeasurements
-from cryoprior.training.objectives import Objective
-from cryoprior.training.presets import Preset
+from cryoprior.training.measured import MeasuredBatch
+from cryoprior.training.setup import TrainingSetup
 
-logger = logging.getLogger("cryoprior")
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -46,30 +38,16 @@ class Progress:
 class Training:
     """A network, its optimiser and its average, and the step they have reached.
 
-    Parameters
-    ----------
-    network: trained in place.
-    groups: training images, one group for each box; steps take the boxes in turn.
-    preset: optimiser, schedule and averaging.
-    objectives: one for each group.
-    steps: total number of optimiser steps.
-    seed: of batches, noise and validation.
-    accelerator: devices, processes, precision and accumulation.
+    The network of the setup is trained in place. Steps take the groups, one for each box, in turn.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        groups: Sequence[TrainingImages | TrainingMeasurements],
-        objectives: Sequence[Objective],
-        preset: Preset,
-        steps: int,
-        seed: int,
-        accelerator: Accelerator,
-    ) -> None:
-        self.groups, self.objectives, self.preset = list(groups), list(objectives), preset
-        self.steps, self.seed, self.accelerator = steps, seed, accelerator
+    def __init__(self, setup: TrainingSetup) -> None:
+        from diffusers.training_utils import EMAModel
+
+        self.groups, self.objectives, self.preset = list(setup.groups), list(setup.objectives), setup.preset
+        self.steps, self.seed, self.accelerator = setup.steps, setup.seed, setup.accelerator
         self.step, self.images, self.seconds = 0, 0, 0.0
+        network, preset = setup.network, setup.preset
         optimizer = torch.optim.AdamW(
             network.parameters(), preset.learning_rate, betas=preset.betas, eps=1e-8, weight_decay=preset.weight_decay
         )
@@ -80,8 +58,8 @@ class Training:
             inv_gamma=1.0,
             power=preset.ema_power,
         )
-        self.network, self.optimizer = accelerator.prepare(network, optimizer)
-        self.ema.to(accelerator.device)
+        self.network, self.optimizer = self.accelerator.prepare(network, optimizer)
+        self.ema.to(self.accelerator.device)
 
     @property
     def bare_network(self) -> nn.Module:
@@ -119,7 +97,7 @@ class Training:
         self.ema.step(self.bare_network.parameters())
         if not math.isfinite(total):
             raise InputError(
-                f"training: loss {total} at step {self.step}; lower <learning_rate>, or check the particles"
+                f"training: loss {total} at step {self.step}; lower --learning-rate, or check the particles"
             )
         return total
 
@@ -172,69 +150,33 @@ class Training:
         self.ema.copy_to(self.bare_network.parameters())
         return self.bare_network
 
-    def save(self, folder: Path) -> None:
-        """Write the whole state into the folder: ``checkpoint.safetensors`` and ``checkpoint.json``."""
-        if not self.accelerator.is_main_process:
-            return
-        state = {f"network.{k}": v for k, v in self.bare_network.state_dict().items()}
-        state |= {f"ema.{i}": v for i, v in enumerate(self.ema.shadow_params)}
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return all that a run goes on from: tensors by name, and the counts that go with them."""
+        tensors = {f"network.{k}": v for k, v in self.bare_network.state_dict().items()}
+        tensors |= {f"ema.{i}": v for i, v in enumerate(self.ema.shadow_params)}
         for i, slot in enumerate(self.optimizer.state_dict()["state"].values()):
-            state |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in slot.items()}
-        partial = folder / ".checkpoint.partial"
-        save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, str(partial), {"step": str(self.step)})
-        partial.replace(folder / "checkpoint.safetensors")
-        record = {"step": self.step, "images": self.images, "seconds": self.seconds}
-        record |= {"ema_step": self.ema.optimization_step} | self._identity()
-        partial.write_text(json.dumps(record) + "\n")
-        partial.replace(folder / "checkpoint.json")
+            tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in slot.items()}
+        counts = {"step": self.step, "images": self.images, "seconds": self.seconds}
+        counts["ema_step"] = self.ema.optimization_step
+        return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, counts
 
-    def _identity(self) -> dict[str, Any]:
-        """Return what makes another run the same as this one, as JSON holds it."""
-        stacks = [stack for group in self.groups for stack in group.stacks]
-        identity = dataclasses.asdict(self.preset) | {
-            "seed": self.seed,
-            "steps": self.steps,
-            "processes": self.accelerator.num_processes,
-            "boxes": [group.box for group in self.groups],
-            "particles": [stack.digest for stack in stacks],
-            "clean": [stack.has_clean for stack in stacks],
-            "held_out": [len(stack.validation_rows) for stack in stacks],
-            "measured_by": [stack.measured_by for stack in stacks],
-            "operators": [getattr(objective, "family", None) for objective in self.objectives],
-        }
-        return dict(json.loads(json.dumps(identity)))
-
-    def load(self, folder: Path) -> None:
-        """Go on from the state that :meth:`save` wrote; InputError where it is missing or belongs to another run."""
-        path = folder / "checkpoint.json"
-        if not path.is_file():
-            raise InputError(f"{folder}: no checkpoint.json; nothing to resume; drop <resume>")
-        record = json.loads(path.read_text())
-        for name, value in self._identity().items():
-            if name in record and record[name] != value:
-                raise InputError(
-                    f"{path}: a run with {name} {record[name]}; resumed with {value}; pass the options and the "
-                    "particles it began with"
-                )
-        state = load_file(str(folder / "checkpoint.safetensors"))
-        self.bare_network.load_state_dict(_under(state, "network."))
+    def restore(self, tensors: Mapping[str, Tensor], counts: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
+        self.bare_network.load_state_dict(_under(tensors, "network."))
         self.ema.shadow_params = [
-            state[f"ema.{i}"].to(self.accelerator.device) for i in range(len(self.ema.shadow_params))
+            tensors[f"ema.{i}"].to(self.accelerator.device) for i in range(len(self.ema.shadow_params))
         ]
-        self.ema.optimization_step = record["ema_step"]
+        self.ema.optimization_step = counts["ema_step"]
         saved = self.optimizer.state_dict()
-        count = len(saved["param_groups"][0]["params"])
-        saved["state"] = {i: _under(state, f"optimizer.{i}.") for i in range(count)} if self._has_moments(state) else {}
+        places = range(len(saved["param_groups"][0]["params"]))
+        moments = any(key.startswith("optimizer.") for key in tensors)
+        saved["state"] = {i: _under(tensors, f"optimizer.{i}.") for i in places} if moments else {}
         self.optimizer.load_state_dict(saved)
-        self.step, self.images, self.seconds = record["step"], record["images"], record["seconds"]
-
-    @staticmethod
-    def _has_moments(state: dict[str, Tensor]) -> bool:
-        return any(key.startswith("optimizer.") for key in state)
+        self.step, self.images, self.seconds = counts["step"], counts["images"], counts["seconds"]
 
 
-def _under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _synchronised(accelerator: Accelerator, network: nn.Module, last: bool) -> AbstractContextManager[Any]:

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.io import Measurements
 from cryoprior.operators import Operator
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise, numpy_stream
+from cryoprior.training.arrays import MeasurementSource
 from cryoprior.training.data import random_split
 
 SWEEPS = 256
@@ -51,7 +51,7 @@ class MeasuredStack:
     x_prior = (x - offset) / scale; the scale of dark particles is negative. sigma: of y, in the prior's grey scale.
     """
 
-    measurements: Measurements
+    measurements: MeasurementSource
     operator: Operator
     offset: float
     scale: float
@@ -106,7 +106,7 @@ class MeasuredStack:
         return MeasuredBatch((y - self.offset * ones) / self.scale, particles)
 
 
-def measured_split(measurements: Measurements, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def measured_split(measurements: MeasurementSource, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to train on and the rows held out; InputError for too few particles."""
     return random_split(measurements.path, measurements.n, validation, seed, minimum=1)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from cryoprior.prior.network import NetworkConfig
+from cryoprior.errors import InputError
+
+if TYPE_CHECKING:
+    from cryoprior.prior.network import NetworkConfig
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Preset:
 
     def network(self) -> NetworkConfig:
         """Return the shape of our own network."""
+        from cryoprior.prior.network import NetworkConfig  # it loads torch, which the command line can do without
+
         return NetworkConfig(channels=self.channels, layers=self.layers)
 
 
@@ -74,3 +81,22 @@ PRESETS: dict[str, Preset] = {
     "paper-128": Preset(box=128, learning_rate=2e-4, batch=128, **_PAPER),  # type: ignore[arg-type]
     "paper-256": Preset(box=256, learning_rate=2e-5, batch=16, **_PAPER),  # type: ignore[arg-type]
 }
+
+
+def training_preset(name: str, width: float = 1.0, **changes: Any) -> Preset:
+    """Return a preset by its name, with other channels and with the fields of ``changes`` that are not None.
+
+    Parameters
+    ----------
+    width: factor on the channels, which stay multiples of 8.
+
+    Raises
+    ------
+    InputError: no such preset.
+    """
+    if name not in PRESETS:
+        raise InputError(f"<preset> {name!r}: expected one of {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    channels = tuple(max(8, round(c * width / 8) * 8) for c in preset.channels)
+    given = {field: value for field, value in changes.items() if value is not None}
+    return dataclasses.replace(preset, channels=channels, **given)

@@ -1,0 +1,188 @@
+"""Trains a prior on particle images, or on measurements of them: the engine of ``cryoprior train``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryoprior.errors import InputError
+from cryoprior.operators import Operator
+from cryoprior.prior.checkpoint import Prior
+from cryoprior.progress import track
+from cryoprior.training.checkpoint import load_checkpoint, save_checkpoint
+from cryoprior.training.files import write_curve, write_trained
+from cryoprior.training.inputs import training_data
+from cryoprior.training.loop import Progress, Training
+from cryoprior.training.setup import TrainingChoices, TrainingSetup, prepare
+from cryoprior.training.trained import IN_MEMORY, TrainedPrior, trained_prior
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+logger = logging.getLogger("cryoprior")
+
+
+def train(
+    images: Any,
+    pixel_size: float | None = None,
+    clean: Any = None,
+    preset: str = "small",
+    *,
+    steps: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    operator_aware: bool = False,
+    leave_out: Sequence[str] = (),
+    init: str | Path | Prior | None = None,
+    operator: Operator | None = None,
+    sigma: float = 0.0,
+    particles: Sequence[int] | None = None,
+    box: int | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    width: float = 1.0,
+    precision: str | None = None,
+    validation: float = 0.05,
+    every: int = 250,
+    description: str = "",
+    device: str = "auto",
+    output: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainedPrior:
+    """Return a prior that was trained on images or on measurements.
+
+    Parameters
+    ----------
+    images: particles as a tensor or an array, (n, box, box), or as a stack that was read; or a list of several data
+        sets. With ``operator``: what was measured of them, (n, m), or measurements that were read.
+    pixel_size: angstrom a pixel, of arrays; stacks know theirs.
+    clean: the same particles without noise, where they are known: one for each data set.
+    preset: network, objective and optimiser; ``small``, ``paper-128`` or ``paper-256``.
+    steps, epochs: how long; the preset's where neither is given.
+    seed: of the split, the batches and the noise.
+    operator_aware: learn from random measurements too, so that a posterior mean takes one evaluation.
+    leave_out: kinds of operator that an operator-aware prior never sees, for example ``block=8``.
+    init: a prior whose weights the training goes on from.
+    operator, sigma, particles: what measured, its noise, and the number of every particle (0 to n - 1 by default).
+    box: pixels to resample the images to; the preset's, if it has any.
+    batch, learning_rate, precision: in place of the preset's. width: factor on the channels of the network.
+    validation: fraction of the particles that is held out.
+    every: steps between validations and checkpoints.
+    device: ``auto``, ``cpu`` or ``cuda``.
+    output: a folder to write the prior and its checkpoints to; nothing is written without one.
+    resume: go on with the run in ``output``. overwrite: replace what ``output`` holds.
+
+    Raises
+    ------
+    InputError: images that are none, choices that contradict each other, an output in use.
+    """
+    choices = TrainingChoices(
+        preset=preset,
+        steps=steps,
+        epochs=epochs,
+        seed=seed,
+        operator_aware=operator_aware,
+        leave_out=leave_out,
+        init=init,
+        box=box,
+        batch=batch,
+        learning_rate=learning_rate,
+        width=width,
+        precision=precision,
+        validation=validation,
+        description=description,
+        device=device,
+    )
+    setup = prepare(training_data(images, pixel_size, clean, operator, sigma, particles), choices)
+    if output is None:
+        return run_training(setup, every)
+    return train_into(Path(output), setup, every, choices, resume=resume, overwrite=overwrite)
+
+
+def train_into(
+    folder: Path,
+    setup: TrainingSetup,
+    every: int,
+    options: Any,
+    inputs: Iterable[Path] = (),
+    *,
+    half: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainedPrior:
+    """Return a prior whose training kept its checkpoints in a folder, and which that folder then holds.
+
+    Parameters
+    ----------
+    every: steps between validations and checkpoints.
+    options, inputs: what the record of how the prior was made shall name.
+    half: write the weights as float16.
+    resume: go on with the run in the folder. overwrite: replace what it holds.
+
+    Raises
+    ------
+    InputError: the folder is in use, or it holds another run than the one to go on with.
+    """
+    accelerator = setup.accelerator
+    check_free(folder, resume=resume, overwrite=overwrite)
+    accelerator.wait_for_everyone()
+    training, identity = Training(setup), setup.identity()
+    curve = load_checkpoint(folder, training, identity) if resume else []
+    _claim(folder, accelerator, resume=resume)
+
+    def keep() -> None:
+        if accelerator.is_main_process:
+            save_checkpoint(folder, training, curve, identity)
+            write_curve(folder, curve)
+
+    trained = _run(setup, training, every, curve, keep, folder)
+    if accelerator.is_main_process:
+        write_trained(folder, trained, options, inputs, half=half)
+    accelerator.wait_for_everyone()
+    return trained
+
+
+def run_training(setup: TrainingSetup, every: int) -> TrainedPrior:
+    """Return a prior that is trained in memory; validation every so many steps."""
+    return _run(setup, Training(setup), every, [], lambda: None, IN_MEMORY)
+
+
+def _run(
+    setup: TrainingSetup,
+    training: Training,
+    every: int,
+    curve: list[Progress],
+    keep: Callable[[], None],
+    path: Path,
+) -> TrainedPrior:
+    """Return the prior at the end of a training; the curve grows, and ``keep`` is called, with every validation."""
+
+    def report(line: Progress) -> None:
+        curve.append(line)
+        keep()
+        if setup.accelerator.is_main_process:
+            logger.info("step %d: validation loss %.4f %s", line.step, line.validation_loss, line.correlation)
+
+    for _ in track(training.run(every, report), "training", setup.steps - training.step):
+        pass
+    setup.accelerator.wait_for_everyone()
+    return trained_prior(setup, training, tuple(curve), path)
+
+
+def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raise InputError for an output in use, unless the run goes on with it or replaces it."""
+    if not resume and not overwrite and folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder}: the output is in use; pass another <output>, <resume> or <overwrite>")
+
+
+def _claim(folder: Path, accelerator: Accelerator, *, resume: bool) -> None:
+    """Make the output folder, without what an earlier run left of a prior; a checkpoint is written as it goes."""
+    if accelerator.is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            for name in ("model.safetensors", "checkpoint.safetensors", "checkpoint.json", "curve.csv"):
+                (folder / name).unlink(missing_ok=True)
+    accelerator.wait_for_everyone()

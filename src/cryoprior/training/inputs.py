@@ -1,0 +1,101 @@
+"""What a training run is given: arrays, stacks of particles, measurements, or the files that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryoprior.errors import InputError
+from cryoprior.io import read_particles
+from cryoprior.measurement.reading import open_measurements
+from cryoprior.operators import Operator
+from cryoprior.training.arrays import ImageSource, MeasurementSource, image_array, measurement_array
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """One or several data sets of images, and their clean images where they are known."""
+
+    images: Sequence[ImageSource]
+    clean: Sequence[ImageSource] | None = None
+
+    def __post_init__(self) -> None:
+        if self.clean is not None and len(self.clean) != len(self.images):
+            raise InputError(
+                f"<clean>: {len(self.clean)} for {len(self.images)} stacks; give one for each, in order"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredData:
+    """One data set of which only measurements are known, and the operator that measured."""
+
+    measurements: MeasurementSource
+    operator: Operator
+
+
+def training_data(
+    images: Any,
+    pixel_size: float | None,
+    clean: Any,
+    operator: Operator | None,
+    sigma: float,
+    particles: Sequence[int] | None,
+) -> TrainingData | MeasuredData:
+    """Return what a caller from Python gives; see :func:`cryoprior.training.engine.train`.
+
+    Raises
+    ------
+    InputError: arrays of another shape or without a pixel size, clean images that do not match or of measurements.
+    """
+    if operator is None:
+        signal = None if clean is None else _data_sets(clean, pixel_size, "clean")
+        return TrainingData(_data_sets(images, pixel_size, "images"), signal)
+    _refuse(getattr(images, "path", "y"), clean=clean)
+    if isinstance(images, MeasurementSource):
+        return MeasuredData(images, operator)
+    return MeasuredData(measurement_array(images, operator, sigma, pixel_size, particles), operator)
+
+
+def read_training_data(
+    paths: Sequence[Path], clean: Sequence[Path], pixel_size: float | None
+) -> TrainingData | MeasuredData:
+    """Return particle stacks, or one file of measurements.
+
+    Raises
+    ------
+    InputError: measurements beside other files, with clean images or with a pixel size; files that cannot be read.
+    """
+    if not any(map(is_measured, paths)):
+        stacks, signal = ([read_particles(path, pixel_size=pixel_size) for path in part] for part in (paths, clean))
+        return TrainingData(stacks, signal or None)
+    if len(paths) > 1:
+        raise InputError(
+            f"{paths[0]}: measurements beside {len(paths) - 1} more; expected one .zarr alone, or particle stacks"
+        )
+    _refuse(paths[0], clean=clean, pixel_size=pixel_size)
+    return MeasuredData(*open_measurements(paths[0]))
+
+
+def is_measured(path: Path) -> bool:
+    """Return whether a path names measurements and not particles."""
+    return path.suffix == ".zarr" or (path / "zarr.json").is_file()
+
+
+def _refuse(name: Any, **given: Any) -> None:
+    """Raise InputError for the first thing that goes with images and not with measurements."""
+    for option, value in given.items():
+        if value is not None and value != ():
+            raise InputError(f"<{option}> with {name}: measurements hold no images; leave it out")
+
+
+def _data_sets(given: Any, pixel_size: float | None, name: str) -> list[ImageSource]:
+    if not isinstance(given, list | tuple):
+        return [_data_set(given, pixel_size, name)]
+    return [_data_set(one, pixel_size, f"{name}[{i}]") for i, one in enumerate(given)]
+
+
+def _data_set(given: Any, pixel_size: float | None, name: str) -> ImageSource:
+    return given if isinstance(given, ImageSource) else image_array(given, pixel_size, name)
