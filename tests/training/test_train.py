@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from cryoprior.measurement import command as measure
 from cryoprior.prior.checkpoint import load_prior
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.training import command as train
+from cryoprior.training.groups import Group
+from cryoprior.training.inputs import read_training_data
 from cryoprior.training.loop import Training
 from cryoprior.training.measured import TrainingMeasurements
+from cryoprior.training.setup import TrainingChoices, _groups
 
 N, BOX = 40, 16
 
@@ -54,7 +58,9 @@ def particles(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "draw_pictures", lambda *_: None)  # the prior of the module was made before and has them
+    monkeypatch.setattr(
+        "cryoprior.training.pictures.draw_pictures", lambda *_: None
+    )  # the prior of the module was made before and has them
 
 
 TINY: dict[str, Any] = {"width": 0.25, "steps": 4, "batch": 4, "every": 2, "cpu": True}
@@ -83,10 +89,10 @@ def measured(particles: Path, operator: str = "fourier:compression=2,sets=32", n
     return particles.with_name(name)
 
 
-def groups(particles: Path, **more: Any) -> list[train.Group]:
+def groups(particles: Path, *, seed: int = 0, validation: float = 0.05, preset: str = "small") -> Sequence[Group]:
     """Return what a run would learn from."""
-    given = options(particles, **more)
-    return train._groups(given, train.PRESETS[given.preset])
+    choices = TrainingChoices(seed=seed, validation=validation, preset=preset, device="cpu")
+    return _groups(read_training_data([particles], [], None), choices)
 
 
 @pytest.fixture(scope="module")
@@ -271,8 +277,8 @@ def test_refuses_to_resume_nothing(particles: Path) -> None:
 
 def test_a_dry_run_builds_everything_and_writes_nothing(particles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sorted(particles.parent.iterdir())
-    monkeypatch.setattr(train.Accelerator, "num_processes", 8)
-    monkeypatch.setattr(train, "Training", None)  # neither optimiser nor average is made
+    monkeypatch.setattr("accelerate.Accelerator.num_processes", 8)
+    monkeypatch.setattr("cryoprior.training.engine.Training", None)  # neither optimiser nor average is made
     given = {"width": 1.0, "steps": None, "batch": None, "box": 32, "precision": "no", "validation": 0.25}
     plan = train.run(options(particles, preset="paper-128", dry_run=True, **given))
     expected = {"dry_run": True, "parameters": 113_668_609, "train": 30, "validation": 10, "boxes": [32], "batch": 128}
@@ -473,14 +479,15 @@ RANKS = """
 import sys
 from safetensors.torch import save_file
 from cryoprior import cli
-from cryoprior.commands import train
+from cryoprior.training import engine
 
-def finish(options, config, training, *rest):
-    weights = {k: v.contiguous() for k, v in training.bare_network.state_dict().items()}
-    save_file(weights, f"{options.output}-{training.accelerator.process_index}.safetensors")
-    return finished(options, config, training, *rest)
+def finish(setup, training, curve, path):
+    trained = finished(setup, training, curve, path)
+    weights = {k: v.contiguous() for k, v in trained.network.state_dict().items()}
+    save_file(weights, f"{path}-{setup.accelerator.process_index}.safetensors")
+    return trained
 
-finished, train._finish = train._finish, finish
+finished, engine.trained_prior = engine.trained_prior, finish
 cli.main(sys.argv[1:])
 """
 

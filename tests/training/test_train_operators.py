@@ -33,7 +33,7 @@ OPERATORS = {
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "draw_pictures", lambda *_: None)
+    monkeypatch.setattr("cryoprior.training.pictures.draw_pictures", lambda *_: None)
     monkeypatch.setattr("cryoprior.measurement.appearance.ROUNDS_FROM_NOTHING", 2)
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float32
 
 from cryoprior.errors import InputError
 from cryoprior.io.resize import resize
+from cryoprior.io.rows import spread_rows
 from cryoprior.operators import Operator
 
 DIGEST_IMAGES = 8
@@ -106,7 +107,8 @@ class ImageArray:
 
     def read(self, indices: Any) -> np.ndarray:
         """Return the images at these places, (b, box, box)."""
-        return self.images[indices]
+        chosen: np.ndarray = self.images[indices]
+        return chosen
 
     def digest(self) -> str:
         """Return the sha256 of the shape and of eight images."""
@@ -137,7 +139,8 @@ class MeasurementArray:
 
     def y(self, indices: Any) -> np.ndarray:
         """Return the measurements of the particles at these places, (b, m)."""
-        return self._y[indices]
+        chosen: np.ndarray = self._y[indices]
+        return chosen
 
 
 def image_array(images: Any, pixel_size: float | None, name: str) -> ImageArray:
@@ -187,6 +190,5 @@ def _known(pixel_size: float | None, name: str) -> float:
 
 def _digest(array: np.ndarray) -> str:
     total = hashlib.sha256(f"|{array.shape}|{array.dtype.str}|".encode())
-    rows = np.unique(np.linspace(0, len(array) - 1, DIGEST_IMAGES).astype(np.int64)) if len(array) else []
-    total.update(np.ascontiguousarray(array[rows]).tobytes())
+    total.update(np.ascontiguousarray(array[spread_rows(len(array), DIGEST_IMAGES)]).tobytes())
     return total.hexdigest()

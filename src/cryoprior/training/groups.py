@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
+from cryoprior.io.rows import spread_rows
 from cryoprior.measurement.appearance import fit_appearance
 from cryoprior.operators import Operator
 from cryoprior.prior.checkpoint import PriorConfig
@@ -68,7 +68,7 @@ def measured_group(
     """
     check_coverage(measurements.path, operator)
     train_rows, validation_rows = measured_split(measurements, validation, seed)
-    rows = train_rows[np.unique(np.linspace(0, len(train_rows) - 1, APPEARANCE_PARTICLES).round().astype(int))]
+    rows = train_rows[spread_rows(len(train_rows), APPEARANCE_PARTICLES, nearest=True)]
     y, numbers = torch.from_numpy(measurements.y(rows)), measurements.particle_index[rows].tolist()
     with torch.no_grad():
         appearance = fit_appearance(y, operator, measurements.sigma, numbers)

@@ -23,9 +23,7 @@ class TrainingData:
 
     def __post_init__(self) -> None:
         if self.clean is not None and len(self.clean) != len(self.images):
-            raise InputError(
-                f"<clean>: {len(self.clean)} for {len(self.images)} stacks; give one for each, in order"
-            )
+            raise InputError(f"<clean>: {len(self.clean)} for {len(self.images)} stacks; give one for each, in order")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ def read_training_data(
         raise InputError(
             f"{paths[0]}: measurements beside {len(paths) - 1} more; expected one .zarr alone, or particle stacks"
         )
-    _refuse(paths[0], clean=clean, pixel_size=pixel_size)
+    _refuse(paths[0], clean=tuple(clean) or None, pixel_size=pixel_size)
     return MeasuredData(*open_measurements(paths[0]))
 
 
@@ -87,7 +85,7 @@ def is_measured(path: Path) -> bool:
 def _refuse(name: Any, **given: Any) -> None:
     """Raise InputError for the first thing that goes with images and not with measurements."""
     for option, value in given.items():
-        if value is not None and value != ():
+        if value is not None:
             raise InputError(f"<{option}> with {name}: measurements hold no images; leave it out")
 
 

@@ -97,7 +97,7 @@ class Training:
         self.ema.step(self.bare_network.parameters())
         if not math.isfinite(total):
             raise InputError(
-                f"training: loss {total} at step {self.step}; lower --learning-rate, or check the particles"
+                f"training: loss {total} at step {self.step}; lower <learning_rate>, or check the particles"
             )
         return total
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
+from cryoprior.io.rows import row_batches
 from cryoprior.operators import Operator
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise, numpy_stream
@@ -40,8 +41,8 @@ class MeasuredBatch:
 
     def split(self, size: int) -> list[MeasuredBatch]:
         """Return the batch in parts of at most this size."""
-        starts = range(0, len(self), size)
-        return [MeasuredBatch(self.y[i : i + size], self.particles[i : i + size]) for i in starts]
+        parts = row_batches(len(self), size)
+        return [MeasuredBatch(self.y[p.start : p.stop], self.particles[p.start : p.stop]) for p in parts]
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class TrainingChoices:
     def __post_init__(self) -> None:
         if self.operator_aware and self.chosen.objective != "signal":
             raise InputError(
-                f"<operator_aware> with <preset={self.preset}>: a DDPM knows no operators; use <preset=small>"
+                f"<operator_aware> with <preset> {self.preset}: a DDPM knows no operators; use <preset=small>"
             )
         if self.leave_out and not self.operator_aware:
             raise InputError("<leave_out> without <operator_aware>: there are no operators to leave out; add it")
@@ -138,7 +138,7 @@ def _groups(data: TrainingData | MeasuredData, choices: TrainingChoices) -> Sequ
         if value:
             raise InputError(f"<{option}> with {name}: measurements hold no images; leave it out")
     if choices.chosen.objective != "signal":
-        raise InputError(f"{name}: measurements with <preset={choices.preset}>; use <preset=small>")
+        raise InputError(f"{name}: measurements with <preset> {choices.preset}; use <preset=small>")
     return [measured_group(data.measurements, data.operator, choices.validation, choices.seed)]
 
 

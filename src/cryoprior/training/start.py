@@ -56,7 +56,7 @@ def check_boxes(config: PriorConfig, groups: Sequence[Group], preset: Preset) ->
             remedy = "measure with" if isinstance(group, TrainingMeasurements) else "pass"
             raise InputError(
                 f"{group.stacks[0].path}: box {group.box} is no multiple of {multiple}, which this network "
-                f"needs; {remedy} <box={max(multiple, group.box // multiple * multiple)}>"
+                f"needs; {remedy} <box> {max(multiple, group.box // multiple * multiple)}"
             )
     if config.objective == "ddpm" and len(groups) > 1:
         raise InputError(f"boxes {', '.join(str(g.box) for g in groups)}: this preset trains one box; pass <box>")

@@ -34,9 +34,9 @@ class TrainedPrior(Prior):
     summary: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        boxes = ", ".join(map(str, self.boxes))
-        loss = "none" if self.validation_loss is None else f"{self.validation_loss:.4f}"
-        return f"TrainedPrior({self.config.objective}, boxes {boxes}, {self.config.steps} steps, validation loss {loss})"
+        loss = "unknown" if self.validation_loss is None else f"{self.validation_loss:.4f}"
+        steps = f"{self.config.steps} steps, validation loss {loss}"
+        return f"TrainedPrior({self.config.objective}, box {' '.join(map(str, self.boxes))}, {steps})"
 
     @property
     def losses(self) -> tuple[tuple[int, float, float], ...]:
