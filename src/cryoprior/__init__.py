@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cryoprior.reconstruction import Reconstruction, reconstruct
     from cryoprior.registry import register
     from cryoprior.solvers import SOLVERS, parse_solver
+    from cryoprior.training import train
 
 
 _MODULES = ("image", "io", "metrics", "operators", "prior", "report", "solvers")
@@ -44,6 +45,7 @@ _NAMES = {
     "read_particles": "io",
     "register": "registry",
     "reconstruct": "reconstruction",
+    "train": "training",
 }
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "register",
     "report",
     "solvers",
+    "train",
 ]
 
 

@@ -101,7 +101,7 @@ def run(options: Options) -> dict[str, Any]:
         resume=options.resume,
         overwrite=options.overwrite,
     )
-    return dict(trained.summary)
+    return {**trained.summary, "output": str(options.output)}
 
 
 def _choices(options: Options) -> TrainingChoices:

@@ -79,6 +79,9 @@ def train(
     ------
     InputError: images that are none, choices that contradict each other, an output in use.
     """
+    if output is None and (resume or overwrite):
+        name = "resume" if resume else "overwrite"
+        raise InputError(f"<{name}> without <output>: there is no folder to go on with or to replace; pass it")
     choices = TrainingChoices(
         preset=preset,
         steps=steps,
@@ -140,7 +143,7 @@ def train_into(
 
     trained = _run(setup, training, every, curve, keep, folder)
     if accelerator.is_main_process:
-        write_trained(folder, trained, options, inputs, half=half)
+        write_trained(folder, trained, folder, options, inputs, half=half)
     accelerator.wait_for_everyone()
     return trained
 

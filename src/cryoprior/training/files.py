@@ -23,12 +23,17 @@ def save_trained(trained: TrainedPrior, folder: Path, *, half: bool, overwrite: 
     """Write a prior that was trained in memory into a folder of its own."""
     with claim_output(folder, overwrite=overwrite) as partial:
         write_curve(partial, trained.curve)
-        write_trained(partial, trained, {"half": half}, (), half=half)
+        write_trained(partial, trained, folder, {"half": half}, (), half=half)
 
 
-def write_trained(folder: Path, trained: TrainedPrior, options: Any, inputs: Iterable[Path], *, half: bool) -> None:
+def write_trained(
+    folder: Path, trained: TrainedPrior, output: Path, options: Any, inputs: Iterable[Path], *, half: bool
+) -> None:
     """Write all files of a prior but its curve, which grew with the training, into the folder; the summary last.
 
+    Parameters
+    ----------
+    output: the folder's name when it is whole.
     options, inputs: what the record of how it was made shall name.
     """
     from cryoprior.training.pictures import draw_measured_pictures, draw_pictures
@@ -42,7 +47,7 @@ def write_trained(folder: Path, trained: TrainedPrior, options: Any, inputs: Ite
         else:
             draw_pictures(folder, trained.denoiser, group, setup.seed)
     write_provenance(folder, "train", options, inputs, setup.seed)
-    write_summary(folder, trained.summary)
+    write_summary(folder, trained.summary | {"output": str(output)})
 
 
 def write_curve(folder: Path, curve: Sequence[Progress]) -> None:

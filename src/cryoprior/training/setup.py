@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,9 +144,14 @@ def _groups(data: TrainingData | MeasuredData, choices: TrainingChoices) -> Sequ
 
 
 def _accelerator(precision: str, device: str) -> Accelerator:
-    """Return what places a run on its devices and processes."""
-    from accelerate import Accelerator
+    """Return what places a run on its devices and processes.
 
+    Accelerate keeps the choices of the first run of a process for all later ones, so they are forgotten before each.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=os.environ.get("WORLD_SIZE", "1") == "1")
     return Accelerator(mixed_precision=precision, cpu=choose_device(device).type == "cpu")
 
 

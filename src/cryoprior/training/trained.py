@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ class TrainedPrior(Prior):
     network: nn.Module
     setup: TrainingSetup
     curve: tuple[Progress, ...]
-    summary: Mapping[str, Any]
+    summary: dict[str, Any]
 
     def __repr__(self) -> str:
         loss = "unknown" if self.validation_loss is None else f"{self.validation_loss:.4f}"
