@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from cryoprior.errors import InputError
-from cryoprior.heterogeneity import command as heterogeneity
 from cryoprior.heterogeneity.clusters import Clustering
 from cryoprior.heterogeneity.command import Options, run
 from cryoprior.heterogeneity.scores import by_size, compare
@@ -40,7 +39,7 @@ needs_umap = pytest.mark.skipif(installed_version("umap-learn") is None, reason=
 @pytest.fixture
 def numbers_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out tables and pictures, which take longer than the numbers."""
-    monkeypatch.setattr(heterogeneity, "write_results", lambda *_: None)
+    monkeypatch.setattr("cryoprior.heterogeneity.files.write_results", lambda *_: None)
 
 
 def states(n: int = N) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from cryoprior.errors import InputError
 from cryoprior.heterogeneity.clusters import ClusterSettings, cluster_latents, fit_mixture
 from cryoprior.heterogeneity.embedding import EmbeddingSettings, check_embedding, embed, principal_components
-from cryoprior.metrics.agreement import agreement, chance, match
+from cryoprior.metrics.agreement import chance, cluster_agreement, match
 from cryoprior.output.record import installed_version
 
 N, K = 600, 4
@@ -30,7 +30,7 @@ def blobs(state: np.ndarray, distance: float = 12.0, seed: int = 0) -> np.ndarra
 
 
 def test_a_clustering_agrees_with_itself_wholly() -> None:
-    found = agreement(draws(0), draws(0), K, K)
+    found = cluster_agreement(draws(0), draws(0), K, K)
     assert (found.overall, found.ari, found.nmi) == (1, pytest.approx(1), pytest.approx(1))
     np.testing.assert_array_equal(found.by_row, 1)
     np.testing.assert_array_equal(found.table, np.diag(np.bincount(draws(0))))
@@ -39,7 +39,7 @@ def test_a_clustering_agrees_with_itself_wholly() -> None:
 def test_a_table_by_hand() -> None:
     table = np.array([[1, 7, 2], [5, 0, 1], [1, 2, 11]])
     first, second = (np.repeat(axis.ravel(), table.ravel()) for axis in np.indices((3, 3)))
-    found = agreement(first, second, 3, 3)
+    found = cluster_agreement(first, second, 3, 3)
     assert found.column_of_row.tolist() == [1, 0, 2]
     assert found.overall == pytest.approx(23 / 30)
     np.testing.assert_allclose(found.by_row, [0.7, 5 / 6, 11 / 14])
@@ -68,11 +68,11 @@ def test_no_other_matching_has_more_particles() -> None:
 @pytest.mark.parametrize("names", [[3, 1, 0, 2], [1, 0, 3, 2]])
 def test_names_of_clusters_and_the_order_of_particles_do_not_matter(names: list[int]) -> None:
     first, second = draws(0), np.where(np.random.default_rng(5).random(N) < 0.7, draws(0), draws(1))
-    before = agreement(first, second, K, K)
-    after = agreement(first, np.array(names)[second], K, K)
-    renamed = agreement(np.array(names)[first], second, K, K)
+    before = cluster_agreement(first, second, K, K)
+    after = cluster_agreement(first, np.array(names)[second], K, K)
+    renamed = cluster_agreement(np.array(names)[first], second, K, K)
     order = np.random.default_rng(2).permutation(N)
-    shuffled = agreement(first[order], second[order], K, K)
+    shuffled = cluster_agreement(first[order], second[order], K, K)
     for found in (after, renamed, shuffled):
         assert found.overall == before.overall
         assert (found.ari, found.nmi) == (pytest.approx(before.ari), pytest.approx(before.nmi))
@@ -84,7 +84,7 @@ def test_names_of_clusters_and_the_order_of_particles_do_not_matter(names: list[
 
 def test_exchange_turns_the_table_and_leaves_the_whole() -> None:
     first, second = draws(0), np.where(np.random.default_rng(5).random(N) < 0.7, draws(0), draws(1))
-    one, other = agreement(first, second, K, K), agreement(second, first, K, K)
+    one, other = cluster_agreement(first, second, K, K), cluster_agreement(second, first, K, K)
     assert (one.overall, one.ari, one.nmi) == (other.overall, pytest.approx(other.ari), pytest.approx(other.nmi))
     np.testing.assert_array_equal(one.table.trace(), other.table.trace())
 
@@ -92,11 +92,11 @@ def test_exchange_turns_the_table_and_leaves_the_whole() -> None:
 def test_more_labels_than_clusters_and_the_reverse() -> None:
     first = np.repeat([0, 1, 2], [10, 20, 30])
     merged = np.repeat([0, 0, 1], [10, 20, 30])
-    fewer = agreement(first, merged, 3, 2)
+    fewer = cluster_agreement(first, merged, 3, 2)
     assert fewer.overall == pytest.approx(50 / 60)
     np.testing.assert_array_equal(fewer.by_row, [0, 1, 1])
     assert fewer.column_of_row.tolist() == [-1, 0, 1]
-    more = agreement(merged, first, 2, 3)
+    more = cluster_agreement(merged, first, 2, 3)
     assert more.overall == pytest.approx(50 / 60)
     np.testing.assert_allclose(more.by_row, [2 / 3, 1])
     np.testing.assert_array_equal(more.table, [[20, 0, 10], [0, 30, 0]])
@@ -104,7 +104,7 @@ def test_more_labels_than_clusters_and_the_reverse() -> None:
 
 
 def test_an_empty_cluster_has_no_agreement() -> None:
-    found = agreement(np.array([0, 0, 2, 2]), np.array([0, 0, 1, 1]), 3, 3)
+    found = cluster_agreement(np.array([0, 0, 2, 2]), np.array([0, 0, 1, 1]), 3, 3)
     assert found.overall == 1
     assert np.isnan(found.by_row[1])
 
@@ -112,7 +112,7 @@ def test_an_empty_cluster_has_no_agreement() -> None:
 @pytest.mark.parametrize(("n", "m"), [(4, 5), (0, 0)])
 def test_particles_that_are_not_the_same_are_refused(n: int, m: int) -> None:
     with pytest.raises(InputError, match=f"clusters of {n} and of {m} particles"):
-        agreement(np.zeros(n, int), np.zeros(m, int), 1, 1)
+        cluster_agreement(np.zeros(n, int), np.zeros(m, int), 1, 1)
 
 
 def test_chance_is_that_of_sorted_shares() -> None:
@@ -122,7 +122,7 @@ def test_chance_is_that_of_sorted_shares() -> None:
     assert found.overall == pytest.approx((shares**2).sum(), abs=0.01)
     np.testing.assert_allclose(found.by_row, shares, atol=0.02)
     assert found.overall < found.highest < 0.33
-    assert agreement(first, second, K, K).overall == pytest.approx(found.overall, abs=0.02)
+    assert cluster_agreement(first, second, K, K).overall == pytest.approx(found.overall, abs=0.02)
     again = chance(first, np.array([2, 0, 3, 1])[second], K, K, seed=0, shuffles=30)
     assert again.overall == found.overall
     assert chance(first, second, K, K, seed=1, shuffles=30).overall != found.overall
@@ -134,20 +134,20 @@ def test_separate_blobs_are_found_whatever_order_scale_and_frame(settings: Clust
     latents = blobs(state)
     found = cluster_latents(latents, settings, 0)
     assert found.converged
-    assert agreement(state, found.cluster, K, K).overall == 1
+    assert cluster_agreement(state, found.cluster, K, K).overall == 1
     assert found.probability.min() > 0.9
     order = np.random.default_rng(1).permutation(N)
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(5, 5)))[0]
     for changed in (latents[order], 1e-4 * latents, 1e5 * latents - 1e7, latents @ turn):
         other = cluster_latents(changed, settings, 3).cluster
         expected = state[order] if changed[0, 0] == latents[order][0, 0] else state
-        assert agreement(expected, other, K, K).overall == 1
+        assert cluster_agreement(expected, other, K, K).overall == 1
 
 
 def test_blobs_that_overlap_agree_in_part() -> None:
     state = draws(0)
     found = [cluster_latents(blobs(state, 2.5, seed), PCA, 0).cluster for seed in (0, 1)]
-    assert 0.4 < agreement(*found, K, K).overall < 0.95
+    assert 0.4 < cluster_agreement(*found, K, K).overall < 0.95
 
 
 @pytest.mark.parametrize("settings", [PCA, NONE], ids=["pca", "none"])
@@ -181,7 +181,7 @@ def test_few_particles_are_refused() -> None:
 def test_latents_of_few_values_do_not_fail() -> None:
     latents = np.repeat(np.eye(3), 30, 0)
     found = cluster_latents(latents, NONE, 0)
-    assert agreement(np.repeat(np.arange(3), 30), found.cluster, 3, K).overall > 0.6
+    assert cluster_agreement(np.repeat(np.arange(3), 30), found.cluster, 3, K).overall > 0.6
 
 
 @pytest.mark.skipif(installed_version("umap-learn") is not None, reason="umap-learn is installed")
@@ -197,7 +197,7 @@ def test_umap_that_is_not_installed_says_how_to_get_it() -> None:
 def test_umap_keeps_separate_blobs_and_is_the_same_again() -> None:
     state = draws(0)
     one, other = (cluster_latents(blobs(state), ClusterSettings(), 4) for _ in range(2))
-    assert agreement(state, one.cluster, K, K).overall == 1
+    assert cluster_agreement(state, one.cluster, K, K).overall == 1
     np.testing.assert_array_equal(one.embedding, other.embedding)
     np.testing.assert_array_equal(one.probability, other.probability)
     with pytest.raises(InputError, match="UMAP with 15 neighbours needs more"):

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from cryoprior.errors import InputError
 from cryoprior.heterogeneity.clusters import ClusterSettings
 from cryoprior.heterogeneity.embedding import EMBEDDINGS, EmbeddingSettings, check_embedding
-from cryoprior.heterogeneity.files import write_results
-from cryoprior.heterogeneity.scores import Results, compare, empty, summarise, unconverged
-from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED, cluster_all, seconds_by_seed
+from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED, seconds_by_seed
 from cryoprior.io.latents import is_latents, read_labels, read_latents
 from cryoprior.options import argument, check_options, option
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance
 
+if TYPE_CHECKING:
+    from cryoprior.heterogeneity.engine import Labels
+
 TRAINING = "training"
 """The folder of cryoDRGN's own files in the output, where it is trained here."""
-UNSTABLE = 0.9
-
-log = logging.getLogger("cryoprior")
 
 
 @dataclass(frozen=True)
@@ -72,17 +67,17 @@ class Options:
         particles = [path for path in (self.original, self.reconstructed) if not is_latents(path)]
         if particles and self.train is None:
             raise InputError(
-                f"{particles[0]}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or <train=small> for particles"
+                f"{particles[0]}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or --train small for particles"
             )
         if self.train is not None and not particles:
-            raise InputError(f"{self.original}: latents are trained already; leave out <train>, or pass particles")
+            raise InputError(f"{self.original}: latents are trained already; leave out --train, or pass particles")
         if self.train_ceiling and (self.original not in particles or self.ceiling is not None):
             raise InputError(
-                f"{self.original}: <train_ceiling> trains on the original particles with <train>, in the place of "
-                "<ceiling>; pass particles, or latents of another training with <ceiling>"
+                f"{self.original}: --train-ceiling trains on the original particles with --train, in the place of "
+                "--ceiling; pass particles, or latents of another training with --ceiling"
             )
         if self.labels is None and (self.label_column or self.indices):
-            raise InputError("heterogeneity: <label_column> and <indices> belong to <labels>; pass that too")
+            raise InputError("heterogeneity: --label-column and --indices belong to --labels; pass that too")
 
     @property
     def settings(self) -> ClusterSettings:
@@ -93,33 +88,41 @@ class Options:
 
 def run(options: Options) -> dict[str, Any]:
     """Return the summary of how far the clusters of two latents agree; files and a report are in the output."""
+    from cryoprior.heterogeneity.engine import compare_latents
+    from cryoprior.heterogeneity.files import write_results
+
     start = time.perf_counter()
     check_embedding(options.settings.embedding)
     with _output(options) as folder:
         labels = _read_labels(options)  # before anything is trained
         paths = _latents(options)
-        latents = _read(paths)
-        _check_labels(options, labels, len(latents[ORIGINAL]))
-        clusterings = cluster_all(latents, options.settings, options.seed, options.seeds, options.processes)
-        results = compare(clusterings, options.clusters, options.seed, labels, retrained=OTHER in paths)
-        _warn(results)
+        latents = {name: read_latents(path) for name, path in paths.items()}
+        agreement = compare_latents(
+            latents,
+            options.settings,
+            labels=labels,
+            names={name: str(path) for name, path in paths.items()},
+            seed=options.seed,
+            seeds=options.seeds,
+            processes=options.processes,
+        )
+        clusterings = [agreement.clusterings[name] for name in (ORIGINAL, RECONSTRUCTED)]
         summary = {
-            "n": len(latents[ORIGINAL]),
-            **summarise(results),
+            **agreement.summary(),
             "latents": {name: str(path) for name, path in paths.items()},
             **_training(options, paths),
             "latent_dimensions": {name: array.shape[1] for name, array in latents.items()},
             "embedding": options.embedding,
             "clusters": options.clusters,
             "seeds": options.seeds,
-            "shown_seed": results.shown,
-            "unconverged": unconverged(results),
-            "seconds_by_seed": seconds_by_seed([clusterings[name] for name in (ORIGINAL, RECONSTRUCTED)]),
+            "shown_seed": agreement.shown,
+            "unconverged": agreement.unconverged,
+            "seconds_by_seed": seconds_by_seed(clusterings),
             "seconds": time.perf_counter() - start,
         }
         inputs = [options.original, options.reconstructed, options.labels, options.indices, options.ceiling]
         write_provenance(folder, "heterogeneity", options, [p for p in inputs if p is not None], options.seed)
-        write_results(folder, summary, results, (str(options.original), str(options.reconstructed)))
+        write_results(folder, summary, agreement, (str(options.original), str(options.reconstructed)))
     return summary
 
 
@@ -159,7 +162,7 @@ def _training(options: Options, paths: Mapping[str, Path]) -> dict[str, Any]:
 
 @contextmanager
 def _output(options: Options) -> Iterator[Path]:
-    """Yield the folder to write into: a new one, or with ``train`` the output itself, which keeps the training."""
+    """Yield the folder to write into: a new one, or with --train the output itself, which keeps the training."""
     if options.train is None:
         with claim_output(options.output, overwrite=options.overwrite) as folder:
             yield folder
@@ -167,7 +170,7 @@ def _output(options: Options) -> Iterator[Path]:
     folder = options.output
     used = folder.is_dir() and any(folder.iterdir()) and not (folder / TRAINING).is_dir()
     if used or (folder.exists() and not folder.is_dir()):
-        raise InputError(f"{folder}: the output is in use by something else; pass another <output>")
+        raise InputError(f"{folder}: the output is in use by something else; pass another -o")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
     partial = folder / ".comparison.partial"
@@ -183,55 +186,10 @@ def _output(options: Options) -> Iterator[Path]:
             folder.rmdir()
 
 
-def _read(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
-    """Return the latents by name; all have as many particles."""
-    original = paths[ORIGINAL]
-    latents = {name: read_latents(path) for name, path in paths.items()}
-    n, z = latents[ORIGINAL].shape
-    for name, path in paths.items():
-        if len(latents[name]) != n:
-            raise InputError(
-                f"{path}: latents of {len(latents[name])} particles; {original} has {n}; row by row they must be the "
-                "same particles; train both on the same ones, with the same --ind"
-            )
-        if latents[name].shape[1] != z:
-            log.warning("%s: %d latent dimensions, %s has %d", path, latents[name].shape[1], original, z)
-    return latents
+def _read_labels(options: Options) -> Labels | None:
+    from cryoprior.heterogeneity.engine import Labels
 
-
-def _read_labels(options: Options) -> tuple[str, list[str]] | None:
-    return None if options.labels is None else read_labels(options.labels, options.label_column, options.indices)
-
-
-def _check_labels(options: Options, found: tuple[str, list[str]] | None, n: int) -> None:
-    if found is None:
-        return
-    labels = found[1]
-    if len(labels) != n:
-        raise InputError(
-            f"{options.indices or options.labels}: labels of {len(labels)} particles; the latents have {n}; pass the "
-            "labels of the same particles, or with <indices> the rows that cryoDRGN was trained on"
-        )
-    if len(set(labels)) != options.clusters:
-        log.warning(
-            "%s: %d states, and %d clusters; only the smaller number can be matched, the rest counts as wrong; pass "
-            "<clusters> %d to compare one to one",
-            options.labels,
-            len(set(labels)),
-            options.clusters,
-            len(set(labels)),
-        )
-
-
-def _warn(results: Results) -> None:
-    if unconverged(results):
-        log.warning("%d mixtures did not converge; read the spread over seeds", unconverged(results))
-    if empty(results):
-        log.warning("a cluster of the original has no particles; pass fewer <clusters>")
-    ceiling = float(np.median(results.ceiling.overall))
-    if ceiling < UNSTABLE and not results.retrained:
-        log.warning(
-            "the clusters of the originals agree with themselves by %.0f %% only under another seed; they are not "
-            "distinct, so read the agreement against that; other <clusters> may be",
-            100 * ceiling,
-        )
+    if options.labels is None:
+        return None
+    column, values = read_labels(options.labels, options.label_column, options.indices)
+    return Labels(values, column, str(options.indices or options.labels))

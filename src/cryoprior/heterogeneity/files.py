@@ -18,7 +18,7 @@ from cryoprior.heterogeneity.figures import (
     plane,
     turned_upon,
 )
-from cryoprior.heterogeneity.scores import Labelled, Results
+from cryoprior.heterogeneity.scores import Agreement, Labelled
 from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED
 from cryoprior.output.record import write_summary
 from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table, write_page
@@ -48,7 +48,7 @@ PANELS = (
 )
 
 
-def write_results(folder: Path, summary: Mapping[str, Any], results: Results, names: tuple[str, str]) -> None:
+def write_results(folder: Path, summary: Mapping[str, Any], results: Agreement, names: tuple[str, str]) -> None:
     """Write the tables, the pictures, report.html and, last, summary.json."""
     tables = {
         "clusters": cluster_table(results),
@@ -66,7 +66,7 @@ def write_results(folder: Path, summary: Mapping[str, Any], results: Results, na
     write_summary(folder, summary)
 
 
-def cluster_table(results: Results) -> pd.DataFrame:
+def cluster_table(results: Agreement) -> pd.DataFrame:
     """Return for every particle its clusters, from 1, their probabilities and its true label, of the shown seed."""
     shown = results.shown
     table = {
@@ -81,7 +81,7 @@ def cluster_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def embedding_table(results: Results) -> pd.DataFrame:
+def embedding_table(results: Agreement) -> pd.DataFrame:
     """Return the coordinates of every particle in both embeddings of the shown seed."""
     columns: dict[str, np.ndarray] = {"particle": np.arange(len(results.matched))}
     for name in (ORIGINAL, RECONSTRUCTED):
@@ -90,20 +90,21 @@ def embedding_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def confusion_table(results: Results) -> pd.DataFrame:
+def confusion_table(results: Agreement) -> pd.DataFrame:
     """Return the particles by cluster of the original (rows) and of the reconstruction, of the shown seed."""
     table = results.scores.agreements[results.shown].table
     columns = {f"reconstructed_{i}": values for i, values in enumerate(table.T, 1)}
     return pd.DataFrame({"original": np.arange(1, len(table) + 1), **columns})
 
 
-def seed_table(results: Results) -> pd.DataFrame:
+def seed_table(results: Agreement) -> pd.DataFrame:
     """Return one row a seed: scores, ceiling, likelihoods and the seconds of a processor."""
     rows = []
-    for i, found in enumerate(results.scores.agreements):
+    for i, scores in enumerate(results.scores.agreements):
         ceiling = results.ceiling.agreements[i]
-        row = {"seed": i, "shown": i == results.shown, "agreement": found.overall, "ari": found.ari, "nmi": found.nmi}
-        row |= {f"agreement_{k}": share for k, share in enumerate(found.by_row, 1)}
+        row = {"seed": i, "shown": i == results.shown}
+        row |= {"agreement": scores.overall, "ari": scores.ari, "nmi": scores.nmi}
+        row |= {f"agreement_{k}": share for k, share in enumerate(scores.by_row, 1)}
         row |= {"ceiling_agreement": ceiling.overall, "ceiling_ari": ceiling.ari, "ceiling_nmi": ceiling.nmi}
         if results.labelled is not None:
             row |= {f"accuracy_{name}": s.agreements[i].overall for name, s in results.labelled.scores.items()}
@@ -114,7 +115,7 @@ def seed_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _pictures(results: Results, summary: Mapping[str, Any]) -> dict[str, tuple[bytes, str]]:
+def _pictures(results: Agreement, summary: Mapping[str, Any]) -> dict[str, tuple[bytes, str]]:
     """Return the pictures by name, each with its caption."""
     shown, names = results.shown, _cluster_names(results.clusters)
     original, reconstructed = (plane(results.clusterings[n][shown].embedding) for n in (ORIGINAL, RECONSTRUCTED))
@@ -161,7 +162,7 @@ def _short(labelled: Labelled) -> list[str]:
 
 
 def _sections(
-    summary: Mapping[str, Any], results: Results, pictures: Mapping[str, tuple[bytes, str]]
+    summary: Mapping[str, Any], results: Agreement, pictures: Mapping[str, tuple[bytes, str]]
 ) -> Iterator[Section]:
     shown = {name: Picture(png, caption, caption) for name, (png, caption) in pictures.items()}
     dimensions = [str(summary["latent_dimensions"][name]) for name in (ORIGINAL, RECONSTRUCTED)]
@@ -190,7 +191,7 @@ def _scores_table(summary: Mapping[str, Any]) -> Table:
 
 
 def _score_row(name: str, scores: Mapping[str, Any], overall: str = "agreement") -> list[str]:
-    ends = {key: (found["min"], found["max"]) for key, found in scores["spread"].items()}
+    ends = {key: (spread["min"], spread["max"]) for key, spread in scores["spread"].items()}
     low, high = ends[overall]
     cells = [f"{100 * scores[overall]:.1f} % ({100 * low:.1f} to {100 * high:.1f})"]
     cells += [f"{scores[key]:.3f} ({ends[key][0]:.3f} to {ends[key][1]:.3f})" for key in ("ari", "nmi")]
@@ -215,22 +216,22 @@ def _cluster_rows(summary: Mapping[str, Any]) -> Table:
     return Table(head, rows, "Agreement by cluster of the original, largest first.")
 
 
-def _label_blocks(labels: Mapping[str, Any], found: Labelled, clusters: int) -> Iterator[Block]:
+def _label_blocks(labels: Mapping[str, Any], labelled: Labelled, clusters: int) -> Iterator[Block]:
     rows = [
         _score_row("originals", labels[ORIGINAL], "accuracy"),
         _score_row("reconstructions", labels[RECONSTRUCTED], "accuracy"),
         ["chance", f"{100 * labels['chance']['accuracy']:.1f} %", "0", ""],
     ]
-    yield Table(("", "accuracy", "ARI", "NMI"), rows, f"Clusters against the column {found.column} of the labels.")
+    yield Table(("", "accuracy", "ARI", "NMI"), rows, f"Clusters against the column {labelled.column} of the labels.")
     by_label = [labels[name]["accuracy_by_label"] for name in (ORIGINAL, RECONSTRUCTED)]
     states = [
         [name, f"{count:,}", *(f"{100 * share:.1f} %" for share in shares)]
-        for name, count, *shares in zip(found.names, found.counts, *by_label, strict=True)
+        for name, count, *shares in zip(labelled.names, labelled.counts, *by_label, strict=True)
     ]
     yield Table(("state", "particles", "originals", "reconstructions"), states, "Share in the matched cluster.")
-    if len(found.names) != clusters:
+    if len(labelled.names) != clusters:
         text = (
-            f"There are {len(found.names)} true states and {clusters} clusters; {labels['matched']} pairs are matched, "
+            f"There are {len(labelled.names)} true states and {clusters} clusters; {labels['matched']} pairs are matched, "
             "and all other particles count as wrong. ARI and NMI need no matching."
         )
         yield Alert("States and clusters differ in number", text, "note")

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from cryoprior.heterogeneity.clusters import Clustering
 from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED
-from cryoprior.metrics.agreement import Agreement, Chance, agreement, chance
+from cryoprior.metrics.agreement import Chance, ClusterAgreement, chance, cluster_agreement
 
 RESEEDED = (
     "The same latents of the original particles under the next seed of embedding and mixture: what the clustering "
@@ -30,7 +30,7 @@ RETRAINED = (
 class Scores:
     """Agreements of two clusterings under every seed, the first one's clusters having the same names throughout."""
 
-    agreements: Sequence[Agreement]
+    agreements: Sequence[ClusterAgreement]
 
     @property
     def overall(self) -> Float[np.ndarray, " seeds"]:
@@ -49,10 +49,10 @@ class Scores:
             "nmi": np.array([a.nmi for a in self.agreements]),
         }
         return {
-            **{name: np.median(found, 0).tolist() for name, found in values.items()},
+            **{name: np.median(by_seed, 0).tolist() for name, by_seed in values.items()},
             "spread": {
-                name: {"min": found.min(0).tolist(), "max": found.max(0).tolist(), "std": _std(found)}
-                for name, found in values.items()
+                name: {"min": by_seed.min(0).tolist(), "max": by_seed.max(0).tolist(), "std": _std(by_seed)}
+                for name, by_seed in values.items()
             },
         }
 
@@ -69,15 +69,29 @@ class Labelled:
 
     @property
     def counts(self) -> Int[np.ndarray, " labels"]:
+        """The particles of every label."""
         return np.bincount(self.label, minlength=len(self.names))
 
+    def summary(self, clusters: int) -> dict[str, Any]:
+        """Return how far the clusters, of this number, are the labels, under the names of summary.json."""
+        return {
+            "column": self.column,
+            "names": self.names,
+            "counts": self.counts.tolist(),
+            "matched": min(len(self.names), clusters),
+            **{name: scores.medians("accuracy", "accuracy_by_label") for name, scores in self.scores.items()},
+            "chance": _chance(self.chance, "accuracy", "accuracy_by_label"),
+        }
 
-@dataclass(frozen=True)
-class Results:
-    """All that was found.
+
+@dataclass(frozen=True, repr=False)
+class Agreement:
+    """How far the states of two sets of latents agree, under several seeds.
 
     clusterings: of every seed, by latents. original: the original's clusters of every seed, named as in the shown one.
     shown: the number of the seed, the median one, that pictures and tables of particles show.
+    scores: of the reconstruction against the original. ceiling: what the original agrees with itself by; it was
+    ``retrained``, or only clustered with another seed. chance: what shuffled clusters agree by.
     """
 
     clusterings: Mapping[str, Sequence[Clustering]]
@@ -89,6 +103,23 @@ class Results:
     chance: Chance
     labelled: Labelled | None
 
+    def __repr__(self) -> str:
+        of_seeds, ceiling = self.scores.medians(), self.ceiling.medians()
+        return (
+            f"Agreement({100 * of_seeds['agreement']:.1f} % of {self.n} particles in {self.clusters} clusters, ARI "
+            f"{of_seeds['ari']:.3f}, ceiling {100 * ceiling['agreement']:.1f} %, chance {100 * self.chance.overall:.1f} %)"
+        )
+
+    @property
+    def n(self) -> int:
+        """The number of particles."""
+        return len(self.original[0])
+
+    @property
+    def overall(self) -> float:
+        """The share of all particles that are in matched clusters, the median over seeds."""
+        return float(np.median(self.scores.overall))
+
     @property
     def matched(self) -> Int[np.ndarray, " n"]:
         """The reconstruction's clusters of the shown seed by the names of the original's."""
@@ -97,116 +128,7 @@ class Results:
 
     @property
     def clusters(self) -> int:
+        """The number of clusters."""
         return len(self.chance.by_row)
 
-
-def compare(
-    clusterings: Mapping[str, Sequence[Clustering]],
-    clusters: int,
-    seed: int,
-    labels: tuple[str, list[str]] | None,
-    *,
-    retrained: bool,
-) -> Results:
-    """Return what the clusterings say of each other; clusters are named by size in the median seed, largest first."""
-
-    def scores(first: Sequence[np.ndarray], name: str) -> Scores:
-        pairs = zip(first, clusterings[name], strict=True)
-        return Scores([agreement(values, found.cluster, clusters, clusters) for values, found in pairs])
-
-    plain = [c.cluster for c in clusterings[ORIGINAL]]
-    overall = scores(plain, RECONSTRUCTED).overall
-    shown = int(np.argsort(overall, kind="stable")[(len(overall) - 1) // 2])
-    reference = by_size(plain[shown], clusters)
-    original = [agreement(reference, values, clusters, clusters).rename(values) for values in plain]
-    reconstructed = clusterings[RECONSTRUCTED][shown].cluster
-    return Results(
-        clusterings,
-        original,
-        shown,
-        scores(original, RECONSTRUCTED),
-        scores(original, OTHER),
-        retrained,
-        chance(reference, reconstructed, clusters, clusters, seed),
-        None if labels is None else _labelled(*labels, clusterings, shown, clusters, seed),
-    )
-
-
-def _labelled(
-    column: str,
-    labels: list[str],
-    clusterings: Mapping[str, Sequence[Clustering]],
-    shown: int,
-    clusters: int,
-    seed: int,
-) -> Labelled:
-    """Return the labels as numbers, and how the clusters of both latents agree with them."""
-    names = _sorted(set(labels))
-    place = {name: i for i, name in enumerate(names)}
-    label = np.array([place[name] for name in labels])
-    scores = {
-        name: Scores([agreement(label, c.cluster, len(names), clusters) for c in clusterings[name]])
-        for name in (ORIGINAL, RECONSTRUCTED)
-    }
-    by_chance = chance(label, clusterings[RECONSTRUCTED][shown].cluster, len(names), clusters, seed)
-    return Labelled(column, names, label, scores, by_chance)
-
-
-def by_size(cluster: Int[np.ndarray, " n"], clusters: int) -> Int[np.ndarray, " n"]:
-    """Return the clusters numbered by their sizes, the largest 0."""
-    order = np.argsort(-np.bincount(cluster, minlength=clusters), kind="stable")
-    numbers: np.ndarray = np.argsort(order)[cluster]
-    return numbers
-
-
-def summarise(results: Results) -> dict[str, Any]:
-    """Return the numbers, medians over seeds, under the names of summary.json."""
-    summary = results.scores.medians()
-    sizes = np.bincount(results.original[results.shown], minlength=results.clusters)
-    summary |= {
-        "cluster_sizes": sizes.tolist(),
-        "ceiling": {
-            "kind": "another training" if results.retrained else "another seed of embedding and mixture",
-            "meaning": RETRAINED if results.retrained else RESEEDED,
-            **results.ceiling.medians(),
-        },
-        "chance": _chance(results.chance, "agreement", "agreement_by_cluster"),
-    }
-    if results.labelled is not None:
-        found = results.labelled
-        summary["labels"] = {
-            "column": found.column,
-            "names": found.names,
-            "counts": found.counts.tolist(),
-            "matched": min(len(found.names), results.clusters),
-            **{name: scores.medians("accuracy", "accuracy_by_label") for name, scores in found.scores.items()},
-            "chance": _chance(found.chance, "accuracy", "accuracy_by_label"),
-        }
-    return summary
-
-
-def _chance(found: Chance, overall: str, by_row: str) -> dict[str, Any]:
-    return {overall: found.overall, f"highest_{overall}": found.highest, by_row: found.by_row.tolist()}
-
-
-def _std(values: np.ndarray) -> Any:
-    """Return the sample's standard deviation over seeds, None of a single one."""
-    return values.std(0, ddof=1).tolist() if len(values) > 1 else None
-
-
-def _sorted(names: set[str]) -> list[str]:
-    """Return names in order; numbers as numbers."""
-    try:
-        return sorted(sorted(names), key=float)
-    except ValueError:
-        return sorted(names)
-
-
-def unconverged(results: Results) -> int:
-    """Return how many of the mixtures did not converge."""
-    return sum(not c.converged for found in results.clusterings.values() for c in found)
-
-
-def empty(results: Results) -> bool:
-    """Return whether a cluster of the original has no particle under some seed."""
-    return any(math.isnan(share) for share in results.scores.by_row.flatten())
+    @property

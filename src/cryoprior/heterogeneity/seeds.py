@@ -44,10 +44,10 @@ def cluster_all(
     work = {task: (latents[task[0]], settings, random_state(seed, task[1])) for task in tasks}
     parallel = min(processes or min(2, os.cpu_count() or 1), len(tasks)) if settings.embedding.method == "umap" else 1
     results = _in_processes(work, parallel) if parallel > 1 else ((t, cluster_latents(*w)) for t, w in work.items())
-    found = dict(track(results, "clusters", len(tasks)))
-    clusterings = {name: [found[name, number] for number in range(seeds)] for name in latents}
+    done = dict(track(results, "clusters", len(tasks)))
+    clusterings = {name: [done[name, number] for number in range(seeds)] for name in latents}
     if OTHER not in latents:
-        clusterings[OTHER] = [found[ORIGINAL, number + 1] for number in range(seeds)]
+        clusterings[OTHER] = [done[ORIGINAL, number + 1] for number in range(seeds)]
     return clusterings
 
 

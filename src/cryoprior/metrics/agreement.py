@@ -18,7 +18,7 @@ UNMATCHED = -1
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ClusterAgreement:
     """How far two clusterings agree.
 
     table: particles by cluster of the first (rows) and of the second, its columns in the order of the rows that they
@@ -47,7 +47,7 @@ class Agreement:
         return renamed
 
 
-def agreement(first: Int[np.ndarray, " n"], second: Int[np.ndarray, " m"], rows: int, columns: int) -> Agreement:
+def cluster_agreement(first: Int[np.ndarray, " n"], second: Int[np.ndarray, " m"], rows: int, columns: int) -> ClusterAgreement:
     """Return how far two clusterings of the same particles agree, the clusters matched one to one.
 
     Parameters
@@ -72,7 +72,7 @@ def agreement(first: Int[np.ndarray, " n"], second: Int[np.ndarray, " m"], rows:
     agreeing = np.where(matched, table[np.arange(rows), column_of_row], 0)
     sizes = table.sum(1)
     rest = np.setdiff1d(np.arange(columns), column_of_row)
-    return Agreement(
+    return ClusterAgreement(
         table=table[:, np.concatenate([column_of_row[matched], rest])],
         column_of_row=column_of_row,
         overall=float(agreeing.sum() / len(first)),
