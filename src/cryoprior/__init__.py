@@ -13,6 +13,7 @@ from cryoprior.version import __version__
 if TYPE_CHECKING:
     from cryoprior import image, io, metrics, operators, prior, report, solvers
     from cryoprior.errors import InputError
+    from cryoprior.heterogeneity import agreement
     from cryoprior.io import ParticleStack, read_measurements, read_particles
     from cryoprior.maps import compare_maps, judge_maps, make_maps
     from cryoprior.measurement import measure, open_measurements
@@ -35,6 +36,7 @@ _NAMES = {
     "SOLVERS": "solvers",
     "compare_maps": "maps",
     "judge_maps": "maps",
+    "agreement": "heterogeneity",
     "load_prior": "prior",
     "make_maps": "maps",
     "measure": "measurement",
@@ -57,6 +59,7 @@ __all__ = [
     "Reconstruction",
     "__version__",
     "compare_maps",
+    "agreement",
     "image",
     "io",
     "judge_maps",

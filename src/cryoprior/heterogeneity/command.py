@@ -67,17 +67,17 @@ class Options:
         particles = [path for path in (self.original, self.reconstructed) if not is_latents(path)]
         if particles and self.train is None:
             raise InputError(
-                f"{particles[0]}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or --train small for particles"
+                f"{particles[0]}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or <train=small> for particles"
             )
         if self.train is not None and not particles:
-            raise InputError(f"{self.original}: latents are trained already; leave out --train, or pass particles")
+            raise InputError(f"{self.original}: latents are trained already; leave out <train>, or pass particles")
         if self.train_ceiling and (self.original not in particles or self.ceiling is not None):
             raise InputError(
-                f"{self.original}: --train-ceiling trains on the original particles with --train, in the place of "
-                "--ceiling; pass particles, or latents of another training with --ceiling"
+                f"{self.original}: <train_ceiling> trains on the original particles with <train>, in the place of "
+                "<ceiling>; pass particles, or latents of another training with <ceiling>"
             )
         if self.labels is None and (self.label_column or self.indices):
-            raise InputError("heterogeneity: --label-column and --indices belong to --labels; pass that too")
+            raise InputError("heterogeneity: <label_column> and <indices> belong to <labels>; pass that too")
 
     @property
     def settings(self) -> ClusterSettings:
@@ -162,7 +162,7 @@ def _training(options: Options, paths: Mapping[str, Path]) -> dict[str, Any]:
 
 @contextmanager
 def _output(options: Options) -> Iterator[Path]:
-    """Yield the folder to write into: a new one, or with --train the output itself, which keeps the training."""
+    """Yield the folder to write into: a new one, or with ``train`` the output itself, which keeps the training."""
     if options.train is None:
         with claim_output(options.output, overwrite=options.overwrite) as folder:
             yield folder
@@ -170,7 +170,7 @@ def _output(options: Options) -> Iterator[Path]:
     folder = options.output
     used = folder.is_dir() and any(folder.iterdir()) and not (folder / TRAINING).is_dir()
     if used or (folder.exists() and not folder.is_dir()):
-        raise InputError(f"{folder}: the output is in use by something else; pass another -o")
+        raise InputError(f"{folder}: the output is in use by something else; pass another <output>")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
     partial = folder / ".comparison.partial"

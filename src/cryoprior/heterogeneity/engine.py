@@ -34,7 +34,7 @@ class Labels:
 def agreement(
     original: Any,
     reconstructed: Any,
-    labels: Sequence[Any] | None = None,
+    labels: Sequence[Any] | np.ndarray | None = None,
     *,
     ceiling: Any = None,
     embedding: str = "umap",

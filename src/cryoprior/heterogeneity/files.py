@@ -102,7 +102,7 @@ def seed_table(results: Agreement) -> pd.DataFrame:
     rows = []
     for i, scores in enumerate(results.scores.agreements):
         ceiling = results.ceiling.agreements[i]
-        row = {"seed": i, "shown": i == results.shown}
+        row: dict[str, Any] = {"seed": i, "shown": i == results.shown}
         row |= {"agreement": scores.overall, "ari": scores.ari, "nmi": scores.nmi}
         row |= {f"agreement_{k}": share for k, share in enumerate(scores.by_row, 1)}
         row |= {"ceiling_agreement": ceiling.overall, "ceiling_ari": ceiling.ari, "ceiling_nmi": ceiling.nmi}
@@ -231,7 +231,7 @@ def _label_blocks(labels: Mapping[str, Any], labelled: Labelled, clusters: int) 
     yield Table(("state", "particles", "originals", "reconstructions"), states, "Share in the matched cluster.")
     if len(labelled.names) != clusters:
         text = (
-            f"There are {len(labelled.names)} true states and {clusters} clusters; {labels['matched']} pairs are matched, "
-            "and all other particles count as wrong. ARI and NMI need no matching."
+            f"There are {len(labelled.names)} true states and {clusters} clusters; {labels['matched']} pairs are "
+            "matched, and all other particles count as wrong. ARI and NMI need no matching."
         )
         yield Alert("States and clusters differ in number", text, "note")

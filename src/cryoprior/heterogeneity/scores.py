@@ -105,9 +105,10 @@ class Agreement:
 
     def __repr__(self) -> str:
         of_seeds, ceiling = self.scores.medians(), self.ceiling.medians()
+        by = f"ceiling {100 * ceiling['agreement']:.1f} %, chance {100 * self.chance.overall:.1f} %"
         return (
             f"Agreement({100 * of_seeds['agreement']:.1f} % of {self.n} particles in {self.clusters} clusters, ARI "
-            f"{of_seeds['ari']:.3f}, ceiling {100 * ceiling['agreement']:.1f} %, chance {100 * self.chance.overall:.1f} %)"
+            f"{of_seeds['ari']:.3f}, {by})"
         )
 
     @property
@@ -132,3 +133,101 @@ class Agreement:
         return len(self.chance.by_row)
 
     @property
+    def unconverged(self) -> int:
+        """How many of the mixtures did not converge."""
+        return sum(not c.converged for of_latents in self.clusterings.values() for c in of_latents)
+
+    @property
+    def has_empty(self) -> bool:
+        """Whether a cluster of the original has no particle under some seed."""
+        return any(math.isnan(share) for share in self.scores.by_row.flatten())
+
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers, medians over seeds, under the names of summary.json."""
+        summary = {"n": self.n, **self.scores.medians()}
+        summary |= {
+            "cluster_sizes": np.bincount(self.original[self.shown], minlength=self.clusters).tolist(),
+            "ceiling": {
+                "kind": "another training" if self.retrained else "another seed of embedding and mixture",
+                "meaning": RETRAINED if self.retrained else RESEEDED,
+                **self.ceiling.medians(),
+            },
+            "chance": _chance(self.chance, "agreement", "agreement_by_cluster"),
+        }
+        return summary if self.labelled is None else summary | {"labels": self.labelled.summary(self.clusters)}
+
+
+def compare(
+    clusterings: Mapping[str, Sequence[Clustering]],
+    clusters: int,
+    seed: int,
+    labels: tuple[str, Sequence[str]] | None,
+    *,
+    retrained: bool,
+) -> Agreement:
+    """Return what the clusterings say of each other; clusters are named by size in the median seed, largest first."""
+
+    def scores(first: Sequence[np.ndarray], name: str) -> Scores:
+        pairs = zip(first, clusterings[name], strict=True)
+        return Scores([cluster_agreement(one, other.cluster, clusters, clusters) for one, other in pairs])
+
+    plain = [c.cluster for c in clusterings[ORIGINAL]]
+    overall = scores(plain, RECONSTRUCTED).overall
+    shown = int(np.argsort(overall, kind="stable")[(len(overall) - 1) // 2])
+    reference = by_size(plain[shown], clusters)
+    original = [cluster_agreement(reference, values, clusters, clusters).rename(values) for values in plain]
+    reconstructed = clusterings[RECONSTRUCTED][shown].cluster
+    return Agreement(
+        clusterings,
+        original,
+        shown,
+        scores(original, RECONSTRUCTED),
+        scores(original, OTHER),
+        retrained,
+        chance(reference, reconstructed, clusters, clusters, seed),
+        None if labels is None else _labelled(*labels, clusterings, shown, clusters, seed),
+    )
+
+
+def _labelled(
+    column: str,
+    labels: Sequence[str],
+    clusterings: Mapping[str, Sequence[Clustering]],
+    shown: int,
+    clusters: int,
+    seed: int,
+) -> Labelled:
+    """Return the labels as numbers, and how the clusters of both latents agree with them."""
+    names = _sorted(set(labels))
+    place = {name: i for i, name in enumerate(names)}
+    label = np.array([place[name] for name in labels])
+    scores = {
+        name: Scores([cluster_agreement(label, c.cluster, len(names), clusters) for c in clusterings[name]])
+        for name in (ORIGINAL, RECONSTRUCTED)
+    }
+    by_chance = chance(label, clusterings[RECONSTRUCTED][shown].cluster, len(names), clusters, seed)
+    return Labelled(column, names, label, scores, by_chance)
+
+
+def by_size(cluster: Int[np.ndarray, " n"], clusters: int) -> Int[np.ndarray, " n"]:
+    """Return the clusters numbered by their sizes, the largest 0."""
+    order = np.argsort(-np.bincount(cluster, minlength=clusters), kind="stable")
+    numbers: np.ndarray = np.argsort(order)[cluster]
+    return numbers
+
+
+def _chance(shuffled: Chance, overall: str, by_row: str) -> dict[str, Any]:
+    return {overall: shuffled.overall, f"highest_{overall}": shuffled.highest, by_row: shuffled.by_row.tolist()}
+
+
+def _std(values: np.ndarray) -> Any:
+    """Return the sample's standard deviation over seeds, None of a single one."""
+    return values.std(0, ddof=1).tolist() if len(values) > 1 else None
+
+
+def _sorted(names: set[str]) -> list[str]:
+    """Return names in order; numbers as numbers."""
+    try:
+        return sorted(sorted(names), key=float)
+    except ValueError:
+        return sorted(names)

@@ -47,7 +47,9 @@ class ClusterAgreement:
         return renamed
 
 
-def cluster_agreement(first: Int[np.ndarray, " n"], second: Int[np.ndarray, " m"], rows: int, columns: int) -> ClusterAgreement:
+def cluster_agreement(
+    first: Int[np.ndarray, " n"], second: Int[np.ndarray, " m"], rows: int, columns: int
+) -> ClusterAgreement:
     """Return how far two clusterings of the same particles agree, the clusters matched one to one.
 
     Parameters

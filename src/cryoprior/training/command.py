@@ -62,16 +62,16 @@ class Options:
         check_options(self)
         if self.clean and len(self.clean) != len(self.particles):
             raise InputError(
-                f"--clean: {len(self.clean)} for {len(self.particles)} stacks; give one for each, in order"
+                f"<clean>: {len(self.clean)} for {len(self.particles)} stacks; give one for each, in order"
             )
         if self.operator_aware and PRESETS[self.preset].objective != "signal":
             raise InputError(
-                f"--operator-aware with --preset {self.preset}: a DDPM knows no operators; use --preset small"
+                f"<operator_aware> with <preset> {self.preset}: a DDPM knows no operators; use <preset=small>"
             )
         if self.leave_out and not self.operator_aware:
-            raise InputError("--leave-out without --operator-aware: there are no operators to leave out; add it")
+            raise InputError("<leave_out> without <operator_aware>: there are no operators to leave out; add it")
         if self.dry_run and self.resume:
-            raise InputError("--dry-run with --resume: a dry run goes on with nothing; leave one of them out")
+            raise InputError("<dry_run> with <resume>: a dry run goes on with nothing; leave one of them out")
 
 
 def run(options: Options) -> dict[str, Any]:

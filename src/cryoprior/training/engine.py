@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cryoprior.errors import InputError
 from cryoprior.operators import Operator
 from cryoprior.prior.checkpoint import Prior
@@ -38,7 +40,7 @@ def train(
     init: str | Path | Prior | None = None,
     operator: Operator | None = None,
     sigma: float = 0.0,
-    particles: Sequence[int] | None = None,
+    particles: Sequence[int] | np.ndarray | None = None,
     box: int | None = None,
     batch: int | None = None,
     learning_rate: float | None = None,

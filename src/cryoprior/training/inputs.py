@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles
 from cryoprior.measurement.reading import open_measurements
@@ -40,7 +42,7 @@ def training_data(
     clean: Any,
     operator: Operator | None,
     sigma: float,
-    particles: Sequence[int] | None,
+    particles: Sequence[int] | np.ndarray | None,
 ) -> TrainingData | MeasuredData:
     """Return what a caller from Python gives; see :func:`cryoprior.training.engine.train`.
 
