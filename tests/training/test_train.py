@@ -23,6 +23,7 @@ from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles, write_stack, write_star
 from cryoprior.measurement import command as measure
+from cryoprior.output.manifest import Manifest
 from cryoprior.prior.checkpoint import load_prior
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.training import command as train
@@ -236,10 +237,10 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"seed": 1}, "seed 0; resumed with 1"),
-        ({"steps": 9}, "steps 4; resumed with 9"),
-        ({"batch": 5}, "batch 4; resumed with 5"),
-        ({"learning_rate": 0.5}, "learning_rate 0.0006; resumed with 0.5"),
+        ({"seed": 1}, "seed"),
+        ({"steps": 9}, "steps"),
+        ({"batch": 5}, "batch"),
+        ({"learning_rate": 0.5}, "learning_rate"),
         ({"width": 0.5}, "channels"),
         ({"validation": 0.5}, "held_out"),
     ],
@@ -248,7 +249,7 @@ def test_a_run_does_not_go_on_as_another(prior: Path, change: dict[str, Any], te
     particles = prior.parent / "particles.star"
     before = (prior / "curve.csv").read_bytes()
     clean = (particles.with_name("particles-clean.star"),)
-    with pytest.raises(InputError, match=rf"checkpoint\.json: a run with .*{text}"):
+    with pytest.raises(InputError, match=rf"in use by a run with other .*{text}"):
         run(particles, clean=clean, resume=True, **change)
     assert (prior / "curve.csv").read_bytes() == before
     assert load_prior(prior).config.steps == 4
@@ -256,9 +257,9 @@ def test_a_run_does_not_go_on_as_another(prior: Path, change: dict[str, Any], te
 
 def test_a_run_does_not_go_on_with_other_particles(prior: Path) -> None:
     other = write_particles(prior.parent, "other", seed=3)
-    with pytest.raises(InputError, match=r"checkpoint\.json: a run with particles"):
+    with pytest.raises(InputError, match=r"in use by a run with other particles"):
         run(other, clean=(other.with_name("other-clean.star"),), resume=True)
-    with pytest.raises(InputError, match=r"checkpoint\.json: a run with clean \[True\]; resumed with \[False\]"):
+    with pytest.raises(InputError, match=r"in use by a run with other clean;"):
         run(prior.parent / "particles.star", resume=True)
 
 
@@ -271,8 +272,44 @@ def test_refuses_an_output_in_use_and_replaces_it_when_told(particles: Path) -> 
     assert len((folder / "curve.csv").read_text().splitlines()) == 2
 
 
+def test_the_old_prior_stays_until_the_new_one_is_whole(particles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, whole = run(particles), run(particles, "whole", seed=1)
+    before = weights(folder)
+    with monkeypatch.context() as patched:
+        interrupt(patched, at=3)
+        with pytest.raises(KeyboardInterrupt):
+            run(particles, seed=1, overwrite=True)
+    assert all(torch.equal(value, before[name]) for name, value in weights(folder).items())
+    run(particles, seed=1, overwrite=True, resume=True)
+    assert_same_weights(folder, whole)
+    assert not [path for path in particles.parent.iterdir() if path.name.startswith(".prior")]
+
+
+def test_two_runs_do_not_write_one_folder(particles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Training._optimiser_step
+
+    def meanwhile(self: Training) -> float:
+        for more in ({}, {"overwrite": True}, {"resume": True}):
+            with pytest.raises(InputError, match="another run is writing it"):
+                run(particles, **more)
+        return step(self)
+
+    monkeypatch.setattr(Training, "_optimiser_step", meanwhile)
+    assert load_prior(run(particles, steps=1)).config.steps == 1
+
+
+def test_particles_are_not_trained_on_in_their_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "sim").mkdir()
+    particles = write_particles(tmp_path / "sim")
+    before = sorted(tmp_path.rglob("*"))
+    for more, message in (({"overwrite": True}, "the output holds .*which this run reads"), ({}, "in use")):
+        with pytest.raises(InputError, match=message):
+            train.run(options(particles, output=particles.parent, **more))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_refuses_to_resume_nothing(particles: Path) -> None:
-    refuse(particles, r"no checkpoint\.json; nothing to resume", resume=True)
+    refuse(particles, "no checkpoint; nothing to resume", resume=True)
 
 
 def test_a_dry_run_builds_everything_and_writes_nothing(particles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,12 +350,12 @@ def test_a_run_does_not_go_on_with_other_operators(particles: Path) -> None:
     two = measured(particles, "fourier:compression=2,sets=32,seed=9", "two.zarr")
     run(one, "measured", steps=2)
     for source, name, more, text in (
-        (particles, "plain", {"operator_aware": True}, r"operators \[None\]; resumed with"),
-        (particles, "aware", {}, "operators .*; resumed with .None"),
+        (particles, "plain", {"operator_aware": True}, "operators"),
+        (particles, "aware", {}, "operators"),
         (particles, "aware", {"operator_aware": True, "leave_out": ("block=4",)}, "operators"),
         (two, "measured", {}, "measured_by"),
     ):
-        with pytest.raises(InputError, match=rf"checkpoint\.json: a run with {text}"):
+        with pytest.raises(InputError, match=rf"in use by a run with other {text}"):
             run(source, name, **given, **more)
 
 
@@ -512,7 +549,7 @@ def test_two_processes_train_one_prior(particles: Path, source: str) -> None:
     assert loaded.steps == 4
     assert (loaded.operator_aware, loaded.means_only) == (source != "particles", source == "measurements")
     assert len((folder / "curve.csv").read_text().splitlines()) == 3
-    assert json.loads((folder / "checkpoint.json").read_text())["processes"] == 2
+    assert Manifest.read(folder).identity["processes"] == 2  # type: ignore[union-attr]
     first, second = (load_file(f"{folder}-{rank}.safetensors") for rank in (0, 1))
     assert all(torch.equal(first[k], second[k]) for k in first)
     alone = run(given, "alone", operator_aware=source == "operators")

@@ -47,6 +47,11 @@ class ImageSource(Protocol):
         """Return angstrom a pixel by image, (n,)."""
         ...
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return the image stacks that are read."""
+        ...
+
     def read(self, indices: Any) -> np.ndarray:
         """Return the images at these places, (b, box, box) float32."""
         ...
@@ -104,6 +109,11 @@ class ImageArray:
     def n(self) -> int:
         """Return the number of images."""
         return len(self.images)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return nothing: no file is read."""
+        return ()
 
     def read(self, indices: Any) -> np.ndarray:
         """Return the images at these places, (b, box, box)."""

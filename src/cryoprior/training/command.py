@@ -96,7 +96,6 @@ def run(options: Options) -> dict[str, Any]:
         setup,
         options.every,
         options,
-        [*options.particles, *options.clean],
         half=options.half,
         resume=options.resume,
         overwrite=options.overwrite,

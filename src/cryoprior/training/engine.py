@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cryoprior.errors import InputError
 from cryoprior.operators import Operator
+from cryoprior.output.folder import resume_output
 from cryoprior.prior.checkpoint import Prior
 from cryoprior.progress import track
-from cryoprior.training.checkpoint import load_checkpoint, save_checkpoint
-from cryoprior.training.files import write_curve, write_trained
+from cryoprior.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from cryoprior.training.files import MAKES, write_curve, write_trained
 from cryoprior.training.inputs import training_data
 from cryoprior.training.loop import Progress, Training
 from cryoprior.training.setup import TrainingChoices, TrainingSetup, prepare
 from cryoprior.training.trained import IN_MEMORY, TrainedPrior, trained_prior
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 logger = logging.getLogger("cryoprior")
 
@@ -112,7 +111,6 @@ def train_into(
     setup: TrainingSetup,
     every: int,
     options: Any,
-    inputs: Iterable[Path] = (),
     *,
     half: bool = False,
     resume: bool = False,
@@ -123,7 +121,7 @@ def train_into(
     Parameters
     ----------
     every: steps between validations and checkpoints.
-    options, inputs: what the record of how the prior was made shall name.
+    options: what the record of how the prior was made shall name.
     half: write the weights as float16.
     resume: go on with the run in the folder. overwrite: replace what it holds.
 
@@ -131,22 +129,19 @@ def train_into(
     ------
     InputError: the folder is in use, or it holds another run than the one to go on with.
     """
-    accelerator = setup.accelerator
     check_free(folder, resume=resume, overwrite=overwrite)
-    accelerator.wait_for_everyone()
-    training, identity = Training(setup), setup.identity()
-    curve = load_checkpoint(folder, training, identity) if resume else []
-    _claim(folder, accelerator, resume=resume)
+    with _opened(folder, setup, resume=resume, overwrite=overwrite) as work:
+        training = Training(setup)
+        curve = load_checkpoint(work, training) if has_checkpoint(work) else []
 
-    def keep() -> None:
-        if accelerator.is_main_process:
-            save_checkpoint(folder, training, curve, identity)
-            write_curve(folder, curve)
+        def keep() -> None:
+            if setup.accelerator.is_main_process:
+                save_checkpoint(work, training, curve)
+                write_curve(work, curve)
 
-    trained = _run(setup, training, every, curve, keep, folder)
-    if accelerator.is_main_process:
-        write_trained(folder, trained, folder, options, inputs, half=half)
-    accelerator.wait_for_everyone()
+        trained = _run(setup, training, every, curve, keep, folder)
+        if setup.accelerator.is_main_process:
+            write_trained(work, trained, folder, options, half=half)
     return trained
 
 
@@ -179,15 +174,39 @@ def _run(
 
 def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
     """Raise InputError for an output in use, unless the run goes on with it or replaces it."""
-    if not resume and not overwrite and folder.exists() and any(folder.iterdir()):
+    used = folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir())
+    if used and not resume and not overwrite:
         raise InputError(f"{folder}: the output is in use; pass another <output>, <resume> or <overwrite>")
 
 
-def _claim(folder: Path, accelerator: Accelerator, *, resume: bool) -> None:
-    """Make the output folder, without what an earlier run left of a prior; a checkpoint is written as it goes."""
-    if accelerator.is_main_process:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            for name in ("model.safetensors", "checkpoint.safetensors", "checkpoint.json", "curve.csv"):
-                (folder / name).unlink(missing_ok=True)
-    accelerator.wait_for_everyone()
+@contextmanager
+def _opened(folder: Path, setup: TrainingSetup, *, resume: bool, overwrite: bool) -> Iterator[Path]:
+    """Yield the folder in which a run works, to all its processes; the first of them holds it, and completes it."""
+    from accelerate.utils import broadcast_object_list
+
+    def tell(place: Path | None) -> Path | None:
+        told: Path | None = broadcast_object_list([place])[0]
+        return told
+
+    if not setup.accelerator.is_main_process:
+        place = tell(None)
+        if place is None:
+            raise InputError(f"{folder}: the first process refused the run; its message says why")
+        yield place
+        setup.accelerator.wait_for_everyone()
+        return
+    with ExitStack() as stack:
+        try:
+            claim = resume_output(
+                folder, "train", setup.identity(), makes=MAKES, overwrite=overwrite, inputs=setup.files, reopen=resume
+            )
+            work = stack.enter_context(claim)
+            if resume and not has_checkpoint(work.folder):
+                raise InputError(f"{folder}: no checkpoint; nothing to resume; drop <resume>")
+        except InputError:
+            tell(None)
+            raise
+        tell(work.folder)
+        yield work.folder
+        setup.accelerator.wait_for_everyone()
+        work.complete()

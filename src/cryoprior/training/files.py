@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cryoprior.output.files import write_whole
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.prior.checkpoint import save_prior
@@ -16,37 +17,40 @@ from cryoprior.training.loop import Progress
 from cryoprior.training.measured import TrainingMeasurements
 from cryoprior.training.trained import TrainedPrior
 
+MAKES = (
+    *("model.safetensors", "config.json", "checkpoint.safetensors", "checkpoint.json", "curve.csv", "split.json"),
+    *("samples-*.png", "denoised-*.png", "means-*.png", "provenance.json", "summary.json"),
+)
+"""The names of all that training writes."""
 CURVE = ("step", "images", "seconds", "train_loss", "validation_loss", "correlation")
 
 
 def save_trained(trained: TrainedPrior, folder: Path, *, half: bool, overwrite: bool) -> None:
     """Write a prior that was trained in memory into a folder of its own."""
-    with claim_output(folder, overwrite=overwrite) as partial:
+    with claim_output(folder, "train", overwrite=overwrite) as partial:
         write_curve(partial, trained.curve)
-        write_trained(partial, trained, folder, {"half": half}, (), half=half)
+        write_trained(partial, trained, folder, {"half": half}, half=half)
 
 
-def write_trained(
-    folder: Path, trained: TrainedPrior, output: Path, options: Any, inputs: Iterable[Path], *, half: bool
-) -> None:
+def write_trained(folder: Path, trained: TrainedPrior, output: Path, options: Any, *, half: bool) -> None:
     """Write all files of a prior but its curve, which grew with the training, into the folder; the summary last.
 
     Parameters
     ----------
     output: the folder's name when it is whole.
-    options, inputs: what the record of how it was made shall name.
+    options: what the record of how it was made shall name.
     """
     from cryoprior.training.pictures import draw_measured_pictures, draw_pictures
 
     setup = trained.setup
-    (folder / "split.json").write_text(json.dumps(trained.split) + "\n")
+    write_whole(folder / "split.json", json.dumps(trained.split) + "\n")
     save_prior(folder, trained.network, trained.config, half=half)
     for group in setup.groups:
         if isinstance(group, TrainingMeasurements):
             draw_measured_pictures(folder, trained.denoiser, group)
         else:
             draw_pictures(folder, trained.denoiser, group, setup.seed)
-    write_provenance(folder, "train", options, inputs, setup.seed)
+    write_provenance(folder, "train", options, setup.paths, setup.seed)
     write_summary(folder, trained.summary | {"output": str(output)})
 
 
@@ -58,4 +62,4 @@ def write_curve(folder: Path, curve: Sequence[Progress]) -> None:
     for line in curve:
         numbers = [f"{line.seconds:.1f}", f"{line.train_loss:.5f}", f"{line.validation_loss:.5f}"]
         writer.writerow([line.step, line.images, *numbers, json.dumps(line.correlation)])
-    (folder / "curve.csv").write_bytes(text.getvalue().encode())
+    write_whole(folder / "curve.csv", text.getvalue())

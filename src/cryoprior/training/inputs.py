@@ -13,7 +13,14 @@ from cryoprior.errors import InputError
 from cryoprior.io import read_particles
 from cryoprior.measurement.reading import open_measurements
 from cryoprior.operators import Operator
-from cryoprior.training.arrays import ImageSource, MeasurementSource, image_array, measurement_array
+from cryoprior.training.arrays import (
+    ImageArray,
+    ImageSource,
+    MeasurementArray,
+    MeasurementSource,
+    image_array,
+    measurement_array,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +34,20 @@ class TrainingData:
         if self.clean is not None and len(self.clean) != len(self.images):
             raise InputError(f"<clean>: {len(self.clean)} for {len(self.images)} stacks; give one for each, in order")
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return the files that were named, none of what lies in memory."""
+        return tuple(source.path for source in self._read)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return all files that are read: those that were named, and their image stacks."""
+        return (*self.paths, *(path for source in self._read for path in source.files))
+
+    @property
+    def _read(self) -> list[ImageSource]:
+        return [source for source in (*self.images, *(self.clean or ())) if not isinstance(source, ImageArray)]
+
 
 @dataclass(frozen=True, eq=False)
 class MeasuredData:
@@ -34,6 +55,16 @@ class MeasuredData:
 
     measurements: MeasurementSource
     operator: Operator
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return the file that was named, none of measurements in memory."""
+        return () if isinstance(self.measurements, MeasurementArray) else (self.measurements.path,)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return all files that are read."""
+        return self.paths
 
 
 def training_data(

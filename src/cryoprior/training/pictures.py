@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from cryoprior.image.spectrum import apply_filter
 from cryoprior.measurement.conditioning import Measurement
+from cryoprior.output.files import whole_file
 from cryoprior.prior.denoiser import Denoiser, OperatorAware
 from cryoprior.prior.posterior import posterior_mean
 from cryoprior.prior.sampling import prior_samples
@@ -47,6 +47,8 @@ def draw_measured_pictures(folder: Path, denoiser: Denoiser, group: TrainingMeas
 
 
 def _montage(rows: Sequence[tuple[str, Tensor]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
     columns = len(rows[0][1])
     figure = Figure(figsize=(1.8 * columns, 1.9 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False)
@@ -57,4 +59,5 @@ def _montage(rows: Sequence[tuple[str, Tensor]], path: Path) -> None:
             axis.imshow(image.numpy(), cmap="gray", vmin=middle - spread, vmax=middle + spread)
             axis.set_axis_off()
         line[0].set_title(name, loc="left", fontsize=9)
-    figure.savefig(path, dpi=110)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=110)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +64,9 @@ class TrainingChoices:
 class TrainingSetup:
     """A training run that has been built and not begun.
 
-    config: of the prior, before its first step. objectives: one for each group. steps: of the optimiser.
+    config: of the prior, before its first step. objectives: one for each group.
+    steps: of the optimiser. start: the digest of the weights that it goes on from, if any. paths, files: those that were
+    named, and all that are read.
     """
 
     preset: Preset
@@ -74,6 +77,9 @@ class TrainingSetup:
     steps: int
     seed: int
     accelerator: Accelerator
+    start: str | None = None
+    paths: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
 
     @property
     def stacks(self) -> list[TrainingSet]:
@@ -107,6 +113,7 @@ class TrainingSetup:
             "held_out": [len(stack.validation_rows) for stack in self.stacks],
             "measured_by": [stack.measured_by for stack in self.stacks],
             "operators": [getattr(objective, "family", None) for objective in self.objectives],
+            "init": self.start,
         }
 
 
@@ -127,7 +134,18 @@ def prepare(data: TrainingData | MeasuredData, choices: TrainingChoices) -> Trai
     network = first_network(config, start, seed)
     steps = _steps(preset, choices.steps, choices.epochs, groups, accelerator.num_processes)
     objectives = [make_objective(config, group, seed) for group in groups]
-    return TrainingSetup(preset, groups, config, network, objectives, steps, seed, accelerator)
+    digest = None if start is None else _digest(network)
+    return TrainingSetup(
+        preset, groups, config, network, objectives, steps, seed, accelerator, digest, data.paths, data.files
+    )
+
+
+def _digest(network: nn.Module) -> str:
+    """Return the sha256 of a network's weights."""
+    total = hashlib.sha256()
+    for value in network.state_dict().values():
+        total.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def _groups(data: TrainingData | MeasuredData, choices: TrainingChoices) -> Sequence[Group]:
