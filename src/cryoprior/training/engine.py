@@ -198,7 +198,13 @@ def _opened(folder: Path, setup: TrainingSetup, *, resume: bool, overwrite: bool
     with ExitStack() as stack:
         try:
             claim = resume_output(
-                folder, "train", setup.identity(), makes=MAKES, overwrite=overwrite, inputs=setup.files, reopen=resume
+                folder,
+                "train",
+                setup.identity(),
+                makes=MAKES,
+                overwrite=overwrite,
+                inputs=setup.data.files,
+                reopen=resume,
             )
             work = stack.enter_context(claim)
             if resume and not has_checkpoint(work.folder):

@@ -50,7 +50,7 @@ def write_trained(folder: Path, trained: TrainedPrior, output: Path, options: An
             draw_measured_pictures(folder, trained.denoiser, group)
         else:
             draw_pictures(folder, trained.denoiser, group, setup.seed)
-    write_provenance(folder, "train", options, setup.paths, setup.seed)
+    write_provenance(folder, "train", options, setup.data.paths, setup.seed)
     write_summary(folder, trained.summary | {"output": str(output)})
 
 

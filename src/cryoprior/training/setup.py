@@ -64,11 +64,11 @@ class TrainingChoices:
 class TrainingSetup:
     """A training run that has been built and not begun.
 
-    config: of the prior, before its first step. objectives: one for each group.
-    steps: of the optimiser. start: the digest of the weights that it goes on from, if any. paths, files: those that were
-    named, and all that are read.
+    data: what was given. config: of the prior, before its first step. objectives: one for each group. steps: of the
+    optimiser. start: the digest of the weights that it goes on from, if any.
     """
 
+    data: TrainingData | MeasuredData
     preset: Preset
     groups: Sequence[Group]
     config: PriorConfig
@@ -78,8 +78,6 @@ class TrainingSetup:
     seed: int
     accelerator: Accelerator
     start: str | None = None
-    paths: tuple[Path, ...] = ()
-    files: tuple[Path, ...] = ()
 
     @property
     def stacks(self) -> list[TrainingSet]:
