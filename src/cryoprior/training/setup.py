@@ -133,9 +133,7 @@ def prepare(data: TrainingData | MeasuredData, choices: TrainingChoices) -> Trai
     steps = _steps(preset, choices.steps, choices.epochs, groups, accelerator.num_processes)
     objectives = [make_objective(config, group, seed) for group in groups]
     digest = None if start is None else _digest(network)
-    return TrainingSetup(
-        preset, groups, config, network, objectives, steps, seed, accelerator, digest, data.paths, data.files
-    )
+    return TrainingSetup(data, preset, groups, config, network, objectives, steps, seed, accelerator, digest)
 
 
 def _digest(network: nn.Module) -> str:
