@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cryoprior import image, io, metrics, operators, prior, report, solvers
     from cryoprior.errors import InputError
     from cryoprior.heterogeneity import agreement
+    from cryoprior.evaluation import Evaluation, evaluate
     from cryoprior.io import ParticleStack, read_measurements, read_particles
     from cryoprior.maps import compare_maps, judge_maps, make_maps
     from cryoprior.measurement import measure, open_measurements
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _MODULES = ("image", "io", "metrics", "operators", "prior", "report", "solvers")
 _NAMES = {
+    "Evaluation": "evaluation",
     "InputError": "errors",
     "OPERATORS": "operators",
     "ParticleNoise": "random",
@@ -37,6 +39,7 @@ _NAMES = {
     "compare_maps": "maps",
     "judge_maps": "maps",
     "agreement": "heterogeneity",
+    "evaluate": "evaluation",
     "load_prior": "prior",
     "make_maps": "maps",
     "measure": "measurement",
@@ -53,6 +56,7 @@ _NAMES = {
 __all__ = [
     "OPERATORS",
     "SOLVERS",
+    "Evaluation",
     "InputError",
     "ParticleNoise",
     "ParticleStack",
@@ -60,6 +64,7 @@ __all__ = [
     "__version__",
     "agreement",
     "compare_maps",
+    "evaluate",
     "image",
     "io",
     "judge_maps",

@@ -9,10 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_particles
-from cryoprior.measurement.reading import measured_places, open_measurements, recorded_measurements, resized_as_measured
+from cryoprior.measurement.reading import (
+    measured_places,
+    open_measurements,
+    read_finite,
+    read_varied,
+    recorded_measurements,
+    resized_as_measured,
+)
 from cryoprior.operators import Operator
 from cryoprior.output.record import read_recorded
 from cryoprior.report.page import Alert
@@ -40,6 +50,28 @@ class Comparison:
     def pixel_size_angstrom(self) -> float:
         """The mean pixel size over particles."""
         return float(np.mean(self.reconstruction.pixel_size))
+
+    @property
+    def n(self) -> int:
+        """Return the number of particles."""
+        return len(self.reconstruction)
+
+    def read_original(self, rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        """Return the images that were measured; InputError where one is constant or not finite."""
+        return read_varied(self.reference, rows)
+
+    def read_reconstruction(self, rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        """Return the images that are judged; InputError where one is not finite."""
+        return read_finite(self.reconstruction, rows)
+
+    def read_clean(self, rows: np.ndarray) -> Float[Tensor, "b box box"] | None:
+        """Return the images without noise, None where they are not known."""
+        return None if self.clean is None else read_finite(self.clean, rows)
+
+    def read_measurements(self, rows: np.ndarray) -> tuple[Float[Tensor, "b m"], Operator, list[int]]:
+        """Return the measurements, their operator, and the particles' numbers in the whole stack."""
+        y = torch.from_numpy(np.array(self.measurements.y(rows), dtype=np.float32))
+        return y, self.operator, [int(i) for i in self.measurements.particle_index[rows]]
 
     def warnings(self) -> Iterator[Alert]:
         """Yield what the reader of any score must know first."""

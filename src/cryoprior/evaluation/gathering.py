@@ -20,26 +20,30 @@ FLOORS = ("constant", "spectrum_noise", "least_squares")
 
 @dataclass(frozen=True)
 class Images:
-    """A batch to be judged, all (b, box, box) in one grey scale; ``floors`` by the names in FLOORS."""
+    """A batch to be judged, all (b, box, box) in one grey scale; ``floors`` by the names in FLOORS.
+
+    y, predicted: what was measured and A x, (b, m); None where no measurements are known.
+    """
 
     original: Float[Tensor, "b box box"]
     reconstruction: Float[Tensor, "b box box"]
     floors: dict[str, Float[Tensor, "b box box"]]
-    clean: Float[Tensor, "b box box"] | None
-    y: Float[Tensor, "b m"]
-    predicted: Float[Tensor, "b m"]
+    clean: Float[Tensor, "b box box"] | None = None
+    y: Float[Tensor, "b m"] | None = None
+    predicted: Float[Tensor, "b m"] | None = None
 
 
-class Evaluation:
-    """Scores a particle and shell sums over particles.
+class Scores:
+    """Scores per particle and shell sums over particles.
 
-    ``scores[image][metric]`` is a list with one number a particle; the images are ``reconstruction``, ``original`` and
-    those in FLOORS. ``shells[image, against]`` holds sums over particles, against ``original`` and ``clean``.
+    ``by_particle[image][metric]`` is a list with one number per particle; the images are ``reconstruction``,
+    ``original`` and those in FLOORS. ``shells[image, against]`` holds sums over particles, against ``original`` and
+    ``clean``.
     """
 
     def __init__(self, lpips: Lpips | None = None) -> None:
         self._lpips = lpips
-        self.scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.by_particle: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.shells: dict[tuple[str, str], ShellPowers] = {}
 
     @torch.no_grad()
@@ -50,20 +54,28 @@ class Evaluation:
         for name, x in judged.items():
             for metric in metrics:
                 self._record(name, metric.name, metric.function(x, images.original))
-        self._record("reconstruction", "residual", relative_residual(images.predicted, images.y))
+        if images.y is not None and images.predicted is not None:
+            self._record("reconstruction", "residual", relative_residual(images.predicted, images.y))
         if self._lpips is not None:
             self._add_lpips(self._lpips, judged, images.original)
-        for name in ("reconstruction", "least_squares"):
-            self._add_shells(name, "original", judged[name], images.original)
+        resolved: dict[str, Tensor] = {
+            name: judged[name] for name in ("reconstruction", "least_squares") if name in judged
+        }
+        for name, x in resolved.items():
+            self._add_shells(name, "original", x, images.original)
         if images.clean is not None:
-            for name in ("reconstruction", "least_squares", "original"):
-                x = images.original if name == "original" else judged[name]
+            for name, x in [*resolved.items(), ("original", images.original)]:
                 self._record(name, "clean_correlation", correlation(x, images.clean))
                 self._add_shells(name, "clean", x, images.clean)
 
+    @property
+    def n(self) -> int:
+        """Return how many particles were scored."""
+        return len(next(iter(self.by_particle["reconstruction"].values()), []))
+
     def column(self, image: str, metric: str) -> Float[np.ndarray, " n"] | None:
-        """Return one number a particle, (n,), None where this was not scored."""
-        values = self.scores.get(image, {}).get(metric)
+        """Return one number per particle, (n,), None where this was not scored."""
+        values = self.by_particle.get(image, {}).get(metric)
         return None if values is None else np.asarray(values)
 
     def _add_lpips(self, lpips: Lpips, judged: dict[str, Tensor], original: Tensor) -> None:
@@ -79,4 +91,4 @@ class Evaluation:
         self.shells[key] = self.shells[key] + pooled if key in self.shells else pooled
 
     def _record(self, image: str, metric: str, values: Tensor) -> None:
-        self.scores[image][metric].extend(values.double().cpu().tolist())
+        self.by_particle[image][metric].extend(values.double().cpu().tolist())

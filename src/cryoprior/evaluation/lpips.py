@@ -6,6 +6,7 @@ import logging
 
 from cryoprior.errors import for_command_line
 from cryoprior.external.lpips_weights import HOW_TO_GET, cached_weights, fetch_weights, weights_path
+from cryoprior.measurement.arrays import check_choice
 from cryoprior.metrics.lpips import SMALLEST_BOX, Lpips
 
 log = logging.getLogger("cryoprior")
@@ -13,6 +14,7 @@ log = logging.getLogger("cryoprior")
 
 def choose_lpips(choice: str, box: int) -> tuple[Lpips | None, str]:
     """Return LPIPS and an empty text, or None and why it is missing."""
+    check_choice(choice, "lpips", ("auto", "off", "fetch"))
     if choice == "off":
         return None, "switched off"
     if box < SMALLEST_BOX:

@@ -1,0 +1,238 @@
+"""Scores of reconstructed images beside their floors, with no files: ``cryoprior.evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.errors import InputError
+from cryoprior.evaluation.floors import constant_image, least_squares, radial_spectrum, spectrum_noise
+from cryoprior.evaluation.gathering import Images, Scores
+from cryoprior.evaluation.lpips import choose_lpips
+from cryoprior.evaluation.summary import clean_scores, curves, mean_scores, particle_columns, shell_columns, summarise
+from cryoprior.io.rows import row_batches
+from cryoprior.measurement.arrays import as_images, as_particles, as_rows, check_least
+from cryoprior.operators import Operator, parse_operator
+from cryoprior.random import ParticleNoise
+
+SPECTRUM_PARTICLES = 1024
+"""Particles whose spectrum the floor of noise has; all of a batch that begins below count."""
+
+
+@runtime_checkable
+class Compared(Protocol):
+    """Images row by row with what they are compared with, on disk or in memory; None where a part is not known."""
+
+    @property
+    def n(self) -> int:
+        """Return the number of particles."""
+        ...
+
+    def read_original(self, rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        """Return the images that were measured."""
+        ...
+
+    def read_reconstruction(self, rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        """Return the images that are judged."""
+        ...
+
+    def read_clean(self, rows: np.ndarray) -> Float[Tensor, "b box box"] | None:
+        """Return the images without noise."""
+        ...
+
+    def read_measurements(self, rows: np.ndarray) -> tuple[Float[Tensor, "b m"], Operator, list[int]] | None:
+        """Return the measurements, their operator, and the particles' numbers in the whole stack."""
+        ...
+
+
+@dataclass(frozen=True)
+class ComparedArrays:
+    """Images in memory, (n, box, box), with what they are compared with."""
+
+    x: Float[Tensor, "n box box"]
+    original: Float[Tensor, "n box box"]
+    clean: Float[Tensor, "n box box"] | None
+    y: Float[Tensor, "n m"] | None
+    operator: Operator | None
+    particles: list[int]
+
+    @property
+    def n(self) -> int:
+        """Return the number of particles."""
+        return len(self.x)
+
+    def read_original(self, rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        """Return the images that were measured."""
+        return self.original[rows]
+
+    def read_reconstruction(self, rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        """Return the images that are judged."""
+        return self.x[rows]
+
+    def read_clean(self, rows: np.ndarray) -> Float[Tensor, "b box box"] | None:
+        """Return the images without noise."""
+        return None if self.clean is None else self.clean[rows]
+
+    def read_measurements(self, rows: np.ndarray) -> tuple[Float[Tensor, "b m"], Operator, list[int]] | None:
+        """Return the measurements, their operator, and the particles' numbers."""
+        if self.y is None or self.operator is None:
+            return None
+        return self.y[rows], self.operator, [self.particles[row] for row in rows]
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """Scores of a reconstruction, beside those of images that know nothing of the particles.
+
+    n: particles. box: pixels a side.
+    scores: image (``reconstruction`` or the name of a floor), then metric, to ``mean`` and ``std`` over particles.
+    clean: image to ``correlation``, ``correlation_std`` and ``frc`` with the clean one; empty where none is known.
+    summary: what ``summary.json`` holds: ``metrics``, ``floors``, ``over_least_squares`` and ``clean``.
+    particles: one column per score, (n,) each; those of floors are called ``image.metric``.
+    shells: one column per curve, (box // 2 + 1,) each: ``resolution_angstrom``, ``frc.image.against`` and others.
+    lpips_note: why LPIPS is missing, empty where it is not.
+    """
+
+    n: int
+    box: int
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    clean: Mapping[str, Mapping[str, float]]
+    summary: Mapping[str, Any]
+    particles: Mapping[str, Float[np.ndarray, " n"]]
+    shells: Mapping[str, Float[np.ndarray, " shells"]]
+    lpips_note: str = ""
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return metric to ``mean`` and ``std`` of the reconstruction; None where LPIPS has no weights."""
+        metrics: Mapping[str, Mapping[str, Any]] = self.summary["metrics"]
+        return metrics
+
+    @property
+    def floors(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return floor, then metric, to the mean over particles."""
+        floors: Mapping[str, Mapping[str, Any]] = self.summary["floors"]
+        return floors
+
+    def curves(self, kind: str = "frc", against: str = "original") -> dict[str, Float[np.ndarray, " shells"]]:
+        """Return curves over shells by the image's name in words: ``frc`` or ``power``, ``original`` or ``clean``."""
+        return curves(self.shells, kind, against)
+
+    def __repr__(self) -> str:
+        means = [f"{name} {score['mean']:.3g}" for name, score in self.metrics.items() if score["mean"] is not None]
+        return f"Evaluation({self.n} particles of {self.box} x {self.box}, {', '.join(means[:3])})"
+
+
+def evaluate(
+    x: Tensor | np.ndarray,
+    original: Tensor | np.ndarray,
+    clean: Tensor | np.ndarray | None = None,
+    y: Tensor | np.ndarray | None = None,
+    operator: str | Operator | None = None,
+    *,
+    particles: Sequence[int] | np.ndarray | None = None,
+    pixel_size: float = 1.0,
+    lpips: str = "auto",
+    seed: int = 0,
+    batch: int = 32,
+) -> Evaluation:
+    """Return the scores of images beside their floors, as ``cryoprior evaluate`` computes them.
+
+    Parameters
+    ----------
+    x: the reconstruction, (n, box, box), a tensor or a numpy array.
+    original: the images that were measured, in the same grey scale, (n, box, box).
+    clean: the same images without noise, where they are known.
+    y, operator: what was measured, (n, m), and by what; with them come the residual and the floor of least squares.
+    particles: numbers in the whole stack, which choose mask sets; 0 to n - 1 by default.
+    pixel_size: in angstrom, for the resolution of shells; 1 gives it in pixels.
+    lpips: ``auto`` where its weights are in the cache, ``off``, or ``fetch`` to get them first (64 MB).
+    seed: of the noise that has the original's spectrum.
+    batch: particles at a time; results do not depend on it but for rounding.
+
+    Raises
+    ------
+    InputError: arrays of other shapes than x, values that are not finite, constant originals, y without operator.
+    """
+    compared = _compared(x, original, clean, y, operator, particles)
+    check_least(batch, "batch", 1)
+    box = compared.x.shape[-1]
+    network, note = choose_lpips(lpips, box)
+    scores = Scores(network)
+    for images, _ in compared_batches(compared, compared.n, batch, seed):
+        scores.add(images)
+    return summed_up(scores, box, pixel_size, note)
+
+
+def compared_batches(compared: Compared, n: int, batch: int, seed: int) -> Iterator[tuple[Images, np.ndarray]]:
+    """Yield the first n rows in batches, each with its floors, and the rows' numbers."""
+    batches = [np.asarray(rows) for rows in row_batches(n, batch)]
+    first = [rows for rows in batches if rows[0] < SPECTRUM_PARTICLES]
+    spectrum, mean = radial_spectrum(compared.read_original(rows) for rows in first)
+    for rows in batches:
+        noise = ParticleNoise(seed, "evaluate/spectrum-noise", rows.tolist())
+        yield _images(compared, rows, spectrum_noise(spectrum, mean, noise).float()), rows
+
+
+def summed_up(scores: Scores, box: int, pixel_size: float, lpips_note: str) -> Evaluation:
+    """Return what the gathered scores say; pixel_size in angstrom."""
+    return Evaluation(
+        scores.n,
+        box,
+        mean_scores(scores),
+        clean_scores(scores, box),
+        summarise(scores, box, lpips_note),
+        particle_columns(scores),
+        shell_columns(scores, box, pixel_size),
+        lpips_note,
+    )
+
+
+def _images(compared: Compared, rows: np.ndarray, noise_floor: Float[Tensor, "b box box"]) -> Images:
+    original, x, clean = compared.read_original(rows), compared.read_reconstruction(rows), compared.read_clean(rows)
+    floors = {"constant": constant_image(original), "spectrum_noise": noise_floor}
+    measured = compared.read_measurements(rows)
+    if measured is None:
+        return Images(original, x, floors, clean)
+    y, operator, particles = measured
+    floors["least_squares"] = least_squares(y, operator, particles)
+    return Images(original, x, floors, clean, y, operator.forward(x, particles))
+
+
+def _compared(
+    x: Any, original: Any, clean: Any, y: Any, operator: str | Operator | None, particles: Any
+) -> ComparedArrays:
+    """Return the arrays as float32 tensors on the processor; InputError where they do not belong together."""
+    images = _on_processor(as_images(x, "x"))
+    others = {"original": original, "clean": clean}
+    known = {name: _on_processor(as_images(values, name)) for name, values in others.items() if values is not None}
+    for name, other in known.items():
+        if other.shape != images.shape:
+            raise InputError(
+                f"{name}: images of shape {tuple(other.shape)}; x has {tuple(images.shape)}; "
+                "pass the same particles row by row"
+            )
+    constant = known["original"].amax((-2, -1)) <= known["original"].amin((-2, -1))
+    if bool(constant.any()):
+        row = int(constant.nonzero()[0])
+        raise InputError(f"original: row {row} is constant, so no score is defined for it; leave this row out")
+    if (y is None) != (operator is None):
+        raise InputError("y and operator belong together; pass both, or neither")
+    if isinstance(operator, str):
+        operator = parse_operator(operator, box=images.shape[-1])
+    rows = None if y is None else _on_processor(as_rows(y, "y", 2))
+    if rows is not None and len(rows) != len(images):
+        raise InputError(f"y: {len(rows)} rows; x has {len(images)}; pass the same particles row by row")
+    return ComparedArrays(
+        images, known["original"], known.get("clean"), rows, operator, as_particles(particles, len(images))
+    )
+
+
+def _on_processor(values: Tensor) -> Tensor:
+    return values.to("cpu", torch.float32)
