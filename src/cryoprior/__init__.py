@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryoprior.maps import compare_maps, judge_maps, make_maps
     from cryoprior.measurement import measure, open_measurements
     from cryoprior.operators import OPERATORS, parse_operator
-    from cryoprior.prior import load_prior
+    from cryoprior.prior import Prior, as_prior, draw, load_prior
     from cryoprior.random import ParticleNoise
     from cryoprior.reconstruction import Reconstruction, reconstruct
     from cryoprior.registry import register
@@ -40,6 +40,9 @@ _NAMES = {
     "judge_maps": "maps",
     "agreement": "heterogeneity",
     "evaluate": "evaluation",
+    "Prior": "prior",
+    "as_prior": "prior",
+    "draw": "prior",
     "load_prior": "prior",
     "make_maps": "maps",
     "measure": "measurement",
@@ -60,10 +63,13 @@ __all__ = [
     "InputError",
     "ParticleNoise",
     "ParticleStack",
+    "Prior",
     "Reconstruction",
     "__version__",
     "agreement",
     "compare_maps",
+    "as_prior",
+    "draw",
     "evaluate",
     "image",
     "io",

@@ -1,10 +1,17 @@
-"""Priors: denoisers that know what particle images look like, how they are trained and how they are stored."""
+"""Priors: denoisers that know what particle images look like, how they are loaded, asked, fitted and stored."""
 
 from __future__ import annotations
 
-from cryoprior.prior.checkpoint import Prior, PriorConfig, load_prior, prior_folder, read_config, save_prior
-from cryoprior.prior.denoiser import Denoiser, MeteredDenoiser
-from cryoprior.prior.gaussian import GaussianPrior
+from typing import TYPE_CHECKING
+
+from cryoprior.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from cryoprior.prior.checkpoint import Prior, PriorConfig, load_prior, prior_folder, read_config, save_prior
+    from cryoprior.prior.denoiser import Denoiser, MeteredDenoiser
+    from cryoprior.prior.drawing import draw
+    from cryoprior.prior.function import as_prior
+    from cryoprior.prior.gaussian import GaussianPrior
 
 __all__ = [
     "Denoiser",
@@ -12,8 +19,21 @@ __all__ = [
     "MeteredDenoiser",
     "Prior",
     "PriorConfig",
+    "as_prior",
+    "draw",
     "load_prior",
     "prior_folder",
     "read_config",
     "save_prior",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "checkpoint": ("Prior", "PriorConfig", "load_prior", "prior_folder", "read_config", "save_prior"),
+        "denoiser": ("Denoiser", "MeteredDenoiser"),
+        "drawing": ("draw",),
+        "function": ("as_prior",),
+        "gaussian": ("GaussianPrior",),
+    },
+)

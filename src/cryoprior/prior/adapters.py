@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import UNet2DModel
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,12 +14,17 @@ from cryoprior.image.spectrum import shell_index
 from cryoprior.prior.schedule import alpha_bars, exploding_level, linear_betas
 from cryoprior.prior.signal import Spectra
 
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
+
 
 def ddpm_unet(channels: tuple[int, ...], layers: int, box: int) -> UNet2DModel:
     """Return the paper's U-Net: attention in the last but one down block and the second up block.
 
     Source: Generative Priors for Cryo-EM Image Reconstruction, appendix A.2 (113.7 M parameters at full width).
     """
+    from diffusers import UNet2DModel  # takes seconds to import
+
     levels = len(channels)
     down = ["DownBlock2D"] * levels
     down[-2] = "AttnDownBlock2D"

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
@@ -19,6 +20,7 @@ from cryoprior.errors import InputError
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
 from cryoprior.prior.denoiser import Denoiser, OperatorAware
 from cryoprior.prior.evidence import Evidence
+from cryoprior.prior.foreign import HUB_NAME, fetched, is_foreign, load_ddpm
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.prior.signal import SignalDenoiser, Spectra
@@ -28,7 +30,7 @@ EMBEDDED = {"default": "default", "operator-aware": "operator_aware"}
 """Priors that come with the package, and their folders: one for any solver, one that ``posterior`` asks."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PriorConfig:
     """What a prior is, beside its weights.
 
@@ -56,6 +58,11 @@ class PriorConfig:
     """Trained on measurements alone: it gives posterior means, and has never seen a noisy full image."""
     format: int = FORMAT
 
+    def __repr__(self) -> str:
+        boxes = ", ".join(map(str, sorted(self.spectra)))
+        kinds = [self.objective, *(["operator-aware"] if self.operators else []), *(["means only"] * self.means_only)]
+        return f"PriorConfig({', '.join(kinds)}; boxes {boxes}; {self.steps} steps)"
+
     @property
     def operator_aware(self) -> bool:
         """Return whether the network takes measurements as evidence."""
@@ -67,13 +74,19 @@ class PriorConfig:
         return OperatorFamily.of(self.operators) if self.operators else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prior:
-    """A prior that was loaded: its denoiser and its description; callable as the denoiser."""
+    """A prior that was loaded: its denoiser and its description; callable as the denoiser.
+
+    path: the folder that it came from; for a function its name.
+    """
 
     denoiser: Denoiser
     config: PriorConfig
     path: Path
+
+    def __repr__(self) -> str:
+        return f"Prior({self.path.name!r}, {self.config!r})"
 
     @property
     def boxes(self) -> tuple[int, ...]:
@@ -140,17 +153,37 @@ def prior_folder(name: str | Path) -> Path:
     return Path(name)
 
 
-def load_prior(name: str | Path = "default", device: str | torch.device = "cpu") -> Prior:
-    """Return an embedded prior (``default``, ``operator-aware``) or the one in a folder.
+def load_prior(
+    name: str | Path = "default",
+    device: str | torch.device = "cpu",
+    spectrum: Tensor | np.ndarray | None = None,
+) -> Prior:
+    """Return an embedded prior, the one in a folder, or a DDPM of diffusers by its folder or its name on the hub.
+
+    Parameters
+    ----------
+    name: ``default`` or ``operator-aware``, a folder that ``cryoprior train`` wrote, a folder that diffusers wrote (a
+        pipeline, or a UNet2DModel), or ``org/name`` of one on the Hugging Face hub.
+    device: where its network computes.
+    spectrum: for a DDPM of diffusers, images in its own grey scale, (n, box, box), that look like its training set;
+        where they are not given, eight are drawn from it to learn grey scale and spectrum.
 
     Raises
     ------
-    InputError: no such folder, a missing or damaged file, weights that do not fit the configuration.
+    InputError: no such folder, a missing or damaged file, weights that do not fit the configuration; a network of
+        diffusers that is no unconditional DDPM of grey images; the hub without network.
     """
     folder = prior_folder(name)
+    if not folder.is_dir() and HUB_NAME.fullmatch(str(name)):
+        folder = fetched(str(name))
     if not folder.is_dir():
         known = " or ".join(map(repr, EMBEDDED))
-        raise InputError(f"{folder}: no such prior; expected {known}, or a folder that `cryoprior train` wrote")
+        raise InputError(
+            f"{folder}: no such prior; expected {known}, a folder that `cryoprior train` or diffusers wrote, "
+            "or org/name on the Hugging Face hub"
+        )
+    if is_foreign(folder):
+        return _foreign_prior(folder, device, spectrum)
     config = read_config(folder)
     weights = folder / "model.safetensors"
     if not weights.is_file():
@@ -165,6 +198,23 @@ def load_prior(name: str | Path = "default", device: str | torch.device = "cpu")
         reason = str(error).splitlines()[0]
         raise InputError(f"{weights}: the weights do not fit config.json ({reason}); copy the prior again") from None
     network = network.to(device).eval().requires_grad_(False)
+    return Prior(make_denoiser(network, config), config, folder)
+
+
+def _foreign_prior(folder: Path, device: str | torch.device, spectrum: Tensor | np.ndarray | None) -> Prior:
+    network, spectra, scale, offset, box = load_ddpm(folder, device, spectrum)
+    shape = network.config
+    config = PriorConfig(
+        "ddpm",
+        tuple(shape.block_out_channels),
+        shape.layers_per_block,
+        {box: spectra},
+        {},
+        (0.0, 0.0),
+        description=f"DDPM of diffusers, {folder.name}",
+        ddpm_scale=scale,
+        ddpm_offset=offset,
+    )
     return Prior(make_denoiser(network, config), config, folder)
 
 

@@ -33,6 +33,9 @@ class GaussianPrior:
             raise InputError("spectrum: negative or non-finite values; expected powers; check the images it came from")
         self.power = spectrum
 
+    def __repr__(self) -> str:
+        return f"GaussianPrior(box {self.power.shape[0]})"
+
     def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
         """Return the Wiener estimate E[x0 | x0 + tau e = x]: gain P / (P + tau^2) by frequency."""
         power = self.spectrum(x.shape[-1]).to(x)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from diffusers import UNet2DModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -41,6 +40,8 @@ class SignalNetwork(nn.Module):
     """
 
     def __init__(self, config: NetworkConfig) -> None:
+        from diffusers import UNet2DModel  # takes seconds to import
+
         super().__init__()
         self.config = config
         levels = len(config.channels)

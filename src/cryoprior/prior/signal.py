@@ -24,12 +24,15 @@ MEANS_ONLY = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Spectra:
     """Radial power of signal and noise by shell (Fourier pixels, corners included), for one box."""
 
     signal: tuple[float, ...]
     noise: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        return f"Spectra({len(self.signal)} shells)"
 
     def grids(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
         """Return signal and noise power on the rfft2 grid."""

@@ -24,7 +24,8 @@ COLUMNS = 6
 def draw_pictures(folder: Path, denoiser: Denoiser, group: TrainingImages, seed: int) -> None:
     """Write ``samples-BOX.png`` and ``denoised-BOX.png`` into the folder."""
     generator = torch.Generator().manual_seed(stream_key(seed, "pictures", group.box))
-    samples = prior_samples(denoiser, group.box, COLUMNS, generator)
+    white = torch.randn(COLUMNS, group.box, group.box, generator=generator)
+    samples = prior_samples(denoiser, white)
     _montage([("sample", samples)], folder / f"samples-{group.box}.png")
     clean, noise = group.validation(COLUMNS * len(group.stacks))
     pick = torch.linspace(0, len(clean) - 1, COLUMNS).long()
