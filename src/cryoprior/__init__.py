@@ -13,8 +13,8 @@ from cryoprior.version import __version__
 if TYPE_CHECKING:
     from cryoprior import image, io, metrics, operators, prior, report, solvers
     from cryoprior.errors import InputError
-    from cryoprior.heterogeneity import agreement
     from cryoprior.evaluation import Evaluation, evaluate
+    from cryoprior.heterogeneity import agreement
     from cryoprior.io import ParticleStack, read_measurements, read_particles
     from cryoprior.maps import compare_maps, judge_maps, make_maps
     from cryoprior.measurement import measure, open_measurements
@@ -67,8 +67,8 @@ __all__ = [
     "Reconstruction",
     "__version__",
     "agreement",
-    "compare_maps",
     "as_prior",
+    "compare_maps",
     "draw",
     "evaluate",
     "image",
