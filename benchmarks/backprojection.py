@@ -29,7 +29,7 @@ from table import markdown, progress, write
 from cryoprior.external.relion import RELION, relion_version
 from cryoprior.io import StackWriter, read_particles, write_star
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
-from cryoprior.maps.making import MapSettings, backproject_maps
+from cryoprior.maps.backprojection import MapSettings, backproject_maps
 from cryoprior.maps.sources import FullParticles
 
 SCRIPT = "backprojection.py"

@@ -20,8 +20,8 @@ from scipy import ndimage
 from table import markdown, write
 
 from cryoprior.io import ParticleStack, read_particles
+from cryoprior.maps.backprojection import MapSettings, backproject_maps
 from cryoprior.maps.judgement import judge_maps, map_mask
-from cryoprior.maps.making import MapSettings, backproject_maps
 from cryoprior.maps.sources import FullParticles
 from cryoprior.metrics.fsc import resolution
 from cryoprior.simulation import command as simulate

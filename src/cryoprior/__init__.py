@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cryoprior.random import ParticleNoise
     from cryoprior.reconstruction import Reconstruction, reconstruct
     from cryoprior.registry import register
+    from cryoprior.simulation import simulate
     from cryoprior.solvers import SOLVERS, parse_solver
     from cryoprior.training import train
 
@@ -54,6 +55,7 @@ _NAMES = {
     "register": "registry",
     "reconstruct": "reconstruction",
     "train": "training",
+    "simulate": "simulation",
 }
 
 __all__ = [
@@ -88,6 +90,7 @@ __all__ = [
     "reconstruct",
     "register",
     "report",
+    "simulate",
     "solvers",
     "train",
 ]

@@ -20,7 +20,7 @@ from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.io import read_map, read_particles, write_stack, write_star
 from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
-from cryoprior.maps.making import MapSet, MapSettings, backproject_maps
+from cryoprior.maps.backprojection import MapSet, MapSettings, backproject_maps
 from cryoprior.maps.sources import FullParticles
 from cryoprior.metrics.fsc import fsc, resolution, volume_shell_sums
 

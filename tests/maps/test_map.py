@@ -30,8 +30,8 @@ from cryoprior.io import (
 )
 from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
+from cryoprior.maps.backprojection import MapSet, MapSettings, backproject_maps
 from cryoprior.maps.command import Options, run
-from cryoprior.maps.making import MapSet, MapSettings, backproject_maps
 from cryoprior.maps.refinement import make_refined_maps
 from cryoprior.maps.source import Subset
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
@@ -467,3 +467,15 @@ def test_an_image_that_is_not_finite_leaves_no_output(tmp_path: Path, capsys: py
 def test_options_out_of_range_are_refused(field: str, value: object) -> None:
     with pytest.raises(InputError, match="expected a point group" if field == "symmetry" else f"^{field} "):
         Options(particles=Path("a"), output=Path("b"), **{field: value})
+
+
+def test_an_output_that_holds_what_is_read_is_refused_with_overwrite_too(
+    ready: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = tmp_path / "inside"
+    shutil.copytree(ready["y"], inside / "y.zarr")
+    star = write_reconstruction(tmp_path / "recon", seen_images(measured_source(ready["y"])), inside / "y.zarr")
+    for words in ((inside / "y.zarr",), (star,), (ready["y"], "--controls", write_views(inside / "p.star", 120, 32))):
+        command(*words, "-o", inside, "--overwrite", code=2)
+        assert "which this run reads" in " ".join(capsys.readouterr().err.split())
+    assert (inside / "y.zarr").is_dir()

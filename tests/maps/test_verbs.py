@@ -28,7 +28,7 @@ from cryoprior.io import (
 from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.maps import command, compare_command
-from cryoprior.maps.making import MapSettings
+from cryoprior.maps.backprojection import MapSettings
 from cryoprior.maps.refinement import make_refined_maps
 from cryoprior.maps.source import Subset
 from cryoprior.maps.sources import MeasuredParticles

@@ -300,7 +300,7 @@ def refused(source: Path, text: str, **more: Any) -> None:
     with pytest.raises(InputError, match=text):
         run(source, **more)
     assert not (source.parent / "sim").exists()
-    assert not (source.parent / ".sim.partial").exists()
+    assert not list(source.parent.glob(".sim.*.partial"))
 
 
 def test_refuses_sources_that_are_none(volume: Path, tmp_path: Path) -> None:
@@ -361,3 +361,17 @@ def test_the_command_line_leaves_with_2_and_no_traceback(tmp_path: Path, capsys:
     said = capsys.readouterr().err
     assert f"error: {tmp_path / 'absent.cif'}: no such file" in said
     assert "Traceback" not in said
+
+
+def test_an_output_that_holds_what_is_read_is_refused_with_overwrite_too(volume: Path, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(4, BOX, BOX)).astype(np.float32)
+    (tmp_path / "real").mkdir()
+    write_stack(tmp_path / "real" / "real.mrcs", images, PIXEL)
+    table = pd.DataFrame({"rlnImageName": [f"{i + 1:06d}@real/real.mrcs" for i in range(4)], "rlnOpticsGroup": 1})
+    optics = pd.DataFrame({"rlnOpticsGroup": [1], "rlnImagePixelSize": [PIXEL], "rlnImageSize": [BOX]})
+    write_star(tmp_path / "real.star", table, optics)
+    with pytest.raises(InputError, match="which this run reads"):
+        simulate.run(simulate.Options(structures=(volume,), output=tmp_path, overwrite=True))
+    with pytest.raises(InputError, match=r"real\.mrcs, which this run reads"):
+        run(volume, "real", noise_like=tmp_path / "real.star", overwrite=True)
+    assert volume.is_file()

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from cryoprior.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from cryoprior.maps.compare import MapComparison, compare_maps
-    from cryoprior.maps.engine import make_maps
+    from cryoprior.maps.backprojection import MapSet
+    from cryoprior.maps.comparing import MapComparison, compare_maps
     from cryoprior.maps.judgement import Judgement, judge_maps
-    from cryoprior.maps.making import MapSet
+    from cryoprior.maps.making import make_maps
 
 __all__ = ["Judgement", "MapComparison", "MapSet", "compare_maps", "judge_maps", "make_maps"]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "compare": ("MapComparison", "compare_maps"),
-        "engine": ("make_maps",),
+        "comparing": ("MapComparison", "compare_maps"),
+        "making": ("make_maps",),
         "judgement": ("Judgement", "judge_maps"),
-        "making": ("MapSet",),
+        "backprojection": ("MapSet",),
     },
 )

@@ -56,9 +56,9 @@ class Options:
 def run(options: Options) -> dict[str, Any]:
     from cryoprior.devices import choose_device, limit_threads
     from cryoprior.io.volumes import read_mask, read_volume
+    from cryoprior.maps.backprojection import MapSettings
     from cryoprior.maps.files import map_summary, write_maps
     from cryoprior.maps.job import MapJob
-    from cryoprior.maps.making import MapSettings
     from cryoprior.maps.page import map_warnings, write_map_page
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
@@ -72,14 +72,16 @@ def run(options: Options) -> dict[str, Any]:
     grid = (job.source.box, job.source.geometry.pixel_size)
     truth = None if options.truth is None else read_volume(options.truth, *grid)
     mask = None if options.mask is None else read_mask(options.mask, *grid)
-    with claim_output(options.output, overwrite=options.overwrite) as folder:
+    given = [options.particles, options.mask, options.truth, options.controls, options.poses, options.ctf]
+    inputs = [path for path in given if path is not None]
+    read = {*inputs, *job.files(beside), *filter(None, [options.ind])}
+    with claim_output(options.output, "map", overwrite=options.overwrite, inputs=read) as folder:
         named = job.named_maps(beside, settings, mask, truth, options.seed)
         mask_from = named[0].judgement.mask_from if options.mask is None else str(options.mask)
         warnings = list(map_warnings(job, named[0].maps))
         write_maps(folder, named)
         write_map_page(folder, job, named, options.symmetry, mask_from, truth, warnings)
         summary = map_summary(job, named, options.symmetry, mask_from, [warning.title for warning in warnings])
-        inputs = [options.particles, options.mask, options.truth, options.controls, options.poses, options.ctf]
-        write_provenance(folder, "map", options, [path for path in inputs if path is not None], options.seed)
+        write_provenance(folder, "map", options, inputs, options.seed)
         write_summary(folder, summary)
     return summary

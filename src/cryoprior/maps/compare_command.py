@@ -29,8 +29,8 @@ class Options:
 
 def run(options: Options) -> dict[str, Any]:
     from cryoprior.io.volumes import read_density, read_mask, read_volume
-    from cryoprior.maps.compare import compare_maps
     from cryoprior.maps.compare_files import warn_of_signs, write_comparison
+    from cryoprior.maps.comparing import compare_maps
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
 
@@ -42,7 +42,7 @@ def run(options: Options) -> dict[str, Any]:
     warn_of_signs(options.b, comparison)
     if options.output is not None:
         inputs = [path for path in (options.a, options.b, options.mask) if path is not None]
-        with claim_output(options.output, overwrite=options.overwrite) as folder:
+        with claim_output(options.output, "compare-maps", overwrite=options.overwrite, inputs=inputs) as folder:
             write_comparison(folder, comparison)
             write_summary(folder, comparison.summary())
             write_provenance(folder, "compare-maps", options, inputs)

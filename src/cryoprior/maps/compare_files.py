@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cryoprior.io import write_map
-from cryoprior.maps.compare import MapComparison
+from cryoprior.maps.comparing import MapComparison
 from cryoprior.metrics.rings import shell_resolution_angstrom
 from cryoprior.report.figures import shell_curves
 

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.io import write_blocks, write_map
+from cryoprior.maps.backprojection import MapSet
 from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import Judgement, NamedMaps
-from cryoprior.maps.making import MapSet
 from cryoprior.metrics.fsc import volume_shells
 from cryoprior.metrics.rings import shell_resolution_angstrom
 

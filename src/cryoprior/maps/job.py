@@ -14,9 +14,9 @@ import torch
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_particles
 from cryoprior.maps.arrays import Array
+from cryoprior.maps.backprojection import MapSet, MapSettings
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.judgement import NamedMaps, judge_maps
-from cryoprior.maps.making import MapSet, MapSettings
 from cryoprior.maps.refinement import make_refined_maps
 from cryoprior.maps.sight import Sight
 from cryoprior.maps.source import Source, Subset
@@ -88,6 +88,11 @@ class MapJob:
             stack = measured_rows(read_particles(full, **companions), measurements).subset(rows)
             yield "full particles", FullParticles(stack)
             yield from equal_size_controls(stack, operator.compression)
+
+    def files(self, beside: Iterable[tuple[str, Source]]) -> set[Path]:
+        """Return all files and folders that are read for it and for what is mapped beside it."""
+        measured = () if self.measured is None else (self.measured[0].path,)
+        return {*self.source.files, *measured, *(file for _, source in beside for file in source.files)}
 
     def named_maps(
         self,

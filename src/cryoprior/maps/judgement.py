@@ -12,7 +12,7 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.image.soft_mask import soft_mask, sphere_mask
 from cryoprior.maps.arrays import Array, volume_tensor
-from cryoprior.maps.making import MapSet
+from cryoprior.maps.backprojection import MapSet
 from cryoprior.metrics.fsc import FscCurves, Resolution, fsc, fsc_curves, resolution
 from cryoprior.metrics.volume import VolumeCorrelation, volume_correlation
 

@@ -1,116 +1,127 @@
-"""Half maps and full map of a source of particles, streamed through the back-projection."""
+"""Half maps and a map of any particles with known poses: arrays, stacks, measurements or reconstructions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
+from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
-from cryoprior.image.backprojection import Backprojector, centred_transforms
-from cryoprior.image.density import is_dark
-from cryoprior.image.projection import rotation_matrices
-from cryoprior.image.symmetry import point_group
-from cryoprior.io.rows import row_batches
-from cryoprior.maps.geometry import Geometry
+from cryoprior.io import Measurements, ParticleStack
+from cryoprior.maps.arrays import Array, InMemory, array_geometry, images_in_memory, measurements_in_memory, row_index
+from cryoprior.maps.backprojection import MapSet, MapSettings
+from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.sight import Sight
 from cryoprior.maps.source import Source
-from cryoprior.progress import track
+from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
+from cryoprior.measurement.reading import measured_operator
+from cryoprior.operators import Operator
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class MapSet:
-    """Two half maps and the map of all particles, (d, d, d) float32, z y x, in the grey scale of the images."""
+def make_maps(
+    images: Array | ParticleStack | Measurements | None = None,
+    euler_deg: Array | None = None,
+    *,
+    y: Array | None = None,
+    operator: Operator | None = None,
+    particles: Array | None = None,
+    prior_weight: float = 0.0,
+    pixel_size: float | None = None,
+    origin_pixel: Array | None = None,
+    ctf: Mapping[str, Any] | None = None,
+    half: Array | None = None,
+    invert: bool = False,
+    symmetry: str = "C1",
+    iterations: int = 1,
+    refinements: int = 2,
+    batch: int = 32,
+    device: str = "auto",
+) -> MapSet:
+    """Return half maps and the map of particles, bit for bit those of ``cryoprior map``.
 
-    half_1: Float[Tensor, "d d d"]
-    half_2: Float[Tensor, "d d d"]
-    full: Float[Tensor, "d d d"]
-    n_half_1: int
-    n_half_2: int
-    voxel_size_angstrom: float
+    Full particles are ``images`` alone, measurements are ``y`` with their ``operator``, and reconstructions are
+    ``images`` with the operator that measured them. A stack or measurements from a file bring their own poses and CTF.
 
-    @property
-    def box(self) -> int:
-        """Voxels a side."""
-        return int(self.full.shape[0])
-
-    @property
-    def n(self) -> int:
-        """Particles in all."""
-        return self.n_half_1 + self.n_half_2
-
-    @property
-    def dark(self) -> bool:
-        """Whether the particle is darker than the solvent."""
-        return is_dark(self.full, self.voxel_size_angstrom)
-
-    def __repr__(self) -> str:
-        particles = f"{self.n_half_1} + {self.n_half_2} particles"
-        return f"MapSet({particles}, {self.box} voxels of {self.voxel_size_angstrom:.3f} A a side)"
-
-
-@dataclass(frozen=True)
-class MapSettings:
-    """How maps are made.
-
-    symmetry: point group, every image is inserted at all its mates.
-    iterations: steps of conjugate gradients after the division by the weights.
-    refinements: further passes where the images mix frequencies; see :mod:`cryoprior.maps.refinement`.
-    batch: images in memory at a time; the map does not depend on it but for the order of float64 sums.
-    contrast: factor on all images, 1 or -1.
-    """
-
-    symmetry: str = "C1"
-    iterations: int = 1
-    refinements: int = 2
-    batch: int = 32
-    device: str = "cpu"
-    contrast: float = 1.0
-
-
-def backproject_maps(source: Source, settings: MapSettings, label: str = "map") -> MapSet:
-    """Return the maps of all particles of a source by one pass over its images.
+    Parameters
+    ----------
+    images: (n, box, box), a ParticleStack, or Measurements; taken as float32.
+    euler_deg: RELION's rot, tilt and psi, (n, 3).
+    y: measurements, (n, m), in place of images.
+    operator: what measured y, or the particles before they were reconstructed.
+    particles: the index of every row in the stack that was measured, (n,), by which mask sets are numbered; 0 to n - 1.
+    prior_weight: of reconstructions: how much the part counts that was not measured, 0 to 1.
+    pixel_size: angstrom.
+    origin_pixel: RELION's origin x, y in pixels, (n, 2); 0 where None.
+    ctf: CTF parameters by name as ``ParticleStack.ctf_parameters`` returns them, (n,) or one number for all; None for
+        images without a CTF.
+    half: the half set of every particle, 1 or 2, (n,); 1, 2, 1, 2, ... where None.
+    invert: reverse the contrast of all images.
+    symmetry: point group about RELION's axes.
+    iterations: conjugate gradient steps after the division by the weights.
+    refinements: for sums of pixels: how often what the map does not explain is back-projected again.
+    batch: particles in memory at a time.
+    device: where to compute: auto, cpu, cuda, cuda:1 or mps.
 
     Raises
     ------
-    InputError: a half set without particles; what reading the source raises.
+    InputError: inputs that exclude each other, arrays whose shapes do not fit, a half set without particles.
     """
-    geometry = source.geometry
-    counts = [int((geometry.half == half).sum()) for half in (1, 2)]
-    if not all(counts):
-        raise InputError(
-            f"{source.path}: {counts[0]} particles in half 1 and {counts[1]} in half 2; expected some in both; "
-            "correct rlnRandomSubset, or remove the column"
-        )
-    halves = [Backprojector(source.box, device=settings.device) for _ in counts]
-    mates = point_group(settings.symmetry)
-    for batch in track(row_batches(source.n, settings.batch), label):
-        rows = np.array(batch)
-        numerators, weights, rotations = _weighted(source, geometry, rows, settings)
-        for half, sums in enumerate(halves, start=1):
-            kept = torch.from_numpy(np.flatnonzero(geometry.half[rows] == half)).to(rotations.device)
-            for mate in mates.to(rotations):
-                sums.insert(numerators[kept], weights[kept], mate @ rotations[kept])
-    volumes = [sums.volume(settings.iterations).float().cpu() for sums in halves]
-    halves[0].add(halves[1])
-    full = halves[0].volume(settings.iterations).float().cpu()
-    return MapSet(volumes[0], volumes[1], full, counts[0], counts[1], geometry.pixel_size)
+    geometry = {"pixel_size": pixel_size, "origin_pixel": origin_pixel, "ctf": ctf, "half": half}
+    source = source_of(images, euler_deg, y, operator, particles, prior_weight, geometry)
+    contrast = -1.0 if invert else 1.0
+    settings = MapSettings(symmetry, iterations, refinements, batch, str(choose_device(device)), contrast)
+    return make_refined_maps(source, settings)
 
 
-def _weighted(
-    source: Source, geometry: Geometry, rows: np.ndarray, settings: MapSettings
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return CTF F, CTF^2 q and the rotation of every row; F already holds q, what was measured of the image."""
-    images, share = source.views(rows)
-    images = settings.contrast * images.to(settings.device)
-    device = images.device
-    transforms = centred_transforms(images, torch.as_tensor(geometry.origin_pixel[rows], device=device))
-    weights = torch.ones(transforms.shape, dtype=images.dtype, device=device)
-    ctf = geometry.ctf_images(rows, images)
-    if ctf is not None:
-        transforms, weights = transforms * ctf, ctf.square()
-    if share is not None:
-        weights = weights * share.to(weights)
-    return transforms, weights, rotation_matrices(torch.as_tensor(geometry.euler_deg[rows], device=device))
+def source_of(
+    images: Array | ParticleStack | Measurements | None,
+    euler_deg: Array | None,
+    y: Array | None,
+    operator: Operator | None,
+    particles: Array | None,
+    prior_weight: float,
+    geometry: Mapping[str, Any],
+) -> Source:
+    """Return what is mapped; the parameters are those of :func:`make_maps`."""
+    if (images is None) == (y is None):
+        raise InputError("make_maps: expected either images or y; pass one of them")
+    if isinstance(images, Measurements):
+        _refuse(images, euler_deg=euler_deg, particles=particles, **geometry)
+        return MeasuredParticles(images, operator or measured_operator(images))
+    if y is not None:
+        if operator is None:
+            raise InputError("make_maps: y without its operator; pass operator=parse_operator(...)")
+        known = array_geometry(_poses(euler_deg), **geometry)
+        return MeasuredParticles(measurements_in_memory(y, known, operator.box, particles), operator)
+    if isinstance(images, ParticleStack):
+        _refuse(images, euler_deg=euler_deg, **geometry)
+        return _of_images(images, operator, particles, prior_weight)
+    assert images is not None
+    known = array_geometry(_poses(euler_deg), **geometry)
+    return _of_images(images_in_memory(images, known, particles), operator, particles, prior_weight)
+
+
+def _of_images(
+    stack: ParticleStack | InMemory, operator: Operator | None, particles: Array | None, prior_weight: float
+) -> Source:
+    if operator is None:
+        if prior_weight:
+            raise InputError("make_maps: a prior_weight without an operator; pass what measured the images")
+        return FullParticles(stack)
+    if operator.box != stack.box or not 0 <= prior_weight <= 1:
+        found = f"an operator of box {operator.box} and prior_weight {prior_weight:g}"
+        raise InputError(f"{stack.path}: {found}; expected box {stack.box} and a weight from 0 to 1")
+    index = stack.index if particles is None else row_index(particles, stack.n)
+    return ReconstructedParticles(stack, Sight(operator, index), prior_weight)
+
+
+def _poses(euler_deg: Array | None) -> Array:
+    if euler_deg is None:
+        raise InputError("make_maps: arrays without poses; pass euler_deg, rot, tilt and psi of every particle")
+    return euler_deg
+
+
+def _refuse(source: ParticleStack | Measurements, **given: Any) -> None:
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise InputError(f"{source.path}: {', '.join(names)} given beside it; it brings its own; leave them out")

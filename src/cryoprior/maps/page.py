@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from cryoprior.errors import for_command_line
+from cryoprior.maps.backprojection import MapSet
 from cryoprior.maps.job import MapJob
 from cryoprior.maps.judgement import Judgement, NamedMaps
-from cryoprior.maps.making import MapSet
 from cryoprior.metrics.fsc import Resolution
 from cryoprior.metrics.rings import shell_resolution_angstrom
 from cryoprior.report.figures import shell_curves

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.image import project_particles
+from cryoprior.maps.backprojection import MapSet, MapSettings, backproject_maps
 from cryoprior.maps.geometry import Geometry
-from cryoprior.maps.making import MapSet, MapSettings, backproject_maps
 from cryoprior.maps.source import Source, Views
 
 
@@ -32,6 +32,10 @@ class Unexplained(Source):
     @property
     def path(self) -> Path:
         return self.source.path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.source.files
 
     @property
     def n(self) -> int:

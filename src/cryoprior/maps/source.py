@@ -26,6 +26,11 @@ class Source(ABC):
 
     @property
     @abstractmethod
+    def files(self) -> tuple[Path, ...]:
+        """All files and folders that are read for it."""
+
+    @property
+    @abstractmethod
     def n(self) -> int:
         """The number of particles."""
 
@@ -63,6 +68,10 @@ class Subset(Source):
     @property
     def path(self) -> Path:
         return self.source.path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.source.files
 
     @property
     def n(self) -> int:

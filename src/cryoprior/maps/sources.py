@@ -31,6 +31,10 @@ class ImageParticles(Source):
         return self.stack.path
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.stack.path, *self.stack.files) if isinstance(self.stack, ParticleStack) else ()
+
+    @property
     def n(self) -> int:
         return self.stack.n
 
@@ -69,6 +73,10 @@ class MeasuredParticles(Source):
     @property
     def path(self) -> Path:
         return self.measurements.path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return () if isinstance(self.measurements, InMemory) else (self.measurements.path,)
 
     @property
     def n(self) -> int:

@@ -22,6 +22,21 @@ from cryoprior.io import read_particles
 from cryoprior.random import numpy_stream
 from cryoprior.simulation.particles import finite_numbers
 
+NOISE_PARTICLES = 256
+"""Particles of a stack from which the spectrum of its noise is taken."""
+
+
+def white_power(box: int) -> Float[Tensor, "box half"]:
+    """Return the power of white noise of pixel variance 1 on the rfft2 grid."""
+    return torch.ones(box, box // 2 + 1, dtype=torch.float64)
+
+
+def noise_files(path: Path | None) -> list[Path]:
+    """Return the files that :func:`read_noise` reads: the spectrum, or a particle file with its image stacks."""
+    if path is None:
+        return []
+    return [path] if path.suffix == ".csv" else [path, *read_particles(path).files]
+
 
 def read_noise(
     path: Path | None, box: int, pixel_size: float, radius_angstrom: float | None
@@ -39,12 +54,12 @@ def read_noise(
     InputError: a missing file or column, values that are no powers, a radius that leaves no background.
     """
     if path is None:
-        return torch.ones(box, box // 2 + 1, dtype=torch.float64)
+        return white_power(box)
     if path.suffix == ".csv":
         frequency, curve = _read_spectrum(path)
     else:
         stack = read_particles(path)
-        images = torch.as_tensor(stack.read(np.arange(min(stack.n, 256))))
+        images = torch.as_tensor(stack.read(np.arange(min(stack.n, NOISE_PARTICLES))))
         spacing = float(stack.pixel_size[0])
         radius = 0.42 * stack.box if radius_angstrom is None else radius_angstrom / spacing
         curve = radial_average(background_spectrum(images, radius))[: stack.box // 2 + 1]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,35 +33,50 @@ CTF_COLUMNS = (
 )
 
 
+def default_ctf_table() -> pd.DataFrame:
+    """Return 2,000 rows with 0.8 to 2.8 micrometre of underfocus at 300 kV."""
+    draw = numpy_stream(0, "ctf-table")
+    mean, spread = draw.uniform(8e3, 2.8e4, 2000), draw.uniform(0, 600, 2000)
+    columns = (mean + spread / 2, mean - spread / 2, draw.uniform(0, 180, 2000), 300.0, 2.7, 0.1, 0.0)
+    return pd.DataFrame(dict(zip(CTF_COLUMNS, columns, strict=True)))
+
+
 def read_ctf_table(path: Path | None) -> pd.DataFrame:
-    """Return the CTF rows to draw from; without a path 2,000 rows with 0.8 to 2.8 micrometre of underfocus at 300 kV.
+    """Return the CTF rows of a CSV file to draw from, the default ones without a path.
 
     Raises
     ------
     InputError: a missing file or column, a value that is no number.
     """
     if path is None:
-        draw = numpy_stream(0, "ctf-table")
-        mean, spread = draw.uniform(8e3, 2.8e4, 2000), draw.uniform(0, 600, 2000)
-        columns = (mean + spread / 2, mean - spread / 2, draw.uniform(0, 180, 2000), 300.0, 2.7, 0.1, 0.0)
-        return pd.DataFrame(dict(zip(CTF_COLUMNS, columns, strict=True)))
+        return default_ctf_table()
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a CSV with {', '.join(CTF_COLUMNS)}")
-    table = pd.read_csv(path)
-    missing = [c for c in CTF_COLUMNS if c not in table]
-    if missing or table.empty:
-        raise InputError(f"{path}: {len(table)} rows, without {', '.join(missing) or 'rows'}; add them")
-    return finite_numbers(path, table[list(CTF_COLUMNS)])
+    return ctf_table(pd.read_csv(path), str(path))
 
 
-def finite_numbers(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+def ctf_table(values: Mapping[str, Any] | pd.DataFrame, name: str = "ctf") -> pd.DataFrame:
+    """Return CTF parameters by name as a table of numbers; InputError where one is missing or no number."""
+    columns = {column: values[column] for column in CTF_COLUMNS if column in values}
+    missing = [column for column in CTF_COLUMNS if column not in columns]
+    rows = max((np.size(column) for column in columns.values()), default=0)
+    if missing or not rows:
+        raise InputError(f"{name}: {rows} rows, without {', '.join(missing) or 'rows'}; add them")
+    lengths = {key: np.size(column) for key, column in columns.items() if np.size(column) != 1}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{key} {length}" for key, length in lengths.items())
+        raise InputError(f"{name}: columns of different lengths ({found}); expected one value per row")
+    return finite_numbers(name, pd.DataFrame({key: np.broadcast_to(column, rows) for key, column in columns.items()}))
+
+
+def finite_numbers(name: Path | str, table: pd.DataFrame) -> pd.DataFrame:
     """Return the table as numbers; InputError names the first cell that is none."""
     numbers = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     bad = np.argwhere(~np.isfinite(numbers.to_numpy()))
     if len(bad):
         row, column = bad[0]
         raise InputError(
-            f"{path}: row {row + 1} has {table.columns[column]} {table.iat[row, column]}; expected a number; "
+            f"{name}: row {row + 1} has {table.columns[column]} {table.iat[row, column]}; expected a number; "
             "correct it or leave the row out"
         )
     return numbers

@@ -9,7 +9,8 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
+from torch import Tensor
 from torch_fourier_rescale import fourier_rescale_3d
 
 from cryoprior.errors import InputError
@@ -75,15 +76,20 @@ def _map_in_box(path: Path, box: int, pixel_size: float) -> Float32[np.ndarray, 
     tensor = torch.as_tensor(np.ascontiguousarray(volume), dtype=torch.float32)
     if abs(voxel_size - pixel_size) > 1e-4 * pixel_size:
         tensor, _ = fourier_rescale_3d(tensor, source_spacing=voxel_size, target_spacing=pixel_size)
+    return volume_in_box(tensor, box)
+
+
+def volume_in_box(volume: Float[Tensor, "z y x"], box: int) -> Float32[np.ndarray, "d d d"]:
+    """Return a map padded with 0, or cropped, to a box; the centres, size // 2, coincide."""
     out = torch.zeros(box, box, box)
     here, there = [], []
-    for size in tensor.shape:  # centres (size // 2) coincide
+    for size in volume.shape:
         low = max(0, size // 2 - box // 2)
         span = min(size - low, box)
         start = max(0, box // 2 - size // 2)
         here.append(slice(start, start + span))
         there.append(slice(low, low + span))
-    out[tuple(here)] = tensor[tuple(there)]
+    out[tuple(here)] = volume[tuple(there)]
     return out.numpy()
 
 

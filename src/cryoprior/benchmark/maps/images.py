@@ -17,7 +17,7 @@ from cryoprior.benchmark.plan import LEAST_SQUARES, CellPlan, MapsPlan, MethodPl
 from cryoprior.benchmark.steps import run_step, slug
 from cryoprior.io import ParticleStack, read_map, read_particles, write_map
 from cryoprior.io.volumes import read_volume
-from cryoprior.maps.making import MapSettings, backproject_maps
+from cryoprior.maps.backprojection import MapSettings, backproject_maps
 from cryoprior.maps.sources import FullParticles
 
 BY_LEAST_SQUARES = MethodPlan(LEAST_SQUARES, "least-squares")

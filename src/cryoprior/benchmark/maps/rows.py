@@ -14,9 +14,9 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_map
+from cryoprior.maps.backprojection import MapSet, MapSettings
 from cryoprior.maps.files import write_map_set
 from cryoprior.maps.judgement import NamedMaps, judge_maps
-from cryoprior.maps.making import MapSet, MapSettings
 from cryoprior.maps.refinement import make_refined_maps
 from cryoprior.maps.source import Source
 from cryoprior.output.folder import claim_output

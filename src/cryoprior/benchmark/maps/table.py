@@ -19,9 +19,9 @@ from cryoprior.benchmark.plan import CellPlan, MapsPlan
 from cryoprior.benchmark.steps import slug
 from cryoprior.io import read_particles, write_map
 from cryoprior.io.volumes import read_mask
+from cryoprior.maps.backprojection import MapSettings, backproject_maps
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.judgement import map_mask
-from cryoprior.maps.making import MapSettings, backproject_maps
 from cryoprior.maps.source import Source, Subset
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
 from cryoprior.measurement.reading import open_measurements
