@@ -17,9 +17,11 @@ from cryoprior.errors import InputError
 from cryoprior.io import read_map, read_particles, read_star, write_map, write_stack, write_star
 from cryoprior.io.formats.columns import ANGLES
 from cryoprior.poses import command as poses
+from cryoprior.poses import files as poses_files
 from cryoprior.poses import search as poses_search
 from cryoprior.poses.reference import find_scale
 from cryoprior.poses.search import PoseSearch
+from kit.folders import shown
 from kit.projected_views import draw_blobs, draw_views, project_views
 
 N, BOX, PIXEL, SCALE, OFFSET = 200, 32, 6.0, 0.5, 7.0
@@ -89,7 +91,7 @@ def calls(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "without_images" not in request.node.name:  # a picture takes longer than all the rest
-        monkeypatch.setattr(poses, "pose_histograms", lambda angle, shift: b"")
+        monkeypatch.setattr(poses_files, "pose_histograms", lambda angle, shift: b"")
 
 
 def search(made: Path, output: Path, **options: Any) -> dict[str, Any]:
@@ -99,6 +101,7 @@ def search(made: Path, output: Path, **options: Any) -> dict[str, Any]:
 
 def found_star(made: Path, path: Path, **changes: Any) -> Path:
     """Write the true particles with other poses: ``order``, ``psi`` degrees and ``x`` angstrom added."""
+    path.parent.mkdir(exist_ok=True)
     blocks = read_star(made / "truth.star")
     table = blocks["particles"]
     table["rlnAnglePsi"] += changes.get("psi", 0.0)
@@ -231,10 +234,24 @@ def test_what_relion_finished_is_not_run_again(
     assert ["--sigma_ang" in line for line in calls.read_text().splitlines()] == [False, True, True]
     search(made, output, align=True)  # how errors are told is no part of the search
     assert len(calls.read_text().splitlines()) == 3
-    with pytest.raises(InputError, match="in use by a search with other lowpass; pass another output, or overwrite"):
+    with pytest.raises(InputError, match="in use by a run with other lowpass; pass another output, or overwrite"):
         search(made, output, lowpass=25.0)
     search(made, output, lowpass=25.0, overwrite=True)
     assert len(calls.read_text().splitlines()) == 5
+    assert shown(tmp_path) == {"bin", "calls.txt", "global.star", "local.star", "out"}
+    found, truth = read_particles(output / "poses.star"), read_particles(made / "truth.star")
+    np.testing.assert_array_equal(found.read([5]), truth.read([5]))  # though it was written under another name
+
+
+def test_an_output_that_holds_what_is_read_is_refused(made: Path, tmp_path: Path, calls: Path) -> None:
+    with pytest.raises(InputError, match="which this run reads"):
+        search(made, made, overwrite=True)
+    star = found_star(made, tmp_path / "own" / "found.star")
+    with pytest.raises(InputError, match="which this run reads"):
+        poses.run(poses.Options(estimated=star, truth=made / "truth.star", output=star.parent, overwrite=True))
+    assert star.is_file()
+    assert (made / "truth.star").is_file()
+    assert not calls.exists()
 
 
 def test_a_limit_takes_the_first_particles_of_both(made: Path, tmp_path: Path, calls: Path) -> None:
@@ -295,6 +312,8 @@ def test_inputs_that_do_not_belong_together_are_refused(made: Path, tmp_path: Pa
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("mine")
     with pytest.raises(InputError, match="in use by something else"):
+        search(made, tmp_path / "full")
+    with pytest.raises(InputError, match="did not mark as its own"):
         search(made, tmp_path / "full", overwrite=True)
     assert (tmp_path / "full" / "thesis.tex").is_file()
     assert not calls.exists()

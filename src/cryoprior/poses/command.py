@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
-import torch
+from typing import TYPE_CHECKING, Any
 
 from cryoprior.errors import InputError
-from cryoprior.external.relion import RelionPoses
-from cryoprior.image.symmetry import point_group
-from cryoprior.io import FORMATS, ParticleStack, read_particles, write_star
-from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME, ORIGINS, PIXEL_SIZE, Companions, optics_rows
-from cryoprior.io.images import find_file, split_image_name
-from cryoprior.metrics.pose import PoseErrors, pose_errors
 from cryoprior.options import argument, check_options, option
-from cryoprior.output.folder import claim_output
-from cryoprior.output.record import write_provenance, write_summary
-from cryoprior.poses.figure import pose_histograms
-from cryoprior.poses.search import PoseSearch, default_threads, search_poses
 
-DIAMETER_OF_BOX = 0.84
-POSE = ("euler_deg", "origin_angstrom")
-PROBABILITY = "rlnMaxValueProbDistribution"
-
-log = logging.getLogger("cryoprior")
+if TYPE_CHECKING:
+    from cryoprior.poses.files import Poses
+    from cryoprior.poses.search import PoseSearch
 
 
 @dataclass(frozen=True)
@@ -61,6 +43,8 @@ class Options:
     overwrite: bool = option("Replace an output in use.", False)
 
     def __post_init__(self) -> None:
+        from cryoprior.image.symmetry import point_group
+
         check_options(self)
         point_group(self.symmetry)
         if (self.particles is None) == (self.estimated is None):
@@ -70,68 +54,52 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
-    truth = read_poses(options.truth, options)
+    from cryoprior.output.folder import claim_output
+    from cryoprior.poses.files import matched, read_poses
+
+    truth = read_poses(options.truth, options.pixel_size, options.limit)
     if options.estimated is None:
-        return _found(options, truth)
-    estimated = read_poses(options.estimated, options)
-    matched = _matched(estimated, truth)
-    with claim_output(options.output, overwrite=options.overwrite) as folder:
-        found = {"estimated": str(options.estimated), "matched_by": "name" if matched is not estimated else "order"}
-        return _write(folder, options, matched, truth, found)
+        return _search(options, truth)
+    estimated = read_poses(options.estimated, options.pixel_size, options.limit)
+    poses = matched(estimated, truth)
+    facts = {"estimated": str(options.estimated), "matched_by": "name" if poses is not estimated else "order"}
+    inputs = [options.estimated, options.truth]
+    with claim_output(options.output, "poses", overwrite=options.overwrite, inputs=inputs) as folder:
+        return _write(folder, options, poses, truth, facts)
 
 
-@dataclass(frozen=True)
-class Poses:
-    """Poses that a file holds, in its order: euler_deg rot, tilt, psi; origin_angstrom x, y; pixel_size in angstrom."""
+def _search(options: Options, truth: Poses) -> dict[str, Any]:
+    """Return the summary of poses that RELION finds; what an interrupted run found of them is kept."""
+    from cryoprior.io.formats.columns import IMAGE_NAME
+    from cryoprior.output.folder import resume_output
+    from cryoprior.poses.files import Poses, write_found_poses
+    from cryoprior.poses.search import MAKES, search_poses
 
-    path: Path
-    names: list[str]
-    euler_deg: np.ndarray
-    origin_angstrom: np.ndarray
-    pixel_size: np.ndarray
-    probability: np.ndarray | None = None
-
-    def rows(self, places: np.ndarray) -> Poses:
-        """Return the poses at these places."""
-        names, probability = [self.names[i] for i in places], self.probability
-        parts = (self.euler_deg[places], self.origin_angstrom[places], self.pixel_size[places])
-        return Poses(self.path, names, *parts, None if probability is None else probability[places])
-
-
-def read_poses(path: Path, options: Options) -> Poses:
-    """Return the poses of any particle file, the first ``limit`` ones; no image needs to be there.
-
-    Raises
-    ------
-    InputError: no poses, or no pixel size and none passed.
-    """
-    reader = FORMATS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: unknown extension {path.suffix!r}; expected one of {', '.join(FORMATS)}")
-    metadata = reader(path, Companions(options.pixel_size))
-    table = metadata.table.iloc[: options.limit]
-    missing = [name for name in ANGLES if name not in table.columns]
-    if missing:
-        raise InputError(f"{path}: no {', '.join(missing)}; expected particles with poses; pass the file that has them")
-    sizes = metadata.optics[PIXEL_SIZE].to_numpy(np.float64)[optics_rows(path, table, metadata.optics)]
-    if options.pixel_size is not None:
-        sizes = np.full(len(table), options.pixel_size)
-    if not (sizes > 0).all():
-        raise InputError(f"{path}: no pixel size ({PIXEL_SIZE}); add it, or pass <pixel_size>")
-    origins = np.zeros((len(table), 2))
-    if set(ORIGINS) <= set(table.columns):
-        origins = table[list(ORIGINS)].to_numpy(np.float64)
-    probability = table[PROBABILITY].to_numpy(np.float64) if PROBABILITY in table.columns else None
-    names = table[IMAGE_NAME].astype(str).tolist()
-    return Poses(path, names, table[list(ANGLES)].to_numpy(np.float64), origins, sizes, probability)
+    search = _pose_search(options, truth)
+    particles = search.particles
+    inputs = [particles.path, *particles.files, options.truth, search.reference]
+    keeping: dict[str, Any] = {"makes": MAKES, "overwrite": options.overwrite, "inputs": inputs, "reopen": True}
+    with resume_output(options.output, "poses", search.identity(), **keeping) as work:
+        (work.folder / "summary.json").unlink(missing_ok=True)
+        result = search_poses(search, work.folder / "relion")
+        write_found_poses(work.folder, particles, result.poses)
+        names = particles.table[IMAGE_NAME].astype(str).tolist()
+        parts = (result.poses.euler_deg, result.poses.origin_angstrom, particles.pixel_size, result.poses.probability)
+        summary = _write(work.folder, options, Poses(particles.path, names, *parts), truth, result.facts)
+        work.complete()
+    return summary
 
 
-def _found(options: Options, truth: Poses) -> dict[str, Any]:
+def _pose_search(options: Options, truth: Poses) -> PoseSearch:
+    from cryoprior.external.relion import RELION
+    from cryoprior.io import read_particles
+    from cryoprior.poses.files import check_count
+    from cryoprior.poses.search import DIAMETER_OF_BOX, PoseSearch, default_threads
+
     assert options.particles is not None
     assert options.reference_map is not None
     particles = read_particles(options.particles, pixel_size=options.pixel_size).subset(slice(options.limit))
-    _check_count(options.particles, len(particles), truth)
-    work = _claim(options)
+    check_count(options.particles, len(particles), truth)
     search = PoseSearch(
         particles,
         options.reference_map,
@@ -144,89 +112,20 @@ def _found(options: Options, truth: Poses) -> dict[str, Any]:
         options.contrast,
         options.threads or default_threads(),
     )
-    result = search_poses(search, work, overwrite=options.overwrite)
-    names = particles.table[IMAGE_NAME].astype(str).tolist()
-    p = result.poses
-    found = Poses(options.particles, names, p.euler_deg, p.origin_angstrom, particles.pixel_size, p.probability)
-    _write_star(options.output, particles, p)
-    return _write(options.output, options, found, truth, result.facts)
+    RELION.find()
+    _ = search.volume  # what does not fit is refused before anything is written
+    return search
 
 
-def _claim(options: Options) -> Path:
-    """Return RELION's folder in the output; a folder without one belongs to something else."""
-    work = options.output / "relion"
-    if options.output.exists() and not options.output.is_dir():
-        raise InputError(f"{options.output}: a file; pass another <output>")
-    if options.output.is_dir() and any(options.output.iterdir()) and not work.is_dir():
-        raise InputError(f"{options.output}: the output is in use by something else; pass another <output>")
-    (options.output / "summary.json").unlink(missing_ok=True)
-    return work
+def _write(folder: Path, options: Options, poses: Poses, truth: Poses, facts: Mapping[str, Any]) -> dict[str, Any]:
+    from cryoprior.output.record import write_provenance, write_summary
+    from cryoprior.poses.files import write_errors
+    from cryoprior.poses.scoring import pose_summary, score_poses
 
-
-def _check_count(path: Path, n: int, truth: Poses) -> None:
-    if n != len(truth.names):
-        raise InputError(
-            f"{truth.path}: {len(truth.names)} particles; {path} has {n}; the rows must be the same particles in the "
-            "same order; pass the matching file, or <limit>"
-        )
-
-
-def _matched(estimated: Poses, truth: Poses) -> Poses:
-    """Return the poses in the order of the truth: by image name where both name the same images, else as they are."""
-    _check_count(estimated.path, len(estimated.names), truth)
-    if estimated.names == truth.names or len(set(truth.names)) < len(truth.names):
-        return estimated
-    place = {name: i for i, name in enumerate(estimated.names)}
-    if place.keys() != set(truth.names):
-        return estimated
-    log.info("%s: rows are in another order than those of %s; matched by name", estimated.path, truth.path)
-    return estimated.rows(np.array([place[name] for name in truth.names]))
-
-
-def _write(folder: Path, options: Options, found: Poses, truth: Poses, facts: Mapping[str, Any]) -> dict[str, Any]:
-    euler, origin = ([torch.from_numpy(np.array(getattr(p, name))) for p in (found, truth)] for name in POSE)
-    sizes = torch.from_numpy(np.array(truth.pixel_size))
-    errors = pose_errors(euler[0], origin[0], euler[1], origin[1], sizes, options.symmetry, options.align)
-    table = _table(found, errors)
-    partial = folder / ".pose_errors.csv.partial"
-    table.to_csv(partial, index=False, float_format="%.6g")
-    partial.replace(folder / "pose_errors.csv")
-    (folder / "pose_errors.png").write_bytes(pose_histograms(errors.angle_deg.numpy(), errors.shift_angstrom.numpy()))
+    errors = score_poses(poses, truth, options.symmetry, options.align)
+    write_errors(folder, poses, errors)
     inputs = [options.particles, options.estimated, options.truth, options.reference_map]
     write_provenance(folder, "poses", options, [path for path in inputs if path is not None])
-    aligned = {"aligned": options.align, "frame_turn_deg": _turn_deg(errors)}
-    summary = {**errors.summary(), **aligned, "symmetry": options.symmetry.upper(), **facts}
-    if summary["hand_flipped"]:
-        log.warning("the poses are those of the other hand: of the mirror image of the map that the truth belongs to")
+    summary = {**pose_summary(errors, options.symmetry, options.align), **facts}
     write_summary(folder, summary)
     return summary
-
-
-def _table(found: Poses, errors: PoseErrors) -> pd.DataFrame:
-    names = ("angle_deg", "view_deg", "shift_angstrom", "shift_pixel", "other_hand_deg")
-    table = pd.DataFrame({"image": found.names} | {name: getattr(errors, name).numpy() for name in names})
-    if found.probability is not None:
-        table["probability"] = found.probability
-    return table
-
-
-def _turn_deg(errors: PoseErrors) -> float:
-    cosine = (float(errors.frame.trace()) - 1) / 2
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-
-
-def _write_star(folder: Path, particles: ParticleStack, poses: RelionPoses) -> None:
-    """Write the particles with the poses that were found; stacks are named as seen from the folder."""
-    table = particles.table.drop(columns=[c for c in particles.table if c.endswith("Prior")])
-    stacks: dict[str, str] = {}
-    names = []
-    for row, name in enumerate(table[IMAGE_NAME]):
-        place, stack = split_image_name(name, particles.path, row)
-        if stack not in stacks:
-            stacks[stack] = os.path.relpath(find_file(stack, particles.path, None).resolve(), folder.resolve())
-        names.append(f"{place + 1:06d}@{stacks[stack]}")
-    table[IMAGE_NAME] = names
-    for column, values in zip((*ANGLES, *ORIGINS), [*poses.euler_deg.T, *poses.origin_angstrom.T], strict=True):
-        table[column] = values
-    table[PROBABILITY] = poses.probability
-    write_star(folder / "poses.star", table, particles.optics)

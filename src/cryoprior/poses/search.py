@@ -6,14 +6,16 @@ import json
 import logging
 import math
 import os
-import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from cryoprior.errors import InputError
 from cryoprior.external.relion import (
@@ -33,7 +35,10 @@ from cryoprior.output.folder import claim_output
 from cryoprior.output.record import file_digest, to_json
 from cryoprior.poses.reference import CLEAR, Scale, background, find_scale, without_background
 
-IDENTITY, RECORD = "options.json", "record.json"
+RECORD = "record.json"
+MAKES = ("relion", "poses.star", "pose_errors.*", "summary.json", "provenance.json")
+"""What a search leaves in its output, as patterns."""
+DIAMETER_OF_BOX = 0.84
 REFINE_THREADS, REFINE_PARTICLES = 8, 1000
 FINEST_OFFSETS = 4
 
@@ -68,14 +73,36 @@ class PoseSearch:
 
         The first one looks no finer than its angles can tell: the arc of the particle's rim in one step of them.
         """
-        pixel_size = float(self.particles.pixel_size[0])
-        reach = max(2, math.ceil(self.shift_range / pixel_size))
+        reach = max(2, math.ceil(self.shift_range / self.pixel_size))
         stride = max(2.0, reach / FINEST_OFFSETS)
         step_deg = 30.0 / 2**self.healpix_order  # RELION halves the step of the order, 60 / 2^order, once
         rim = math.radians(step_deg) * self.diameter / 2
         coarse = SearchStep(self.healpix_order, reach, stride, max(self.lowpass, rim))
         near = SearchStep(self.healpix_order + 2, 1.5 * stride, stride / 2, self.lowpass, sigma_deg=2 / 3 * step_deg)
         return {"global": coarse, "local": near}
+
+    @property
+    def pixel_size(self) -> float:
+        """Return the pixel size of the particles in angstrom."""
+        return float(self.particles.pixel_size[0])
+
+    @cached_property
+    def volume(self) -> Float32[np.ndarray, "d d d"]:
+        """Return the reference map; InputError where it does not lie on the grid of the particles."""
+        return read_volume(self.reference, self.particles.box, self.pixel_size)
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides the poses; a run goes on only where another began with the same."""
+        names = ("symmetry", "lowpass", "healpix_order", "shift_range", "diameter", "contrast")
+        return {
+            "particles": self.particles.digest(),
+            "n": len(self.particles),
+            "pixel_size": self.pixel_size,
+            "reference": file_digest(self.reference),
+            "relion_version": relion_version(),
+            "mode": self.chosen_mode,
+            **{name: getattr(self, name) for name in names},
+        }
 
 
 @dataclass(frozen=True)
@@ -91,67 +118,77 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def search_poses(search: PoseSearch, folder: Path, *, overwrite: bool) -> SearchResult:
-    """Return the poses that RELION finds; what an interrupted run of the same search finished is not done again.
+def search_poses(search: PoseSearch, folder: Path) -> SearchResult:
+    """Return the poses that RELION finds; the parts that an interrupted run of the same search finished are kept.
 
     Parameters
     ----------
     folder: RELION's own; made if it is not there. Each part is a folder in it, with its log beside it.
-    overwrite: throw away what another search left there.
 
     Raises
     ------
-    InputError: RELION is absent or fails, the folder holds another search, or the reference does not fit.
+    InputError: RELION is absent or fails, or the reference does not fit the particles.
     """
     RELION.find()
-    pixel_size = float(search.particles.pixel_size[0])
-    volume = read_volume(search.reference, search.particles.box, pixel_size)
     mode, version = search.chosen_mode, relion_version()
-    _claim(folder, _identity(search, mode, version), overwrite)
-    record = _prepare(search, folder, volume, pixel_size)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = _record(_part(folder, "input", lambda part: _prepare(search, part)))
     log.info("RELION %s, %s of %d particles", version, mode, len(search.particles))
-    data, seconds = (_refined if mode == "refine" else _searched)(search, folder)
-    facts = {"mode": mode, "relion_version": version, "seconds": seconds, "threads": search.threads, **record}
+    data, seconds = (_refine if mode == "refine" else _search)(search, folder)
+    facts = {**record, "mode": mode, "relion_version": version, "seconds": seconds, "threads": search.threads}
     return SearchResult(read_poses(data, len(search.particles)), facts)
 
 
-def _searched(search: PoseSearch, folder: Path) -> tuple[Path, float]:
-    star, seconds = folder / "input" / "particles.star", 0.0
+def _search(search: PoseSearch, folder: Path) -> tuple[Path, float]:
+    """Return RELION's data file after the passes of ``search``, and the seconds that they took."""
+    star, reference, seconds = folder / "input" / "particles.star", folder / "input" / "reference.mrc", 0.0
     for name, step in search.steps().items():
-        output = folder / name
-        if not output.is_dir():
-            with claim_output(output) as partial:
-                start = time.monotonic()
-                refine_search(
-                    star,
-                    folder / "input" / "reference.mrc",
-                    partial,
-                    step,
-                    log=_log(folder, name),
-                    **_shared(search, folder),
-                )
-                _write_record(partial, {"seconds": time.monotonic() - start})
-        star, seconds = output / "run_it001_data.star", seconds + _seconds(output)
+
+        def work(part: Path, name: str = name, star: Path = star, step: SearchStep = step) -> dict[str, Any]:
+            refine_search(star, reference, part, step, log=folder / f"{name}.log", **_shared(search, folder))
+            return {}
+
+        part = _part(folder, name, work)
+        star, seconds = part / "run_it001_data.star", seconds + float(_record(part)["seconds"])
     return star, seconds
 
 
-def _refined(search: PoseSearch, folder: Path) -> tuple[Path, float]:
-    output, first = folder / "refine", search.steps()["global"]
-    if not output.is_dir():
-        with claim_output(output) as partial:
+def _refine(search: PoseSearch, folder: Path) -> tuple[Path, float]:
+    """Return RELION's data file after its auto-refinement, and the seconds that it took."""
+    star, reference = folder / "input" / "particles.star", folder / "input" / "reference.mrc"
+    shared = _shared(search, folder) | {"threads": max(1, search.threads // 2)}  # two processes work
+
+    def work(part: Path) -> dict[str, Any]:
+        auto_refine(
+            star,
+            reference,
+            part,
+            log=folder / "refine.log",
+            resolution_angstrom=search.lowpass,
+            sampling=search.steps()["global"],
+            **shared,
+        )
+        return {}
+
+    part = _part(folder, "refine", work)
+    return part / "run_data.star", float(_record(part)["seconds"])
+
+
+def _part(folder: Path, name: str, work: Callable[[Path], dict[str, Any]]) -> Path:
+    """Return a part of the search, worked out unless it is there; what the work returns is recorded in it."""
+    part = folder / name
+    if not part.is_dir():
+        with claim_output(part, "poses") as unfinished:
             start = time.monotonic()
-            shared = _shared(search, folder) | {"threads": max(1, search.threads // 2)}  # two processes work
-            auto_refine(
-                folder / "input" / "particles.star",
-                folder / "input" / "reference.mrc",
-                partial,
-                log=_log(folder, "refine"),
-                resolution_angstrom=search.lowpass,
-                sampling=first,
-                **shared,
-            )
-            _write_record(partial, {"seconds": time.monotonic() - start})
-    return output / "run_data.star", _seconds(output)
+            record = work(unfinished)
+            text = to_json({"seconds": time.monotonic() - start, **record})
+            (unfinished / RECORD).write_text(text + "\n")
+    return part
+
+
+def _record(part: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((part / RECORD).read_text())
+    return record
 
 
 def _shared(search: PoseSearch, folder: Path) -> dict[str, Any]:
@@ -164,34 +201,31 @@ def _shared(search: PoseSearch, folder: Path) -> dict[str, Any]:
     }
 
 
-def _prepare(search: PoseSearch, folder: Path, volume: np.ndarray, pixel_size: float) -> dict[str, Any]:
-    """Write RELION's input, unless it is there, and return what was found of contrast and grey scale.
+def _prepare(search: PoseSearch, part: Path) -> dict[str, Any]:
+    """Write RELION's input, and return what was found of contrast and grey scale.
 
     The images lose the mean of their background and are divided by the noise's deviation, one number for all; dark
     ones change their sign; the map takes the scale.
     """
-    if not (folder / "input").is_dir():
-        radius_pixel = search.diameter / 2 / pixel_size
-        scale = find_scale(search.particles, volume, radius_pixel)
-        sign = _sign(search, scale)
-        unit = scale.noise if scale.noise > 0 else 1.0
-        outside = background(search.particles.box, radius_pixel)
+    particles, volume = search.particles, search.volume
+    radius_pixel = search.diameter / 2 / search.pixel_size
+    scale = find_scale(particles, volume, radius_pixel)
+    sign = _sign(search, scale)
+    unit = scale.noise if scale.noise > 0 else 1.0
+    outside = background(particles.box, radius_pixel).float()
 
-        def change(images: np.ndarray) -> np.ndarray:
-            centred = without_background(torch.from_numpy(np.array(images)), outside.float())[0]
-            return np.asarray((centred * (sign / unit)).numpy())
+    def change(images: np.ndarray) -> np.ndarray:
+        centred = without_background(torch.from_numpy(np.array(images)), outside)[0]
+        return np.asarray((centred * (sign / unit)).numpy())
 
-        with claim_output(folder / "input") as partial:
-            write_particles(search.particles, partial, poses=False, change=change)
-            write_map(partial / "reference.mrc", volume * (abs(scale.factor) / unit), pixel_size)
-            record = {"contrast": "bright" if sign > 0 else "dark", "contrast_clearness": abs(scale.clearness)}
-            _write_record(partial, {**record, "reference_scale": abs(scale.factor)})
-    known: dict[str, Any] = json.loads((folder / "input" / RECORD).read_text())
-    return known
+    write_particles(particles, part, poses=False, change=change)
+    write_map(part / "reference.mrc", volume * (abs(scale.factor) / unit), search.pixel_size)
+    contrast = {"contrast": "bright" if sign > 0 else "dark", "contrast_clearness": abs(scale.clearness)}
+    return {**contrast, "reference_scale": abs(scale.factor)}
 
 
 def _sign(search: PoseSearch, scale: Scale) -> int:
-    found = 1 if scale.factor > 0 else -1
+    seen = 1 if scale.factor > 0 else -1
     if search.contrast == "auto":
         if not scale.clear:
             raise InputError(
@@ -199,9 +233,9 @@ def _sign(search: PoseSearch, scale: Scale) -> int:
                 f"({scale.clearness:.1f} standard errors, {CLEAR:g} expected); pass <contrast=bright> or dark, more "
                 "particles, or the right reference"
             )
-        return found
+        return seen
     told = 1 if search.contrast == "bright" else -1
-    if told != found or not scale.clear:
+    if told != seen or not scale.clear:
         log.warning(
             "%s: <contrast> %s, but the images say %+.1f standard errors",
             search.particles.path,
@@ -209,45 +243,3 @@ def _sign(search: PoseSearch, scale: Scale) -> int:
             scale.clearness,
         )
     return told
-
-
-def _claim(folder: Path, identity: dict[str, Any], overwrite: bool) -> None:
-    path = folder / IDENTITY
-    known = json.loads(path.read_text()) if path.is_file() else None
-    if known == identity:
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        changed = sorted(key for key in identity if known is not None and known.get(key) != identity[key])
-        found = f"a search with other {', '.join(changed)}" if changed else "something else"
-        if known is None or not overwrite:
-            remedy = "pass another <output>, or <overwrite>" if known is not None else "pass another <output>"
-            raise InputError(f"{folder}: in use by {found}; {remedy}")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(to_json(identity) + "\n")
-
-
-def _identity(search: PoseSearch, mode: str, version: str) -> dict[str, Any]:
-    identity = {
-        "particles": search.particles.digest(),
-        "n": len(search.particles),
-        "pixel_size": float(search.particles.pixel_size[0]),
-        "reference": file_digest(search.reference),
-        "relion_version": version,
-        "mode": mode,
-    }
-    names = ("symmetry", "lowpass", "healpix_order", "shift_range", "diameter", "contrast")
-    plain: dict[str, Any] = json.loads(to_json(identity | {name: getattr(search, name) for name in names}))
-    return plain
-
-
-def _log(folder: Path, name: str) -> Path:
-    return folder / f"{name}.log"
-
-
-def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    (folder / RECORD).write_text(to_json(record) + "\n")
-
-
-def _seconds(folder: Path) -> float:
-    return float(json.loads((folder / RECORD).read_text())["seconds"])
