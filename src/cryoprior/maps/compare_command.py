@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import INPUT, argument, check_options, option, output_option, overwrite_option
+
+EXAMPLE = "cryoprior compare-maps map/half1.mrc map/half2.mrc --json"
 
 
 @dataclass(frozen=True)
@@ -15,13 +17,11 @@ class Options:
     b: Path = argument(
         "Second map, on the same grid. Read the FSC at 0.143 of two half maps, at 0.5 against a true map."
     )
-    mask: Path | None = option("Mask from 0 to 1 that both maps are multiplied with for the FSC.", None)
-    level: float | None = option("Contour level of the first map; by default its 99th percentile.", None)
+    mask: Path | None = option("Mask from 0 to 1 that both maps are multiplied with for the FSC.", None, group=INPUT)
+    level: float | None = option("Contour level of the first map (default: its 99th percentile).", None)
     align: bool = option("Turn and shift the second map upon the first one, then compare.", False)
-    output: Path | None = option(
-        "Folder to write: fsc.csv, fsc.png, summary.json, aligned.mrc.", None, flags=("-o", "--output")
-    )
-    overwrite: bool = option("Replace an output in use.", False)
+    output: Path | None = output_option("Folder to write: fsc.csv, fsc.png, summary.json, aligned.mrc.", None)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         check_options(self)

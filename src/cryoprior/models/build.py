@@ -22,7 +22,7 @@ from cryoprior.io.volumes import read_density, read_mask
 from cryoprior.models.figures import ModelTrace, confidence_histogram, model_traces
 from cryoprior.models.page import BuildPage
 from cryoprior.models.tables import chain_table, residue_table, traces
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import COMPUTING, INPUT, argument, check_options, option, output_option, overwrite_option
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import file_digest, to_json, write_provenance, write_summary
 from cryoprior.report.page import write_page
@@ -34,29 +34,48 @@ COUNTED = 20
 log = logging.getLogger("cryoprior")
 
 
+EXAMPLE = "cryoprior model build map/map.mrc -o model/ --sequence protein.fasta"
+
+
 @dataclass(frozen=True)
 class Options:
     map: Path = argument("Map to build into (.mrc), its density positive.")
-    output: Path = option("Folder to write.", flags=("-o", "--output"))
+    output: Path = output_option("Folder to write.")
     sequence: tuple[Path, ...] = option(
-        "Protein sequences (FASTA), each unique chain once; without any the residue types are guessed.", (), repeat=True
+        "Protein sequences (FASTA), each unique chain once; without any, the types of residues are guessed. May be "
+        "repeated.",
+        (),
+        repeat=True,
+        group=INPUT,
     )
-    rna: tuple[Path, ...] = option("RNA sequences (FASTA), beside a protein.", (), repeat=True)
-    dna: tuple[Path, ...] = option("DNA sequences (FASTA), beside a protein.", (), repeat=True)
-    mask: Path | None = option("Mask from 0 to 1; the model is built inside.", None)
+    rna: tuple[Path, ...] = option(
+        "RNA sequences (FASTA), beside a protein; may be repeated.", (), repeat=True, group=INPUT
+    )
+    dna: tuple[Path, ...] = option(
+        "DNA sequences (FASTA), beside a protein; may be repeated.", (), repeat=True, group=INPUT
+    )
+    mask: Path | None = option("Mask from 0 to 1; the model is built inside.", None, group=INPUT)
     threshold: float = option("Probability from which on the network sees a C-alpha.", 0.05, minimum=0, maximum=1)
-    batch: int = option("Windows of the C-alpha network at a time.", 4, minimum=1)
+    batch: int = option("Windows of the C-alpha network at a time.", 4, minimum=1, group=COMPUTING)
     stride: int = option(
         "From one window of 64 voxels to the next, in voxels of 1.5 angstrom.", 16, minimum=1, maximum=64
     )
     rounds: int = option("Rounds of the graph network.", 3, minimum=1)
-    bundle: str | None = option("Networks by name. (default: nucleotides; nucleotides_no_seq without a sequence)", None)
-    bundle_path: Path | None = option("Folder of the networks, in place of a name.", None)
-    device: str | None = option("cpu, a GPU's number, or several as 0,1. (default: ModelAngelo's choice)", None)
-    executable: Path | None = option(
-        "ModelAngelo's executable. (default: that in CRYOPRIOR_MODELANGELO, else model_angelo on the PATH)", None
+    bundle: str | None = option(
+        "Networks by name (default: nucleotides, or nucleotides_no_seq without a sequence).", None
     )
-    overwrite: bool = option("Replace an earlier build with other input or settings.", False)
+    bundle_path: Path | None = option("Folder of the networks, in place of a name.", None, group=INPUT)
+    device: str | None = option(
+        "Where to compute: cpu, a GPU's number, or several as 0,1 (default: ModelAngelo's choice).",
+        None,
+        group=COMPUTING,
+    )
+    executable: Path | None = option(
+        "ModelAngelo's executable (default: that in CRYOPRIOR_MODELANGELO, else model_angelo on the PATH).",
+        None,
+        group=COMPUTING,
+    )
+    overwrite: bool = overwrite_option("Replace an earlier build with other input or settings.")
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -27,7 +27,7 @@ from cryoprior.metrics.superposition import Superposition
 from cryoprior.models.figures import ModelTrace, confidence_histogram, model_traces, pair_distributions
 from cryoprior.models.page import ScorePage, text
 from cryoprior.models.tables import matched_chains, matched_residues, pair_table, protein_residues
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import INPUT, argument, check_options, option, output_option, overwrite_option
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.report.page import Alert, write_page
@@ -38,12 +38,15 @@ FEW = 0.1
 log = logging.getLogger("cryoprior")
 
 
+EXAMPLE = "cryoprior model score model/model.cif deposited.cif --deposited -o score/"
+
+
 @dataclass(frozen=True)
 class Options:
-    a: Path = argument("Model of ModelAngelo (.cif, .pdb, .gz), confidence in the B-factor.")
-    b: Path = argument("Model to compare it with, of ModelAngelo too, or with --deposited any structure.")
-    output: Path = option("Folder to write.", flags=("-o", "--output"))
-    deposited: bool = option("B is a deposited structure, its B-factors are no confidence.", False)
+    a: Path = argument("Model of ModelAngelo (.cif, .pdb, .gz), with its confidence in the B-factor.")
+    b: Path = argument("Model to compare it with: of ModelAngelo too, or with --deposited any structure.")
+    output: Path = output_option("Folder to write.")
+    deposited: bool = option("B is a deposited structure, whose B-factors are no confidence.", False, group=INPUT)
     minimum_residues: int = option("Leave out shorter chains.", 20, minimum=1)
     minimum_identity: float = option(
         "Identity of a pair of chains: identical residues over all columns of their alignment.",
@@ -63,7 +66,7 @@ class Options:
     )
     distance: float = option("Farthest that matching C-alphas are apart, in angstrom.", 2.0, minimum=0.1, maximum=5)
     superpose: bool = option("Bring A into the frame of B first, for maps in frames of their own.", False)
-    overwrite: bool = option("Replace an output in use.", False)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         check_options(self)

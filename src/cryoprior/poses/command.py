@@ -8,39 +8,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryoprior.errors import InputError
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import COMPUTING, INPUT, argument, check_options, option, output_option, overwrite_option
 
 if TYPE_CHECKING:
     from cryoprior.poses.files import Poses
     from cryoprior.poses.search import PoseSearch
 
 
+EXAMPLE = "cryoprior poses recon/particles.star --reference-map map/map.mrc \\\n    --truth particles.star -o poses/"
+
+
 @dataclass(frozen=True)
 class Options:
-    truth: Path = option("The same particles, row by row, with their true poses.")
-    output: Path = option("Folder to write.", flags=("-o", "--output"))
+    truth: Path = option("The same particles, row by row, with their true poses.", group=INPUT)
+    output: Path = output_option("Folder to write.")
     particles: Path | None = argument("Particles whose poses RELION is to find; their own poses are not used.", None)
-    reference_map: Path | None = option("The map to search with, of the particles' box and pixel size.", None)
-    estimated: Path | None = option("In place of PARTICLES: poses that any program found; no RELION is run.", None)
+    reference_map: Path | None = option(
+        "The map to search with, of the particles' box and pixel size.", None, group=INPUT
+    )
+    estimated: Path | None = option(
+        "In place of PARTICLES: poses that any program found; RELION is not run.", None, group=INPUT
+    )
     mode: str = option(
-        "search: all poses, then those near the best, against the map as it is; refine: RELION's auto-refinement by "
-        "MPI; auto: refine with 8 threads and 1,000 particles or more, else search.",
+        "search: all poses, then those near the best, against the map as it is. refine: RELION's auto-refinement by "
+        "MPI. auto: refine with 8 threads and 1,000 particles or more, else search.",
         "auto",
         choices=("auto", "search", "refine"),
     )
-    lowpass: float = option("Low-pass the map there, in angstrom.", 15.0, minimum=1)
+    lowpass: float = option("Resolution to which the map is low-passed first, in angstrom.", 15.0, minimum=1)
     symmetry: str = option("Point group of the map: C1, C4, D2, T, O, I, ...", "C1")
     align: bool = option("Turn all poses by one rotation first, for maps in a frame of their own.", False)
-    healpix_order: int = option("Angles of the first search: 1: 15, 2: 7.5, 3: 3.75 degrees.", 2, minimum=1, maximum=5)
-    shift_range: float = option("Farthest shift along x or y, in angstrom.", 20.0, minimum=1)
-    diameter: float | None = option("Particle diameter in angstrom. (default: 0.84 box)", None, minimum=1)
-    contrast: str = option(
-        "Sign of the particles against the map: bright if the same.", "auto", choices=("auto", "bright", "dark")
+    healpix_order: int = option(
+        "Step of the angles in the first search: 1 is 15, 2 is 7.5, 3 is 3.75 degrees.", 2, minimum=1, maximum=5
     )
-    threads: int | None = option("Processor threads. (default: all)", None, minimum=1)
+    shift_range: float = option("Farthest shift along x or y, in angstrom.", 20.0, minimum=1)
+    diameter: float | None = option("Diameter of the particle, in angstrom (default: 0.84 box).", None, minimum=1)
+    contrast: str = option(
+        "Sign of the particles against the map: bright if it is the same.", "auto", choices=("auto", "bright", "dark")
+    )
+    threads: int | None = option("Processor threads of RELION (default: all).", None, minimum=1, group=COMPUTING)
     limit: int | None = option("Use the first particles only.", None, minimum=1)
-    pixel_size: float | None = option("Pixel size in angstrom, where the files give none.", None)
-    overwrite: bool = option("Replace an output in use.", False)
+    pixel_size: float | None = option("Pixel size in angstrom, where the files give none.", None, group=INPUT)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         from cryoprior.image.symmetry import point_group

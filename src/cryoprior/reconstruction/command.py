@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryoprior.errors import InputError
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import (
+    COMPUTING,
+    INPUT,
+    OUTPUT,
+    Computing,
+    argument,
+    check_options,
+    option,
+    output_option,
+    overwrite_option,
+)
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.progress import track
 
@@ -18,17 +28,21 @@ if TYPE_CHECKING:
 log = logging.getLogger("cryoprior")
 
 
+EXAMPLE = "cryoprior reconstruct y.zarr -o recon/ --solver exact --estimate mean"
+
+
 @dataclass(frozen=True)
-class Options:
-    measurements: Path = argument("Measurements (.zarr), as cryoprior measure writes them.")
-    output: Path = option("Folder for particles.star and the stacks.", flags=("-o", "--output"))
+class Options(Computing):
+    measurements: Path = argument("Measurements (.zarr), as `cryoprior measure` writes them.")
+    output: Path = output_option("Folder for particles.star and the stacks.")
     prior: str = option(
         "The embedded prior that suits the solver (default), one of the two (operator-aware), or the folder of one.",
         "default",
+        group=INPUT,
     )
     solver: str = option(
-        "Solver as text: exact:steps=25, least-squares, ... (cryoprior list names them); auto takes posterior for the "
-        "mean of a prior that knows operators, exact otherwise.",
+        "Solver as text: exact:steps=25, least-squares, ...; `cryoprior list` has the names. auto takes posterior for "
+        "the mean of a prior that knows operators, exact otherwise.",
         "auto",
     )
     estimate: str | None = option("Posterior mean, or one posterior sample.", None, choices=("mean", "sample"))
@@ -41,16 +55,16 @@ class Options:
         "measured",
         choices=("measured", "prior"),
     )
-    shard_size: int = option("Particles a stack.", 1000, minimum=1)
-    shard: str | None = option("I/N: do every Nth shard from the Ith, counted from 0; the last process merges.", None)
-    executor: str = option("Where shards run.", "local", choices=("local",))
-    batch: int = option("Particles at a time; results do not depend on it.", 16, minimum=1)
-    device: str = option("Where to compute: auto, cpu, cuda or cuda:1.", "auto")
-    dtype: str = option("Precision of the network.", "float32", choices=("float32", "bfloat16"))
     limit: int | None = option("Reconstruct the first particles only.", None, minimum=1)
-    threads: int | None = option("Processor threads; all by default.", None, minimum=1)
     seed: int = option("Seed of the random draws; each particle has its own stream.", 0)
-    overwrite: bool = option("Replace an earlier reconstruction.", False)
+    shard_size: int = option("Particles per stack.", 1000, minimum=1, group=OUTPUT)
+    shard: str | None = option(
+        "I/N: do every Nth shard from the Ith, counted from 0; the last process merges.", None, group=COMPUTING
+    )
+    executor: str = option("Where shards run.", "local", choices=("local",), group=COMPUTING)
+    batch: int = option("Particles at a time; results do not depend on it.", 16, minimum=1, group=COMPUTING)
+    dtype: str = option("Precision of the network.", "float32", choices=("float32", "bfloat16"), group=COMPUTING)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -6,31 +6,51 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import (
+    COMPUTING,
+    INPUT,
+    Computing,
+    argument,
+    check_options,
+    option,
+    output_option,
+    overwrite_option,
+)
+
+EXAMPLE = "cryoprior simulate 50s.cif -o sim/ --n 4000 --box 64 --pixel-size 5 --snr 0.1"
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Computing):
     """What to simulate."""
 
-    structures: tuple[Path, ...] = argument("atomic models (.pdb, .cif, .gz) or maps (.mrc)", many=True)
-    output: Path = option("folder to write", flags=("-o", "--output"))
-    n: int = option("number of particles", 1000, minimum=1)
-    box: int = option("pixels a side", 64, minimum=8, maximum=1024)
-    pixel_size: float = option("angstrom a pixel", 5.0, minimum=0.1)
-    snr: float = option("variance of signal over noise inside the particle mask", 0.1, minimum=1e-6)
-    ctf: Path | None = option("CSV of CTF values to draw from (default: 0.8 to 2.8 um at 300 kV)", None)
-    noise_like: Path | None = option("stack or spectrum CSV whose noise to imitate (default: white)", None)
-    noise_radius: float | None = option("particle radius in that stack, angstrom (default: 0.42 box)", None, minimum=1)
-    keep_chains: tuple[str, ...] = option("chains to use, shell patterns such as 'B*' (repeat)", (), repeat=True)
-    leave_out: tuple[str, ...] = option("a further state without these chains, 'BG,BS' (repeat)", (), repeat=True)
-    b_factor: float = option("B-factor of every atom, square angstrom", 80.0, minimum=0)
-    shift: float = option("standard deviation of the in-plane shift, angstrom", 4.0, minimum=0)
-    radius: float | None = option("particle mask radius, angstrom (default: from the maps)", None, minimum=1)
-    seed: int = option("seed of all random streams", 0, minimum=0)
-    batch: int = option("particles at once", 128, minimum=1)
-    device: str = option("cpu or cuda", "cpu")
-    overwrite: bool = option("replace the output folder", False)
+    structures: tuple[Path, ...] = argument("Atomic models (.pdb, .cif, .gz) or maps (.mrc).", many=True)
+    output: Path = output_option("Folder to write.")
+    n: int = option("Number of particles.", 1000, minimum=1)
+    box: int = option("Pixels a side.", 64, minimum=8, maximum=1024)
+    pixel_size: float = option("Pixel size in angstrom.", 5.0, minimum=0.1)
+    snr: float = option("Variance of the signal over that of the noise, inside the particle mask.", 0.1, minimum=1e-6)
+    ctf: Path | None = option(
+        "CSV of CTF values to draw from (default: a defocus of 0.8 to 2.8 um at 300 kV).", None, group=INPUT
+    )
+    noise_like: Path | None = option(
+        "Stack or spectrum (.csv) whose noise is imitated (default: white noise).", None, group=INPUT
+    )
+    noise_radius: float | None = option(
+        "Radius of the particles in that stack, in angstrom (default: 0.42 box).", None, minimum=1, group=INPUT
+    )
+    keep_chains: tuple[str, ...] = option(
+        "Chains to use, as shell patterns such as 'B*'; may be repeated.", (), repeat=True
+    )
+    leave_out: tuple[str, ...] = option(
+        "A further state without these chains, 'BG,BS'; may be repeated.", (), repeat=True
+    )
+    b_factor: float = option("B-factor of every atom, in square angstrom.", 80.0, minimum=0)
+    shift: float = option("Standard deviation of the shifts along x and y, in angstrom.", 4.0, minimum=0)
+    radius: float | None = option("Radius of the particle mask, in angstrom (default: from the maps).", None, minimum=1)
+    seed: int = option("Seed of all random streams.", 0, minimum=0)
+    batch: int = option("Particles in memory at a time.", 128, minimum=1, group=COMPUTING)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -38,7 +58,7 @@ class Options:
 
 def run(options: Options) -> dict[str, Any]:
     """Return the summary of a simulated data set: RELION star, noisy and clean stacks, labels and true maps."""
-    from cryoprior.devices import choose_device
+    from cryoprior.devices import choose_device, limit_threads
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
     from cryoprior.progress import track
@@ -48,6 +68,7 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.simulation.simulating import prepare
     from cryoprior.simulation.states import read_states
 
+    limit_threads(options.threads)
     grid, files = (options.box, options.pixel_size), noise_files(options.noise_like)
     inputs = [*options.structures, *filter(None, [options.ctf]), *files]
     with claim_output(options.output, "simulate", overwrite=options.overwrite, inputs=inputs) as folder:

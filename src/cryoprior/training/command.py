@@ -8,55 +8,72 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryoprior.errors import InputError
-from cryoprior.options import argument, check_options, option
+from cryoprior.options import (
+    COMPUTING,
+    INPUT,
+    OUTPUT,
+    Computing,
+    argument,
+    check_options,
+    option,
+    output_option,
+    overwrite_option,
+)
 from cryoprior.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from cryoprior.training.setup import TrainingChoices
 
 
+EXAMPLE = "cryoprior train particles.star -o prior/ --operator-aware"
+
+
 @dataclass(frozen=True)
-class Options:
+class Options(Computing):
     """What to train on, and how."""
 
     particles: tuple[Path, ...] = argument(
-        "particle stacks (.star, .cs, .mrcs), one for each data set; or measurements (.zarr)",
-        many=True,
+        "Particle stacks (.star, .cs, .mrcs), one for each data set; or measurements (.zarr).", many=True
     )
-    output: Path = option("folder of the prior", flags=("-o", "--output"))
-    preset: str = option("network, objective and optimiser", "small", choices=PRESETS)
-    clean: tuple[Path, ...] = option("clean images of each stack in turn, where known (repeat)", (), repeat=True)
+    output: Path = output_option("Folder of the prior.")
+    preset: str = option("Network, objective and optimiser.", "small", choices=PRESETS)
+    clean: tuple[Path, ...] = option(
+        "Clean images of each stack in turn, where they are known; may be repeated.", (), repeat=True, group=INPUT
+    )
     box: int | None = option(
-        "box to resample all stacks to, by Fourier crop or bicubic enlargement (default: the preset's, if any)",
+        "Box to resample all stacks to, by Fourier crop or bicubic enlargement (default: the preset's, if any).",
         None,
         minimum=8,
     )
-    init: str | None = option("go on from the weights of a prior: default, or the folder of one", None)
+    init: str | None = option("Go on from the weights of a prior: default, or the folder of one.", None, group=INPUT)
     operator_aware: bool = option(
-        "learn from random measurements too, so that the posterior mean of an image takes one evaluation", False
+        "Learn from random measurements too, so that the posterior mean of an image takes one evaluation.", False
     )
     leave_out: tuple[str, ...] = option(
-        "kind of operator to leave out of --operator-aware: block=8, pattern=ring, ... (repeat)", (), repeat=True
+        "Kind of operator that --operator-aware leaves out: block=8, pattern=ring, ...; may be repeated.",
+        (),
+        repeat=True,
     )
-    steps: int | None = option("optimiser steps (default: the preset's)", None, minimum=1)
-    epochs: int | None = option("epochs instead of steps", None, minimum=1)
-    batch: int | None = option("images a step and process (default: the preset's)", None, minimum=1)
-    learning_rate: float | None = option("peak learning rate (default: the preset's)", None, minimum=0)
-    width: float = option("factor on the channels of the network", 1.0, minimum=0.05, maximum=4)
-    precision: str | None = option("no or bf16 (default: the preset's)", None, choices=("no", "bf16", "fp16"))
-    validation: float = option("fraction held out", 0.05, minimum=0.0, maximum=0.9)
-    every: int = option("steps between validations and checkpoints", 250, minimum=1)
-    description: str = option("a sentence about the training set, kept with the prior", "")
-    half: bool = option("write the weights as float16", False)
-    resume: bool = option("go on with the run in the output folder", False)
-    dry_run: bool = option(
-        "read, check and build everything, train and write nothing, and say what it would take", False
+    steps: int | None = option("Optimiser steps (default: the preset's).", None, minimum=1)
+    epochs: int | None = option("Epochs, in place of steps.", None, minimum=1)
+    batch: int | None = option("Images per step and process (default: the preset's).", None, minimum=1)
+    learning_rate: float | None = option("Peak learning rate (default: the preset's).", None, minimum=0)
+    width: float = option("Factor on the channels of the network.", 1.0, minimum=0.05, maximum=4)
+    precision: str | None = option(
+        "Precision of the network (default: the preset's).", None, choices=("no", "bf16", "fp16"), group=COMPUTING
     )
-    pixel_size: float | None = option("angstrom a pixel, where the files do not say", None, minimum=0.01)
-    threads: int | None = option("CPU threads (default: all)", None, minimum=1)
-    cpu: bool = option("stay on the CPU even where there is a GPU", False)
-    seed: int = option("seed of split, batches and noise", 0, minimum=0)
-    overwrite: bool = option("replace the output folder", False)
+    validation: float = option("Share of the particles that is held out.", 0.05, minimum=0.0, maximum=0.9)
+    every: int = option("Steps between validations and checkpoints.", 250, minimum=1)
+    description: str = option("A sentence about the training set, kept with the prior.", "", group=OUTPUT)
+    half: bool = option("Write the weights as float16.", False, group=OUTPUT)
+    resume: bool = option("Go on with the run in the output folder.", False, group=OUTPUT)
+    dry_run: bool = option("Read, check and build everything, train nothing, and say what it would take.", False)
+    pixel_size: float | None = option(
+        "Pixel size in angstrom, where the files do not say.", None, minimum=0.01, group=INPUT
+    )
+    cpu: bool = option("Stay on the processor: an older spelling of --device cpu.", False, hidden=True)
+    seed: int = option("Seed of split, batches and noise.", 0, minimum=0)
+    overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -107,4 +124,5 @@ def _choices(options: Options) -> TrainingChoices:
     from cryoprior.training.setup import TrainingChoices
 
     same = {f.name for f in dataclasses.fields(TrainingChoices)} & {f.name for f in dataclasses.fields(Options)}
-    return TrainingChoices(**{name: getattr(options, name) for name in same}, device="cpu" if options.cpu else "auto")
+    device = "cpu" if options.cpu else options.device
+    return TrainingChoices(**{name: getattr(options, name) for name in same}, device=device)
