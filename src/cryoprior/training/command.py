@@ -125,4 +125,4 @@ def _choices(options: Options) -> TrainingChoices:
 
     same = {f.name for f in dataclasses.fields(TrainingChoices)} & {f.name for f in dataclasses.fields(Options)}
     device = "cpu" if options.cpu else options.device
-    return TrainingChoices(**{name: getattr(options, name) for name in same}, device=device)
+    return TrainingChoices(**({name: getattr(options, name) for name in same} | {"device": device}))
