@@ -88,22 +88,16 @@ def test_a_changed_operator_is_refused(tmp_path: Path, y: np.ndarray) -> None:
         measured.check_operator("aaaa")
 
 
-def test_rows_that_do_not_match_leave_nothing(tmp_path: Path, y: np.ndarray) -> None:
+def test_rows_that_do_not_match_are_no_measurements(tmp_path: Path, y: np.ndarray) -> None:
     with pytest.raises(ValueError, match="7 rows written; opened for 8"):
-        write(tmp_path / "y.zarr", y, n=8)
+        write(tmp_path / "more.zarr", y, n=8)
     with pytest.raises(ValueError, match=r"after 3; opened for \(6, 40\)"):
-        write(tmp_path / "y.zarr", y, n=6)
-    assert list(tmp_path.iterdir()) == []
+        write(tmp_path / "fewer.zarr", y, n=6)
+    for name in ("more", "fewer"):
+        with pytest.raises(InputError, match="no measurements"):
+            read_measurements(tmp_path / f"{name}.zarr")
     with pytest.raises(InputError, match=r"dtype 'int8': expected one of float32, float16"):
         write(tmp_path / "y.zarr", y, dtype="int8")
-
-
-def test_an_output_in_use_is_kept(tmp_path: Path, y: np.ndarray) -> None:
-    write(tmp_path / "y.zarr", y)
-    with pytest.raises(InputError, match=r"in use; pass another output, or overwrite"):
-        write(tmp_path / "y.zarr", y + 1)
-    write(tmp_path / "y.zarr", y + 1, overwrite=True)
-    np.testing.assert_array_equal(read_measurements(tmp_path / "y.zarr").y([0]), y[:1] + 1)
 
 
 def test_damaged_folders_are_refused(tmp_path: Path, y: np.ndarray) -> None:
@@ -121,7 +115,8 @@ def test_damaged_folders_are_refused(tmp_path: Path, y: np.ndarray) -> None:
     zarr.open_group(path).attrs["format"] = "something"
     with pytest.raises(InputError, match=r"no measurements: format 'something'; expected 'cryoprior measurements'"):
         read_measurements(path)
-    write(path, y, overwrite=True)
+    shutil.rmtree(path)
+    write(path, y)
     shutil.rmtree(path / "y")
     (path / "particles.star").unlink()
     with pytest.raises(InputError, match=r"without y, particles.star; the folder is damaged; measure again"):

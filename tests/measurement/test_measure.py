@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import torch
 from cryoprior.errors import InputError
 from cryoprior.io import read_measurements, read_particles, write_stack
 from cryoprior.measurement import command as measure
+from cryoprior.measurement import measuring
 from cryoprior.operators import parse_operator
 from kit.stacks import N, write_particles
 
@@ -97,6 +101,42 @@ def test_an_output_in_use_is_kept(options: measure.Options) -> None:
     with pytest.raises(InputError, match=r"in use; pass another output, or overwrite"):
         measure.run(options)
     measure.run(replace(options, overwrite=True))
+
+
+def test_of_two_runs_at_once_one_works_and_the_other_is_refused(
+    options: measure.Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, other = measuring.measure, list[str]()
+
+    def slow(*given: Any) -> torch.Tensor:
+        if not other:  # a second process, in the middle of the first
+            words = ["measure", options.particles, "-o", options.output, "--operator", PIXEL, "--overwrite"]
+            ran = subprocess.run(
+                [sys.executable, "-m", "cryoprior", *words], capture_output=True, text=True, check=False
+            )
+            other.append(ran.stderr)
+            assert ran.returncode == 2
+        return whole(*given)
+
+    monkeypatch.setattr(measuring, "measure", slow)
+    measure.run(options)
+    assert "another run is writing it" in other[0]
+    assert read_measurements(options.output).y(slice(None)).shape == (N, 96)
+
+
+def test_the_particles_are_never_overwritten_by_their_measurements(options: measure.Options) -> None:
+    folder = options.particles.parent
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match=r"the output holds .*particles.star, which this run reads; pass another"):
+            measure.run(replace(options, output=folder, overwrite=overwrite))
+    (folder / "images").mkdir()
+    (folder / "a.mrcs").rename(folder / "images" / "a.mrcs")  # the images apart from their table
+    given = replace(options, datadir=folder / "images", output=folder / "images", overwrite=True)
+    with pytest.raises(InputError, match=r"the output holds .*a.mrcs, which this run reads"):
+        measure.run(given)
+    assert (folder / "images" / "a.mrcs").read_bytes() == before["a.mrcs"]
+    assert options.particles.read_bytes() == before["particles.star"]
 
 
 def test_bad_options_are_refused(options: measure.Options) -> None:

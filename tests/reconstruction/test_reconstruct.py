@@ -284,8 +284,12 @@ def test_an_output_in_use_is_refused(y: Path) -> None:
     other = y.parent / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("precious")
-    with pytest.raises(InputError, match="in use by something else"):
-        run(y, "other", solver="gaussian", overwrite=True)
+    for overwrite, message in ((False, "in use by something else"), (True, "did not mark as its own")):
+        with pytest.raises(InputError, match=message):
+            run(y, "other", solver="gaussian", overwrite=overwrite)
+    with pytest.raises(InputError, match=r"the output holds .*y.zarr, which this run reads"):
+        run(y, "y.zarr", solver="gaussian", overwrite=True)
+    assert read_measurements(y).n == N
     assert (other / "thesis.txt").is_file()
 
 

@@ -59,7 +59,8 @@ def run(options: Options) -> dict[str, Any]:
     compared = open_comparison(*files, options.pixel_size)
     lpips, lpips_note = choose_lpips(options.lpips, compared.box)
     n = min(options.limit or compared.n, compared.n)
-    with claim_output(options.output, overwrite=options.overwrite) as folder:
+    inputs = compared.inputs()
+    with claim_output(options.output, "evaluate", overwrite=options.overwrite, inputs=inputs) as folder:
         scores, pictures = Scores(lpips), list[Example]()
         batches = compared_batches(compared, n, options.batch, options.seed)
         for images, rows in track(batches, "evaluate", -(-n // options.batch)):
@@ -70,6 +71,6 @@ def run(options: Options) -> dict[str, Any]:
             log.warning("%s: %s", warning.title, warning.text)
         evaluation = summed_up(scores, compared.box, compared.pixel_size_angstrom, lpips_note)
         summary = write_evaluation(folder, compared, evaluation, pictures, warnings, options.reconstruction.name)
-        inputs = [options.reconstruction, options.reference, options.clean, compared.measurements.path]
-        write_provenance(folder, "evaluate", options, [path for path in inputs if path is not None], options.seed)
+        read = [options.reconstruction, options.reference, options.clean, compared.measurements.path]
+        write_provenance(folder, "evaluate", options, [path for path in read if path is not None], options.seed)
     return summary

@@ -73,6 +73,11 @@ class Comparison:
         y = torch.from_numpy(np.array(self.measurements.y(rows), dtype=np.float32))
         return y, self.operator, [int(i) for i in self.measurements.particle_index[rows]]
 
+    def inputs(self) -> list[Path]:
+        """Return all files and folders that are read."""
+        stacks = [stack for stack in (self.reconstruction, self.reference, self.clean) if stack is not None]
+        return [self.measurements.path, *(path for stack in stacks for path in (stack.path, *stack.files))]
+
     def warnings(self) -> Iterator[Alert]:
         """Yield what the reader of any score must know first."""
         overlap = self.recorded.get("trained_on_overlap") or 0

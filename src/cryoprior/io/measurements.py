@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,6 @@ from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.half import Baseline, HalfDecoder, HalfEncoder
 from cryoprior.io.particles import Indices
 from cryoprior.io.star import read_star, write_star
-from cryoprior.output.folder import claim_output
 
 FORMAT = "cryoprior measurements"
 VERSION = 1
@@ -56,29 +54,27 @@ class MeasurementHeader:
 
 
 class MeasurementsWriter:
-    """A context manager that writes measurements.zarr, which appears under its name when all rows are written.
+    """A context manager that writes measurements into a folder, usually one that ``claim_output`` yields.
 
-    ``folder`` is where it grows: put further files there before leaving the context.
+    The header, which makes them readable, is written last, when all rows are there.
 
     Parameters
     ----------
-    path: the folder to be.
+    folder: where they go; made where it is not there.
     header: what is true of all rows.
     table, optics: the particles, one row each; the star file that goes with the measurements.
     particle_index: index of every particle in the source file, (n,).
     dtype: ``float32``, or ``float16``, whose rounding is measured and added to sigma.
     baseline: what float16 removes first; None for nothing.
-    overwrite: replace an output in use.
 
     Raises
     ------
-    InputError: the output is in use.
     ValueError: rows of another length, or more or fewer rows than particles.
     """
 
     def __init__(
         self,
-        path: Path | str,
+        folder: Path | str,
         header: MeasurementHeader,
         table: pd.DataFrame,
         optics: pd.DataFrame,
@@ -86,28 +82,22 @@ class MeasurementsWriter:
         *,
         dtype: str = "float32",
         baseline: Baseline | None = None,
-        overwrite: bool = False,
     ) -> None:
         if dtype not in DTYPES:
             raise InputError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
-        self.header, self.n = header, len(table)
+        self.folder, self.header, self.n = Path(folder), header, len(table)
         self.written = 0
         self._table, self._optics = table, optics
         self._index = np.asarray(particle_index, np.int64)
-        self._claim: AbstractContextManager[Path] = claim_output(Path(path), overwrite=overwrite)
         self._dtype, self._baseline = dtype, baseline
 
     def __enter__(self) -> MeasurementsWriter:
-        self.folder = self._claim.__enter__()
-        try:
-            self._root = zarr.open_group(self.folder, mode="w", zarr_format=3)
-            rows = max(1, min(CHUNK_ROWS, self.n, CHUNK_BYTES // (4 * self.header.m)))
-            self._y = self._array("y", (self.n, self.header.m), self._dtype, rows)
-            self._array("particle_index", (self.n,), "int64", self.n)[:] = self._index
-            self._half = self._open_half(rows) if self._dtype == "float16" else None
-        except BaseException as error:
-            self._claim.__exit__(type(error), error, error.__traceback__)
-            raise
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._root = zarr.open_group(self.folder, mode="a", zarr_format=3)
+        rows = max(1, min(CHUNK_ROWS, self.n, CHUNK_BYTES // (4 * self.header.m)))
+        self._y = self._array("y", (self.n, self.header.m), self._dtype, rows)
+        self._array("particle_index", (self.n,), "int64", self.n)[:] = self._index
+        self._half = self._open_half(rows) if self._dtype == "float16" else None
         return self
 
     def write(self, y: Float[np.ndarray, "b m"]) -> None:
@@ -139,12 +129,7 @@ class MeasurementsWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            try:
-                self.finish()
-            except BaseException as failure:
-                self._claim.__exit__(type(failure), failure, failure.__traceback__)
-                raise
-        self._claim.__exit__(kind, error, trace)
+            self.finish()
 
     def _array(self, name: str, shape: tuple[int, ...], dtype: str, rows: int) -> Any:
         chunks = (max(rows, 1), *shape[1:])

@@ -19,6 +19,7 @@ from cryoprior.options import (
     output_option,
     overwrite_option,
 )
+from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.progress import track
 
@@ -65,15 +66,13 @@ def run(options: Options) -> dict[str, Any]:
     header = measurement_header(stack, operator, options.particles, options.sigma, options.seed)
     baseline = block_baseline(operator) if options.dtype == "float16" else None
     particles = (stack.table, stack.optics, stack.index)
-    writer = MeasurementsWriter(
-        options.output, header, *particles, dtype=options.dtype, baseline=baseline, overwrite=options.overwrite
-    )
-    with writer:
-        _measure(stack, operator, writer, options)
+    given = [options.particles, *options.companion_files]
+    with claim_output(options.output, "measure", overwrite=options.overwrite, inputs=[*given, *stack.files]) as folder:
+        with MeasurementsWriter(folder, header, *particles, dtype=options.dtype, baseline=baseline) as writer:
+            _measure(stack, operator, writer, options)
         summary = measurement_summary(stack, operator, header, writer)
-        given = [options.particles, *options.companion_files]
-        write_provenance(writer.folder, "measure", options, given, options.seed)
-        write_summary(writer.folder, summary)
+        write_provenance(folder, "measure", options, given, options.seed)
+        write_summary(folder, summary)
     return summary
 
 

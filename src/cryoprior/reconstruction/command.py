@@ -19,6 +19,7 @@ from cryoprior.options import (
     output_option,
     overwrite_option,
 )
+from cryoprior.output.folder import resume_output
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.progress import track
 
@@ -74,22 +75,32 @@ class Options(Computing):
 
 
 def run(options: Options) -> dict[str, Any]:
-    from cryoprior.reconstruction.shards import ShardedOutput
+    from cryoprior.reconstruction.shards import MAKES, Shards
 
     job = _open(options)
-    output = ShardedOutput(options.output, job.identity(), job.n, options.shard_size)
-    output.claim(overwrite=options.overwrite)
-    pending = output.pending(*parse_shard(options.shard))
-    batches = sum(-(-len(rows) // options.batch) for rows in pending)
-    for _ in track(job.write(pending, output), "reconstruct", total=batches):
-        pass
-    if not output.merge(*job.measurements.particles):
-        log.info("%s: other shards are still to be done; their last process merges", options.output)
-        return {"finished": False, "shards": len(output.shards())}
     inputs = [options.measurements, *([Path(options.prior)] if Path(options.prior).is_dir() else [])]
-    write_provenance(options.output, "reconstruct", options, inputs, options.seed)
-    summary = job.summary(output.records())
-    write_summary(options.output, summary)
+    identity = {**job.identity(), "n": job.n, "shard_size": options.shard_size}
+    with resume_output(
+        options.output,
+        "reconstruct",
+        identity,
+        makes=MAKES,
+        overwrite=options.overwrite,
+        inputs=inputs,
+        shared=options.shard is not None,
+    ) as work:
+        shards = Shards(work.folder, job.n, options.shard_size)
+        pending = shards.pending(*parse_shard(options.shard))
+        batches = sum(-(-len(rows) // options.batch) for rows in pending)
+        for _ in track(job.write(pending, shards), "reconstruct", total=batches):
+            pass
+        if not shards.merge(*job.measurements.particles):
+            log.info("%s: other shards are still to be done; their last process merges", options.output)
+            return {"finished": False, "shards": len(shards.all())}
+        write_provenance(work.folder, "reconstruct", options, inputs, options.seed)
+        summary = job.summary(shards.records())
+        write_summary(work.folder, summary)
+        work.complete()
     return summary
 
 

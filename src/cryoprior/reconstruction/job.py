@@ -20,7 +20,7 @@ from cryoprior.output.record import file_digest
 from cryoprior.prior import Denoiser, Prior
 from cryoprior.reconstruction.choice import NOT_TRAINED_ON, suited_prior, trained_on_operator
 from cryoprior.reconstruction.reconstructor import Reconstructed, Reconstructor, fit_prior, make_reconstructor
-from cryoprior.reconstruction.shards import ShardedOutput
+from cryoprior.reconstruction.shards import Shards
 from cryoprior.solvers import SOLVERS, Solver
 from cryoprior.spec import format_spec
 
@@ -67,23 +67,23 @@ class ReconstructionJob:
             "seed": self.seed,
         }
 
-    def write(self, shards: list[range], output: ShardedOutput) -> Iterator[int]:
-        """Write the shards; yield the number of particles after each batch."""
-        if not shards:
+    def write(self, pending: list[range], shards: Shards) -> Iterator[int]:
+        """Write the pending shards; yield the number of particles after each batch."""
+        if not pending:
             return
         reconstructor, facts = self._reconstructor()
         measured = StoredRows(self.measurements, self.device)
         deviation = getattr(self.solver, "samples", 1) > 1
-        for rows in shards:
+        for rows in pending:
             start, totals = time.perf_counter(), dict.fromkeys(TOTALS, 0.0)
             pixel_size = float(self.measurements.pixel_size[rows.start])
-            with output.writers(rows, self.measurements.box, pixel_size, deviation=deviation) as writers:
+            with shards.writers(rows, self.measurements.box, pixel_size, deviation=deviation) as writers:
                 for reconstructed in reconstructor.batches(measured, row_batches(rows, self.batch)):
                     for writer, images in zip(writers, _images(reconstructed), strict=True):
                         writer.write(images.cpu().float().numpy())
                     totals = {name: totals[name] + value for name, value in reconstructed.totals().items()}
                     yield len(reconstructed.residual)
-                output.write_record(rows, {**totals, "seconds": time.perf_counter() - start, **facts})
+                shards.write_record(rows, {**totals, "seconds": time.perf_counter() - start, **facts})
 
     def summary(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what is worth knowing of the finished run."""
