@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,8 @@ from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import OPTICS_GROUP, PIXEL_SIZE, optics_rows
 from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.half import Baseline, HalfDecoder, HalfEncoder
-from cryoprior.io.particles import Indices
+from cryoprior.io.particles import ALL, Indices
+from cryoprior.io.rows import chosen_rows
 from cryoprior.io.star import read_star, write_star
 
 FORMAT = "cryoprior measurements"
@@ -175,9 +177,25 @@ class Measurements:
                 f"{self.m}; the file is damaged: measure again"
             )
         self._half = self._half_decoder() if self.dtype == "float16" else None
+        self._places = np.arange(self.n)
 
     def __len__(self) -> int:
         return self.n
+
+    def __getitem__(self, key: int | Indices) -> Measurements:
+        """Return the measurements of the particles that an index, a slice, a list or a mask chooses; no row is read.
+
+        ``measurements[:8].y()`` is the array of the first eight rows. IndexError for a particle outside.
+        """
+        rows, view = chosen_rows(self.n, key), copy(self)
+        table, optics = self.particles
+        view.n, view.particles = len(rows), (table.iloc[rows].reset_index(drop=True), optics)
+        view.particle_index, view._places = self.particle_index[rows], self._places[rows]
+        return view
+
+    def __repr__(self) -> str:
+        name, operator = self.path.name, self.operator_spec.partition(":")[0]
+        return f"Measurements({name}: {self.n} x {self.m} numbers by {operator}, box {self.box}, sigma {self.sigma:.3g})"
 
     @property
     def pixel_size(self) -> Float64[np.ndarray, " n"]:
@@ -194,8 +212,8 @@ class Measurements:
         """Return the CTF parameters by name, each (n,), or None without defocus; see :func:`table_ctf`."""
         return table_ctf(self.path, *self.particles)
 
-    def y(self, indices: Indices) -> Float32[np.ndarray, "b m"]:
-        """Return the measurements of the particles at these places in the file, (b, m) float32.
+    def y(self, indices: Indices = ALL) -> Float32[np.ndarray, "b m"]:
+        """Return the measurements of the particles at these places, all by default, (b, m) float32.
 
         Raises
         ------
@@ -204,11 +222,12 @@ class Measurements:
         places = np.arange(self.n)[indices] if isinstance(indices, slice) else np.asarray(indices, np.int64).reshape(-1)
         if len(places) and (places.min() < 0 or places.max() >= self.n):
             raise InputError(f"{self.path}: particle {places.max()} asked for; expected 0 to {self.n - 1}")
+        particles, places = self.particle_index[places], self._places[places]
         stored = _rows(self._y, places)
         if self._half is None:
             return np.asarray(stored, np.float32)
         scale, level = _rows(self._root["scale"], places), _rows(self._root["baseline_level"], places)
-        return self._half.decode(stored, scale, level, self.particle_index[places])
+        return self._half.decode(stored, scale, level, particles)
 
     def check_operator(self, digest: str) -> None:
         """Raise InputError unless the operator that is about to be used has the arrays that measured this file."""

@@ -22,17 +22,19 @@ from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.images import ImageFiles
 from cryoprior.io.pickles import read_pickle
 from cryoprior.io.resize import METHODS, centre_shift, resize
+from cryoprior.io.rows import chosen_rows
 from cryoprior.io.rows import spread_rows
 
 Indices = Sequence[int] | np.ndarray | slice
+ALL = slice(None)
 DIGEST_IMAGES = 8
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ParticleStack:
     """Particles of one box: their table, their optics groups, and their images on disk.
 
-    Made by :func:`read_particles`; ``subset`` and ``resized`` give views that share the files.
+    Made by :func:`read_particles`; ``stack[:8]``, ``subset`` and ``resized`` give views that share the files.
     """
 
     path: Path
@@ -56,6 +58,18 @@ class ParticleStack:
     def __len__(self) -> int:
         return self.n
 
+    def __getitem__(self, key: int | Indices) -> ParticleStack:
+        """Return the stack of the particles that an index, a slice, a list or a mask chooses; no image is read.
+
+        ``stack[3]`` holds one particle, ``stack[:8]`` the first eight; ``stack[:8].read()`` is the array of their
+        images. IndexError for a particle outside the stack.
+        """
+        return self.subset(chosen_rows(self.n, key))
+
+    def __repr__(self) -> str:
+        sizes = "/".join(f"{size:.4g}" for size in sorted(set(self.pixel_size.tolist()))[:3])
+        return f"ParticleStack({self.path.name}: {self.n} particles of {self.box} x {self.box} pixels of {sizes} Å)"
+
     @property
     def files(self) -> tuple[Path, ...]:
         """Return the absolute paths of the image stacks that the particles lie in, each once; no image is read."""
@@ -75,8 +89,8 @@ class ParticleStack:
             return None
         return {"original_box": self._files.box, "box": self.box, "method": self._resize[-1][1]}
 
-    def read(self, indices: Indices) -> Float32[np.ndarray, "b box box"]:
-        """Return images by their places in this stack, (b, box, box) float32, in the grey values of the files.
+    def read(self, indices: Indices = ALL) -> Float32[np.ndarray, "b box box"]:
+        """Return images by their places in this stack, all by default, (b, box, box) float32, in the files' grey values.
 
         Raises
         ------

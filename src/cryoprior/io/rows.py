@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int64
 
@@ -30,3 +32,20 @@ def spread_rows(n: int, count: int, *, nearest: bool = False) -> Int64[np.ndarra
     """
     places = np.linspace(0, n - 1, min(n, count))
     return np.unique((places.round() if nearest else places).astype(np.int64))
+
+
+def chosen_rows(n: int, key: int | slice | Sequence[int] | np.ndarray) -> Int64[np.ndarray, " k"]:
+    """Return the rows of 0 to n - 1 that an index, a slice, a list or a mask in square brackets means.
+
+    Raises
+    ------
+    IndexError: a row outside, or a mask of another length.
+    """
+    if isinstance(key, slice):
+        return np.arange(n)[key]
+    wanted = np.atleast_1d(np.asarray(key))
+    if not wanted.size:
+        return np.zeros(0, np.int64)
+    if wanted.ndim != 1 or wanted.dtype.kind not in "iub":
+        raise IndexError(f"{key!r}: expected a row, a slice, a list of rows or a mask")
+    return np.arange(n)[wanted]

@@ -55,7 +55,12 @@ def grey_limits(image: np.ndarray, deviations: float = 3.0) -> tuple[float, floa
 
 
 def montage(rows: Sequence[MontageRow], columns: Sequence[str], label_points: float = 9.0) -> bytes:
-    """Return a grid of pictures, one row a particle, as PNG; ``label_points`` is the size of the titles."""
+    """Return a grid of pictures, one row per particle, as PNG; ``label_points`` is the size of the titles."""
+    return png_bytes(montage_figure(rows, columns, label_points))
+
+
+def montage_figure(rows: Sequence[MontageRow], columns: Sequence[str], label_points: float = 9.0) -> Figure:
+    """Return a grid of pictures, one row per particle; ``label_points`` is the size of the titles."""
     side = 1.75
     figure = new_figure(side * len(columns) + 0.35, side * len(rows) + 0.3)
     grid = figure.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
@@ -72,7 +77,7 @@ def montage(rows: Sequence[MontageRow], columns: Sequence[str], label_points: fl
             if i == 0:
                 axes.set_title(name, fontsize=label_points, color=INK, pad=5)
         grid[i][0].set_ylabel(row.title, fontsize=label_points - 0.5, color=QUIET, labelpad=4)
-    return png_bytes(figure)
+    return figure
 
 
 def shell_curves(
@@ -83,7 +88,19 @@ def shell_curves(
     top: float | None = None,
     line: float | Sequence[float] = (),
 ) -> bytes:
-    """Return curves over the resolution of their shells as PNG, with a legend.
+    """Return what :func:`shell_figure` draws, as PNG."""
+    return png_bytes(shell_figure(resolution_angstrom, curves, label, bottom, top, line))
+
+
+def shell_figure(
+    resolution_angstrom: np.ndarray,
+    curves: Mapping[str, np.ndarray],
+    label: str = "Fourier ring correlation",
+    bottom: float | None = None,
+    top: float | None = None,
+    line: float | Sequence[float] = (),
+) -> Figure:
+    """Return curves over the resolution of their shells, with a legend.
 
     Parameters
     ----------
@@ -108,7 +125,7 @@ def shell_curves(
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="best")
-    return png_bytes(figure)
+    return figure
 
 
 def _resolution_axis(axes: Axes, highest: float) -> None:
