@@ -15,21 +15,28 @@ if TYPE_CHECKING:
     from cryoprior.errors import InputError
     from cryoprior.evaluation import Evaluation, evaluate
     from cryoprior.heterogeneity import agreement
-    from cryoprior.io import ParticleStack, read_measurements, read_particles
+    from cryoprior.io import Measurements, ParticleStack, read_measurements, read_particles
     from cryoprior.maps import compare_maps, judge_maps, make_maps
     from cryoprior.measurement import measure, open_measurements
-    from cryoprior.operators import OPERATORS, parse_operator
-    from cryoprior.prior import Prior, as_prior, draw, load_prior
+    from cryoprior.operators import OPERATORS, Operator, parse_operator
+    from cryoprior.prior import Denoiser, Prior, as_prior, draw, load_prior
     from cryoprior.random import ParticleNoise
     from cryoprior.reconstruction import Reconstruction, reconstruct
     from cryoprior.registry import register
+    from cryoprior.report import show, show_curves
     from cryoprior.simulation import simulate
-    from cryoprior.solvers import SOLVERS, parse_solver
+    from cryoprior.solvers import SOLVERS, Solver, parse_solver
     from cryoprior.training import train
 
 
 _MODULES = ("image", "io", "metrics", "operators", "prior", "report", "solvers")
 _NAMES = {
+    "Denoiser": "prior",
+    "Measurements": "io",
+    "Operator": "operators",
+    "Solver": "solvers",
+    "show": "report",
+    "show_curves": "report",
     "Evaluation": "evaluation",
     "InputError": "errors",
     "OPERATORS": "operators",
@@ -61,12 +68,16 @@ _NAMES = {
 __all__ = [
     "OPERATORS",
     "SOLVERS",
+    "Denoiser",
     "Evaluation",
     "InputError",
+    "Measurements",
+    "Operator",
     "ParticleNoise",
     "ParticleStack",
     "Prior",
     "Reconstruction",
+    "Solver",
     "__version__",
     "agreement",
     "as_prior",
@@ -90,6 +101,8 @@ __all__ = [
     "reconstruct",
     "register",
     "report",
+    "show",
+    "show_curves",
     "simulate",
     "solvers",
     "train",

@@ -194,8 +194,8 @@ class Measurements:
         return view
 
     def __repr__(self) -> str:
-        name, operator = self.path.name, self.operator_spec.partition(":")[0]
-        return f"Measurements({name}: {self.n} x {self.m} numbers by {operator}, box {self.box}, sigma {self.sigma:.3g})"
+        made = f"{self.n} x {self.m} numbers by {self.operator_spec.partition(':')[0]}, box {self.box}"
+        return f"Measurements({self.path.name}: {made}, sigma {self.sigma:.3g})"
 
     @property
     def pixel_size(self) -> Float64[np.ndarray, " n"]:
@@ -243,7 +243,7 @@ class Measurements:
 
 
 def read_measurements(path: Path | str) -> Measurements:
-    """Return the measurements in a folder; no row is read yet.
+    """Return the measurements in the folder ``path``; no row is read yet.
 
     Raises
     ------

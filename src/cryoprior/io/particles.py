@@ -22,8 +22,7 @@ from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.images import ImageFiles
 from cryoprior.io.pickles import read_pickle
 from cryoprior.io.resize import METHODS, centre_shift, resize
-from cryoprior.io.rows import chosen_rows
-from cryoprior.io.rows import spread_rows
+from cryoprior.io.rows import chosen_rows, spread_rows
 
 Indices = Sequence[int] | np.ndarray | slice
 ALL = slice(None)
@@ -90,7 +89,7 @@ class ParticleStack:
         return {"original_box": self._files.box, "box": self.box, "method": self._resize[-1][1]}
 
     def read(self, indices: Indices = ALL) -> Float32[np.ndarray, "b box box"]:
-        """Return images by their places in this stack, all by default, (b, box, box) float32, in the files' grey values.
+        """Return the images at these places, all by default, (b, box, box) float32, in the grey values of the files.
 
         Raises
         ------

@@ -48,4 +48,5 @@ def chosen_rows(n: int, key: int | slice | Sequence[int] | np.ndarray) -> Int64[
         return np.zeros(0, np.int64)
     if wanted.ndim != 1 or wanted.dtype.kind not in "iub":
         raise IndexError(f"{key!r}: expected a row, a slice, a list of rows or a mask")
-    return np.arange(n)[wanted]
+    rows: np.ndarray = np.arange(n)[wanted]
+    return rows

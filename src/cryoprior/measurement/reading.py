@@ -21,7 +21,7 @@ CALIBRATION_PARTICLES = 256
 
 
 def open_measurements(path: Path | str) -> tuple[Measurements, Operator]:
-    """Return the measurements in a folder and the operator that made them; no row is read yet.
+    """Return the measurements in the folder ``path`` and the operator that made them; no row is read yet.
 
     Raises
     ------
@@ -67,7 +67,7 @@ class MeasuredRows(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ArrayRows:
     """Measurements in memory, (n, m), with the particles' numbers."""
 

@@ -49,7 +49,7 @@ class Reconstructed:
         return {**cost, "seconds_network": self.seconds_network, "residual": float(self.residual.sum())}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reconstructor:
     """A solver with all that it needs besides the measurements.
 
@@ -67,6 +67,9 @@ class Reconstructor:
     seed: int = 0
     stage: str = "reconstruct"
     autocast: torch.dtype | None = None
+
+    def __repr__(self) -> str:
+        return f"Reconstructor({self.solver!r}, {self.operator!r}, sigma={self.sigma:.3g})"
 
     @torch.no_grad()
     def reconstruct(self, y: Float[Tensor, "b m"], particles: Sequence[int]) -> Reconstructed:

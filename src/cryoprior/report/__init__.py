@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cryoprior.report.figures import MontageRow, grey_limits, montage, shell_curves
 from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table, render_page, write_page
+from cryoprior.report.showing import show, show_curves
 
 __all__ = [
     "Alert",
@@ -18,5 +19,7 @@ __all__ = [
     "montage",
     "render_page",
     "shell_curves",
+    "show",
+    "show_curves",
     "write_page",
 ]

@@ -45,7 +45,7 @@ SOLVERS: Registry[type[Any]] = Registry(
 
 
 def parse_solver(text: str) -> Solver:
-    """Return the solver that ``name:field=value,...`` names; InputError for an unknown name, field or value."""
+    """Return the solver that a text names, ``name:field=value,...``; InputError for an unknown name, field or value."""
     solver: Solver = parse_spec(text, SOLVERS)
     return solver
 

@@ -14,7 +14,7 @@ from cryoprior.random import ParticleNoise
 from cryoprior.registry import dataclass_fault
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """Images in the prior's grey scale, what they cost, and how sure they are.
 
@@ -28,6 +28,11 @@ class Solution:
     evaluations: float
     deviation: Float[Tensor, "b box box"] | None = None
     backward: float = 0
+
+    def __repr__(self) -> str:
+        n, box = self.x.shape[:2]
+        spread = "" if self.deviation is None else " with deviation"
+        return f"Solution({n} x {box} x {box}{spread}, {self.evaluations:g} evaluations)"
 
 
 @runtime_checkable

@@ -72,6 +72,7 @@ def train(
     batch, learning_rate, precision: in place of the preset's. width: factor on the channels of the network.
     validation: fraction of the particles that is held out.
     every: steps between validations and checkpoints.
+    description: what the prior says of itself, in words.
     device: ``auto``, ``cpu`` or ``cuda``.
     output: a folder to write the prior and its checkpoints to; nothing is written without one.
     resume: go on with the run in ``output``. overwrite: replace what ``output`` holds.
@@ -121,6 +122,7 @@ def train_into(
     Parameters
     ----------
     every: steps between validations and checkpoints.
+    description: what the prior says of itself, in words.
     options: what the record of how the prior was made shall name.
     half: write the weights as float16.
     resume: go on with the run in the folder. overwrite: replace what it holds.
