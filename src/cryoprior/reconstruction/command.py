@@ -106,15 +106,12 @@ def run(options: Options) -> dict[str, Any]:
 
 def _open(options: Options) -> ReconstructionJob:
     """Return the job of the options; InputError where its parts do not fit together."""
-    import torch
-
-    from cryoprior.devices import choose_device
+    from cryoprior.devices import choose_device, limit_threads
     from cryoprior.measurement.reading import open_measurements
     from cryoprior.reconstruction.choice import choose_solver, open_prior
     from cryoprior.reconstruction.job import ReconstructionJob
 
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    limit_threads(options.threads)
     measurements, operator = open_measurements(options.measurements)
     chosen = {name: getattr(options, name) for name in ("estimate", "steps", "samples", "deviation")}
     solver, device = choose_solver(options.solver, options.prior, **chosen), choose_device(options.device)
