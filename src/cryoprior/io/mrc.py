@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Shaped
 
 from cryoprior.errors import InputError
+from cryoprior.output.files import whole_file
 
 HEADER_BYTES = 1024
 MODES: dict[int, str] = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
@@ -83,7 +84,7 @@ class StackWriter:
 
     Parameters
     ----------
-    path: the stack to be; the images grow in a hidden neighbour that is removed on failure.
+    path: the stack to be; a file that it replaces stays until then.
     n: number of images.
     box: pixels a side.
     pixel_size: angstrom, for the header.
@@ -99,14 +100,15 @@ class StackWriter:
         self.path, self.n, self.box, self.pixel_size = Path(path), n, box, float(pixel_size)
         self.written = 0
         self._mode = 12 if float16 else 2
-        self._partial = self.path.with_name(f".{self.path.name}.partial")
+        self._whole = whole_file(self.path)
         self._sum = self._squares = 0.0
         self._low, self._high = np.inf, -np.inf
 
     def __enter__(self) -> StackWriter:
         if not self.path.parent.is_dir():
             raise InputError(f"{self.path}: the folder {self.path.parent} does not exist; make it first")
-        self._mrc = mrcfile.new_mmap(self._partial, (self.n, self.box, self.box), self._mode, overwrite=True)
+        partial = self._whole.__enter__()
+        self._mrc = mrcfile.new_mmap(partial, (self.n, self.box, self.box), self._mode, overwrite=True)
         self._mrc.set_image_stack()
         self._mrc.voxel_size = self.pixel_size
         return self
@@ -128,12 +130,11 @@ class StackWriter:
     ) -> None:
         self._finish_header()
         self._mrc.close()
-        if kind is None and self.written == self.n:
-            self._partial.replace(self.path)
-            return
-        self._partial.unlink(missing_ok=True)
-        if kind is None:
-            raise ValueError(f"{self.path}: {self.written} images written; the stack was opened for {self.n}")
+        if kind is None and self.written != self.n:
+            wrong = ValueError(f"{self.path}: {self.written} images written; the stack was opened for {self.n}")
+            self._whole.__exit__(ValueError, wrong, None)
+            raise wrong
+        self._whole.__exit__(kind, error, trace)
 
     def _finish_header(self) -> None:
         count = max(self.written * self.box**2, 1)
@@ -157,14 +158,11 @@ def read_map(path: Path | str) -> tuple[Float32[np.ndarray, "z y x"], float]:
 
 
 def write_map(path: Path | str, volume: Float[np.ndarray, "z y x"], voxel_size: float) -> None:
-    """Write a volume, (z, y, x), with its voxel size in angstrom, under a partial name until it is whole."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    with warnings.catch_warnings():
+    """Write a volume, (z, y, x), with its voxel size in angstrom, whole or not at all."""
+    with whole_file(path) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         with mrcfile.new(partial, overwrite=True) as mrc:
             mrc.set_data(np.asarray(volume, np.float32))
             mrc.set_volume()
             mrc.voxel_size = float(voxel_size)
             mrc.header.label[0] = LABEL
-    partial.replace(path)

@@ -103,7 +103,7 @@ class ReconstructionWriter:
 
     Parameters
     ----------
-    folder: an empty folder, usually the partial one that :func:`cryoprior.output.record.claim_output` yields.
+    folder: an empty folder, usually the one that :func:`cryoprior.output.folder.claim_output` yields.
     table, optics: the particles as measured; columns other than rlnImageName are written as they are.
     shard_size: particles a stack.
     float16: MRC mode 12.

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cryoprior.errors import InputError
+from cryoprior.output.files import write_whole
 
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 
@@ -49,7 +50,7 @@ def read_star(path: Path | str) -> dict[str, pd.DataFrame]:
 
 
 def write_star(path: Path | str, table: pd.DataFrame, optics: pd.DataFrame | None) -> None:
-    """Write a RELION 3.1 particle file, ``data_optics`` and ``data_particles``, under a partial name until it is whole.
+    """Write a RELION 3.1 particle file, ``data_optics`` and ``data_particles``, whole or not at all.
 
     Without optics only ``data_particles`` is written. Numbers are written with all their digits.
     """
@@ -57,14 +58,8 @@ def write_star(path: Path | str, table: pd.DataFrame, optics: pd.DataFrame | Non
 
 
 def write_blocks(path: Path | str, blocks: Mapping[str, pd.DataFrame]) -> None:
-    """Write tables as the loops ``data_NAME`` of a STAR file, under a partial name until it is whole."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text("".join(_block_text(name, frame) for name, frame in blocks.items()), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write tables as the loops ``data_NAME`` of a STAR file, whole or not at all."""
+    write_whole(path, "".join(_block_text(name, frame) for name, frame in blocks.items()))
 
 
 def _parse(path: Path, text: str) -> list[_Block]:
