@@ -14,12 +14,12 @@ from cryoprior.measurement.conjugate_gradients import conjugate_gradients
 from cryoprior.measurement.intensity import Intensity
 from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import load_prior
-from cryoprior.prior.denoiser import MeteredDenoiser
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.random import ParticleNoise
 from cryoprior.reconstruction.reconstructor import Reconstructor
 from cryoprior.solvers import SOLVERS, Ddnm, DmPlug, Exact, Nesterov, parse_solver
-from cryoprior.spec import format_spec
+from cryoprior.testing import SOLVER_LAWS
+from cryoprior.testing import solvers as laws
 
 BOX = 16
 
@@ -36,35 +36,28 @@ def solve(solver: Any, operator: Any, particles: list[int], sigma: float = 0.1) 
     return solver.solve(y, operator, prior, sigma, ParticleNoise(7, "reconstruct", particles)).x
 
 
-@pytest.mark.parametrize("text", ["pixel:block=4,masks=6,rows=hadamard,sets=3", "fourier:compression=3,sets=3"])
-@pytest.mark.parametrize("name", SOLVERS)
-def test_a_particle_does_not_depend_on_its_batch(name: str, text: str) -> None:
-    operator, solver = parse_operator(text, box=BOX, seed=0), quick(name)
-    together = solve(solver, operator, [4, 0, 8, 5, 1])
-    backwards = solve(solver, operator, [1, 5, 8, 0, 4]).flip(0)
-    alone = torch.cat([solve(solver, operator, [p]) for p in [4, 0, 8, 5, 1]])
-    assert together.shape == (5, BOX, BOX)
-    torch.testing.assert_close(together, backwards, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(together, alone, rtol=1e-9, atol=1e-9)
-
-
 DERIVATIVES = {"dps", "pigdm", "dmplug"}
 SPECIAL = {
     "exact draws": Exact(estimate="sample", steps=3, samples=2),
     "ddnm travelling": Ddnm(steps=5, travel_length=2, travel_repeats=3),
-    "dmplug stopping": DmPlug(iterations=60, stop="variance", patience=5, memory=0.5, learning_rate=0.1),
+    "dmplug stopping": DmPlug(iterations=30, stop="variance", patience=5, memory=0.5, learning_rate=0.1),
 }
 
 
+@pytest.mark.parametrize("text", laws.OPERATORS)
+@pytest.mark.parametrize("law", SOLVER_LAWS)
 @pytest.mark.parametrize("name", [*SOLVERS, *SPECIAL])
-def test_the_evaluations_of_a_solution_are_those_that_were_made(name: str) -> None:
-    operator = parse_operator("pixel:block=4,masks=6,rows=hadamard", box=BOX, seed=0)
-    prior = MeteredDenoiser(GaussianPrior(torch.linspace(3, 0.1, BOX // 2 + 1, dtype=torch.float64).expand(BOX, -1)))
-    y = torch.randn(1, operator.m, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+def test_law(name: str, law: str, text: str) -> None:
     solver = SPECIAL[name] if name in SPECIAL else quick(name)
-    found = solver.solve(y, operator, prior, 0.1, ParticleNoise(7, "reconstruct", [3]))
-    assert (prior.calls, prior.backward_calls) == (found.evaluations, found.backward)
-    assert (found.backward > 0) == (name.split(maxsplit=1)[0] in DERIVATIVES)
+    SOLVER_LAWS[law](solver, parse_operator(text, box=laws.BOX, seed=0))
+
+
+@pytest.mark.parametrize("text", laws.OPERATORS)
+@pytest.mark.parametrize("name", SOLVERS)
+def test_what_is_called_a_mean_is_the_posterior_mean(name: str, text: str) -> None:
+    solver = quick(name)
+    if solver.estimate == "mean":
+        laws.posterior_mean(solver, parse_operator(text, box=laws.BOX, seed=0), 0.01)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -80,11 +73,6 @@ def test_a_network_serves_every_solver_where_gradients_are_off(name: str, tiny_p
     assert bool(torch.isfinite(reconstructed.residual).all())
     assert not x.requires_grad
     assert (reconstructed.totals()["backward"] > 0) == (name in DERIVATIVES)
-
-
-@pytest.mark.parametrize("name", SOLVERS)
-def test_text_names_the_solver(name: str) -> None:
-    assert parse_solver(format_spec(SOLVERS[name](), SOLVERS)) == SOLVERS[name]()
 
 
 @pytest.mark.parametrize("name", [name for name in SOLVERS if name != "least-squares"])
