@@ -44,14 +44,6 @@ def test_the_intervals_differ_in_ssim() -> None:
 
 
 @pytest.mark.parametrize("name", IMAGE_METRICS)
-def test_a_particle_does_not_depend_on_its_batch_mates(name: str) -> None:
-    metric = METRICS[name].function
-    together = metric(ESTIMATE, ORIGINAL)
-    alone = torch.cat([metric(ESTIMATE[i : i + 1], ORIGINAL[i : i + 1]) for i in range(3)])
-    torch.testing.assert_close(together, alone, rtol=1e-12, atol=0)
-
-
-@pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_no_score_depends_on_the_grey_scale_and_equal_images_score_best(name: str) -> None:
     metric = METRICS[name].function
     torch.testing.assert_close(metric(2 * ESTIMATE - 5, 2 * ORIGINAL - 5), metric(ESTIMATE, ORIGINAL))
