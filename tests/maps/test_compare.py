@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from pathlib import Path
@@ -13,14 +14,15 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
+from cryoprior.image import alignment
 from cryoprior.image.alignment import transform_volume
 from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.io import read_map, write_map
+from cryoprior.maps import signs
 from cryoprior.maps.compare_command import Options, run
 from kit.folders import shown
 
 D, VOXEL = 32, 3.0
-SLOW = pytest.mark.slow
 BLOBS = np.array([[0.0, 0, 0], [6, 1, 0], [-2, 5, 1], [1, -3, 6], [-4, 2, -4], [3, 4, -4], [-2, -5, 2]])
 
 
@@ -93,9 +95,15 @@ def test_unrelated_maps_are_neither(tmp_path: Path) -> None:
     assert (summary["contrast"], summary["hand"]) == ("same", "same")
 
 
-@pytest.mark.parametrize(
-    ("sign", "flip"), [(1, False), pytest.param(-1, False, marks=SLOW), pytest.param(1, True, marks=SLOW)]
-)
+@pytest.fixture
+def _short_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search 500 rotations and refine the best: enough for maps this clear. The whole search has tests of its own."""
+    monkeypatch.setattr(alignment, "STARTS", 1)
+    monkeypatch.setattr(signs, "align", functools.partial(alignment.align, rotations=500))
+
+
+@pytest.mark.usefixtures("_short_search")
+@pytest.mark.parametrize(("sign", "flip"), [(1, False), (-1, False), (1, True)])
 def test_alignment_with_either_sign_and_hand(tmp_path: Path, sign: int, flip: bool) -> None:
     rotation, shift = Rotation.from_rotvec([0.9, -0.5, 0.7]).as_matrix(), np.array([1.5, -2.0, 1.0])
     moved = transform_volume(torch.from_numpy(body()), rotation, shift).numpy()

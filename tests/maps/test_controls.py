@@ -31,17 +31,17 @@ def stack(tmp_path: Path) -> ParticleStack:
 
 
 def test_every_control_keeps_a_share_of_one_over_the_compression(stack: ParticleStack) -> None:
-    found = dict(equal_size_controls(stack, 4.0))
-    assert list(found) == ["fewer particles", "crop", "bin", "quantize"]
-    assert found["fewer particles"].n == 5
-    crop, pooled, levels = (found[name].operator for name in ("crop", "bin", "quantize"))
+    controls = dict(equal_size_controls(stack, 4.0))
+    assert list(controls) == ["fewer particles", "crop", "bin", "quantize"]
+    assert controls["fewer particles"].n == 5
+    crop, pooled, levels = (controls[name].operator for name in ("crop", "bin", "quantize"))
     assert isinstance(crop, Crop)
     assert crop.size == 8
     assert isinstance(pooled, Bin)
     assert pooled.factor == 2
     assert isinstance(levels, Quantize)
     assert levels.bits == 8
-    assert found["crop"].n == found["bin"].n == N
+    assert controls["crop"].n == controls["bin"].n == N
     assert pooled.stored * 4 == BOX**2
     assert 7**2 <= crop.stored <= BOX**2 / 4  # the lone Nyquist row and column are not kept
 
@@ -57,31 +57,31 @@ def test_every_control_keeps_a_share_of_one_over_the_compression(stack: Particle
     ],
 )
 def test_what_cannot_be_matched_is_left_out(stack: ParticleStack, compression: float, names: set[str]) -> None:
-    found = dict(equal_size_controls(stack, compression))
+    controls = dict(equal_size_controls(stack, compression))
     names = names | ({"quantize"} if int(32 / compression + 1e-6) >= 1 else set())
-    assert set(found) == names
+    assert set(controls) == names
 
 
 def test_at_least_two_particles_and_one_pixel_are_kept(stack: ParticleStack) -> None:
-    found = dict(equal_size_controls(stack, 1000.0))
-    assert found["fewer particles"].n == 2
-    assert found["crop"].operator.size == 1
+    controls = dict(equal_size_controls(stack, 1000.0))
+    assert controls["fewer particles"].n == 2
+    assert controls["crop"].operator.size == 1
 
 
 def test_a_control_sees_its_own_part_of_the_images(stack: ParticleStack) -> None:
-    found, rows = dict(equal_size_controls(stack, 4.0)), np.arange(3)
+    controls, rows = dict(equal_size_controls(stack, 4.0)), np.arange(3)
     images = torch.from_numpy(stack.read(rows))
     whole, none = FullParticles(stack).views(rows)
     torch.testing.assert_close(whole, images)
     assert none is None
-    pooled = found["bin"]
+    pooled = controls["bin"]
     assert isinstance(pooled, ControlParticles)
     seen, share = pooled.views(rows)
     blocks = images.reshape(3, 8, 2, 8, 2).mean((2, 4))
     torch.testing.assert_close(seen, blocks.repeat_interleave(2, 1).repeat_interleave(2, 2), rtol=0, atol=1e-4)
     assert share is not None
     assert float(share.max()) <= 1 + 1e-5
-    rounded, kept = found["quantize"].views(rows)
+    rounded, kept = controls["quantize"].views(rows)
     torch.testing.assert_close(rounded, images, rtol=0, atol=0.1)
     assert kept is not None
     assert float(kept.min()) == pytest.approx(1, abs=1e-5)

@@ -112,8 +112,8 @@ def seen_images(source: MeasuredParticles) -> np.ndarray:
     return source.views(np.arange(source.n))[0].numpy()
 
 
-def slopes(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    a, b = torch.fft.rfftn(found.double()), torch.fft.rfftn(truth.double())
+def slopes(volume: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    a, b = torch.fft.rfftn(volume.double()), torch.fft.rfftn(truth.double())
     return volume_shell_sums((a * b.conj()).real) / volume_shell_sums(b.abs().square())
 
 
@@ -172,9 +172,9 @@ def test_sums_of_pixels_give_unbiased_amplitudes_where_the_ctf_alone_would_not(t
     source = measured_source(write_measured(star, tmp_path / "y.zarr", PIXEL_SUMS))
     truth = torch.from_numpy(volume_of(box))
     # in the lowest shells the blocks' own grid aliases, and the CTF is weak
-    found = slopes(backproject_maps(source, EXACT).full, truth)[4:12]
-    torch.testing.assert_close(found, torch.ones(8).double(), rtol=0, atol=0.15)
-    assert float(found.mean()) == pytest.approx(1, abs=0.05)
+    amplitudes = slopes(backproject_maps(source, EXACT).full, truth)[4:12]
+    torch.testing.assert_close(amplitudes, torch.ones(8).double(), rtol=0, atol=0.15)
+    assert float(amplitudes.mean()) == pytest.approx(1, abs=0.05)
     naive = write_reconstruction(tmp_path / "naive", seen_images(source), source.path)
     taken_for_whole = backproject_maps(FullParticles(read_particles(naive)), EXACT)
     assert float(slopes(taken_for_whole.full, truth)[4:12].max()) < 0.4  # four numbers of sixteen were measured
@@ -328,10 +328,10 @@ def test_the_curves_are_those_of_the_maps_that_were_written(ready: dict[str, Pat
     assert star["rlnAngstromResolution"].iloc[-1] == pytest.approx(2 * PIXEL)
     assert star["rlnAngstromResolution"].iloc[0] == 999.0
     filtered = torch.from_numpy(read_map(out / "map_filtered.mrc")[0])
-    found, curve = slopes(filtered, whole), torch.from_numpy(csv["fsc_corrected"].to_numpy(copy=True)).clamp(0, 1)
+    transfer, curve = slopes(filtered, whole), torch.from_numpy(csv["fsc_corrected"].to_numpy(copy=True)).clamp(0, 1)
     inside = torch.from_numpy(csv["resolution_angstrom"].to_numpy(copy=True)) >= answer(out)["resolution_0143_angstrom"]
     weights = (2 * curve / (1 + curve)).sqrt()[1:]
-    torch.testing.assert_close(found[1:], torch.where(inside[1:], weights, 0), rtol=0, atol=1e-4)
+    torch.testing.assert_close(transfer[1:], torch.where(inside[1:], weights, 0), rtol=0, atol=1e-4)
 
 
 def test_a_mask_and_a_limit_are_taken_as_given(ready: dict[str, Path], tmp_path: Path) -> None:
@@ -353,9 +353,9 @@ def test_measurements_are_mapped_beside_controls_of_equal_size(ready: dict[str, 
     assert summary["operator"].startswith("fourier:")
     assert "prior_weight" not in summary
     assert {"full_particles", "fewer_particles", "crop", "bin", "quantize"} == set(summary["beside"])
-    for place, found in summary["beside"].items():
+    for place, numbers in summary["beside"].items():
         assert {p.name for p in (out / place).iterdir()} == FILES - {"mask.mrc"}
-        assert found["truth"]["correlation"] <= summary["beside"]["full_particles"]["truth"]["correlation"] + 0.02
+        assert numbers["truth"]["correlation"] <= summary["beside"]["full_particles"]["truth"]["correlation"] + 0.02
     assert summary["beside"]["fewer_particles"]["n"] == 30
     assert summary["beside"]["full_particles"]["n"] == 120
     page = (out / "report.html").read_text()
@@ -407,9 +407,9 @@ def test_particles_without_a_ctf_are_told(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_the_map_of_a_symmetric_particle_is_symmetric(tmp_path: Path) -> None:
     run(Options(particles=write_views(tmp_path / "p.star", box=17), output=tmp_path / "map", symmetry="c2"))
-    found = read_map(tmp_path / "map" / "map.mrc")[0]
-    np.testing.assert_allclose(found[:, ::-1, ::-1], found, atol=1e-5 * found.max())
-    assert np.abs(found[::-1] - found).max() > 0.1 * found.max()
+    volume = read_map(tmp_path / "map" / "map.mrc")[0]
+    np.testing.assert_allclose(volume[:, ::-1, ::-1], volume, atol=1e-5 * volume.max())
+    assert np.abs(volume[::-1] - volume).max() > 0.1 * volume.max()
 
 
 def test_what_cannot_be_mapped_is_refused(

@@ -183,9 +183,9 @@ def test_a_search_is_two_calls_of_relion_and_its_poses_are_scored(made: Path, tm
     assert summary["seconds"] > 0
     table = pd.read_csv(output / "pose_errors.csv")
     assert (table["probability"] == 0.75).all()
-    found, truth = read_particles(output / "poses.star"), read_particles(made / "truth.star")
-    np.testing.assert_array_equal(found.read([5]), truth.read([5]))  # the stacks are found from the output
-    np.testing.assert_allclose(found.poses()[1], truth.poses()[1] + [1.5, 0], atol=1e-9)
+    estimated, truth = read_particles(output / "poses.star"), read_particles(made / "truth.star")
+    np.testing.assert_array_equal(estimated.read([5]), truth.read([5]))  # the stacks are found from the output
+    np.testing.assert_allclose(estimated.poses()[1], truth.poses()[1] + [1.5, 0], atol=1e-9)
     given = read_star(output / "relion" / "input" / "particles.star")["particles"]
     assert not set(ANGLES) & set(given.columns)
     assert "rlnRandomSubset" not in given
@@ -212,11 +212,11 @@ def test_the_images_get_the_sign_of_the_map_and_the_map_their_scale(made: Path, 
 
 def test_the_scale_is_found_whatever_the_poses(made: Path) -> None:
     particles = read_particles(made / "dark.star")
-    found = find_scale(particles, VOLUME, 13.0)
-    assert found.factor == pytest.approx(-SCALE, rel=0.15)
-    assert found.noise == pytest.approx(3 * SCALE, rel=0.05)
-    assert found.clear
-    assert find_scale(particles, -2 * VOLUME, 13.0).factor == pytest.approx(-found.factor / 2, rel=1e-5)
+    scale = find_scale(particles, VOLUME, 13.0)
+    assert scale.factor == pytest.approx(-SCALE, rel=0.15)
+    assert scale.noise == pytest.approx(3 * SCALE, rel=0.05)
+    assert scale.clear
+    assert find_scale(particles, -2 * VOLUME, 13.0).factor == pytest.approx(-scale.factor / 2, rel=1e-5)
 
 
 def test_what_relion_finished_is_not_run_again(
@@ -239,8 +239,8 @@ def test_what_relion_finished_is_not_run_again(
     search(made, output, lowpass=25.0, overwrite=True)
     assert len(calls.read_text().splitlines()) == 5
     assert shown(tmp_path) == {"bin", "calls.txt", "global.star", "local.star", "out"}
-    found, truth = read_particles(output / "poses.star"), read_particles(made / "truth.star")
-    np.testing.assert_array_equal(found.read([5]), truth.read([5]))  # though it was written under another name
+    estimated, truth = read_particles(output / "poses.star"), read_particles(made / "truth.star")
+    np.testing.assert_array_equal(estimated.read([5]), truth.read([5]))  # though it was written under another name
 
 
 def test_an_output_that_holds_what_is_read_is_refused(made: Path, tmp_path: Path, calls: Path) -> None:

@@ -42,7 +42,7 @@ def blobs(box: int = BOX, width: float = 2.2, seed: int = 0) -> np.ndarray:
 
 def write_model(path: Path, chains: Sequence[str] = ("A", "B", "C1", "C2")) -> Path:
     """Write a protein of four chains, each a cloud of 40 carbons."""
-    rng, found = np.random.default_rng(4), gemmi.Structure()
+    rng, structure = np.random.default_rng(4), gemmi.Structure()
     model = gemmi.Model(1)
     for k, name in enumerate(chains):
         chain = gemmi.Chain(name)
@@ -54,9 +54,9 @@ def write_model(path: Path, chains: Sequence[str] = ("A", "B", "C1", "C2")) -> P
             residue.add_atom(atom)
             chain.add_residue(residue)
         model.add_chain(chain)
-    found.add_model(model)
-    found.setup_entities()
-    found.make_mmcif_document().write_file(str(path))
+    structure.add_model(model)
+    structure.setup_entities()
+    structure.make_mmcif_document().write_file(str(path))
     return path
 
 
@@ -155,8 +155,8 @@ def test_signal_to_noise_inside_the_mask_is_what_was_asked(volume: Path, snr: fl
 def test_noise_is_white_of_variance_one_by_default(volume: Path) -> None:
     folder = run(volume, n=300)
     noise = torch.from_numpy(stack(folder) - stack(folder, "clean"))
-    found = radial_average(power_spectrum(noise))[2:]  # the innermost shells have few coefficients
-    torch.testing.assert_close(found, torch.ones(22).double(), rtol=0.06, atol=0)
+    power = radial_average(power_spectrum(noise))[2:]  # the innermost shells have few coefficients
+    torch.testing.assert_close(power, torch.ones(22).double(), rtol=0.06, atol=0)
 
 
 def test_noise_follows_a_curve_in_angstrom(volume: Path, tmp_path: Path) -> None:
@@ -167,9 +167,9 @@ def test_noise_follows_a_curve_in_angstrom(volume: Path, tmp_path: Path) -> None
     folder = run(volume, n=300, noise_like=tmp_path / "noise.csv")
     noise = stack(folder) - stack(folder, "clean")
     assert noise.var() == pytest.approx(1, rel=0.03)
-    found = radial_average(power_spectrum(torch.from_numpy(noise)))[: BOX // 2 + 1].numpy()
+    spectrum = radial_average(power_spectrum(torch.from_numpy(noise)))[: BOX // 2 + 1].numpy()
     expected = np.interp(np.arange(BOX // 2 + 1) / (BOX * PIXEL), frequency, power)
-    np.testing.assert_allclose(found / found.mean(), expected / expected.mean(), rtol=0.12)
+    np.testing.assert_allclose(spectrum / spectrum.mean(), expected / expected.mean(), rtol=0.12)
     written = pd.read_csv(folder / "noise_spectrum.csv")
     np.testing.assert_allclose(written["power"] / written["power"].mean(), expected / expected.mean(), rtol=0.03)
     np.testing.assert_allclose(written["frequency_per_angstrom"].iloc[-1], 0.5 / PIXEL)
@@ -225,14 +225,14 @@ def test_noisy_and_clean_are_apart_and_the_tables_agree(volume: Path) -> None:
 
 def test_ctf_rows_come_from_the_table_with_their_optics(volume: Path, tmp_path: Path) -> None:
     table = pd.read_csv(ctf_table(tmp_path / "ctf.csv"))
-    found = pd.DataFrame(
+    parameters = pd.DataFrame(
         read_particles(run(volume, n=60, ctf=tmp_path / "ctf.csv") / "particles.star").ctf_parameters()
     )
     known = {tuple(np.round(row, 4)) for row in table[list(CTF_COLUMNS)].to_numpy()}
-    drawn = {tuple(np.round(row, 4)) for row in found[list(CTF_COLUMNS)].to_numpy()}
+    drawn = {tuple(np.round(row, 4)) for row in parameters[list(CTF_COLUMNS)].to_numpy()}
     assert drawn <= known
     assert len(drawn) > 20
-    assert set(found["voltage_kv"]) == {200.0, 300.0}
+    assert set(parameters["voltage_kv"]) == {200.0, 300.0}
 
 
 def test_orientations_and_origins_have_their_laws() -> None:
@@ -279,7 +279,7 @@ def test_chains_may_be_chosen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("size", "voxel"), [(40, PIXEL), (24, PIXEL), (64, PIXEL / 2)])
 def test_a_map_of_another_size_keeps_its_centre_and_its_scale(tmp_path: Path, size: int, voxel: float) -> None:
     write_map(tmp_path / "a.mrc", blobs(64, width=2.2 * PIXEL / voxel)[_middle(64, size)], voxel)
-    found = read_states(tmp_path / "a.mrc", BOX, PIXEL, (), (), 0.0)[0].volume
+    volume = read_states(tmp_path / "a.mrc", BOX, PIXEL, (), (), 0.0)[0].volume
     axis = np.arange(BOX) - BOX // 2
     z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
     rng = np.random.default_rng(0)
@@ -289,7 +289,7 @@ def test_a_map_of_another_size_keeps_its_centre_and_its_scale(tmp_path: Path, si
         for w, (a, b, c) in zip(weights, centres, strict=True)
     )
     inner = _middle(BOX, 16)
-    np.testing.assert_allclose(found[inner], expected[inner], atol=0.02 * expected.max())
+    np.testing.assert_allclose(volume[inner], expected[inner], atol=0.02 * expected.max())
 
 
 def _middle(box: int, size: int) -> tuple[slice, ...]:

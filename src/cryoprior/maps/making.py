@@ -109,8 +109,8 @@ def _of_images(
             raise InputError("make_maps: a prior_weight without an operator; pass what measured the images")
         return FullParticles(stack)
     if operator.box != stack.box or not 0 <= prior_weight <= 1:
-        found = f"an operator of box {operator.box} and prior_weight {prior_weight:g}"
-        raise InputError(f"{stack.path}: {found}; expected box {stack.box} and a weight from 0 to 1")
+        given = f"an operator of box {operator.box} and prior_weight {prior_weight:g}"
+        raise InputError(f"{stack.path}: {given}; expected box {stack.box} and a weight from 0 to 1")
     index = stack.index if particles is None else row_index(particles, stack.n)
     return ReconstructedParticles(stack, Sight(operator, index), prior_weight)
 

@@ -12,6 +12,7 @@ from cryoprior.image.ctf import ctf_image
 from cryoprior.image.projection import project_particles
 from cryoprior.image.spectrum import frequency_radius, soft_disc
 from cryoprior.io import ParticleStack
+from cryoprior.io.rows import row_batches, spread_rows
 
 COARSE_ANGSTROM = 40.0
 """Beyond this resolution no shell takes part in finding the scale: shifts would wash it out."""
@@ -42,8 +43,8 @@ class Scale:
 def find_scale(particles: ParticleStack, volume: np.ndarray, radius_pixel: float) -> Scale:
     """Return the scale of the images over the map, from all orientations together.
 
-    Averaged over all orientations, an image is the projection of the spherical average of the map, times its CTF. Its
-    scale is the least-squares one over particles, up to 40 A; particles of few views bias it, never its sign.
+    Averaged over all orientations, an image is the projection of the spherical average of the map, times its CTF. The
+    scale is the least-squares one over particles, up to 40 A. Particles of few views bias it, but not its sign.
 
     Parameters
     ----------
@@ -51,23 +52,15 @@ def find_scale(particles: ParticleStack, volume: np.ndarray, radius_pixel: float
     volume: z y x, box as the particles.
     radius_pixel: outside it is background.
     """
-    rows = np.unique(np.linspace(0, len(particles) - 1, min(len(particles), PARTICLES)).astype(np.int64))
-    expected = _spherical_projection(volume)
-    parameters = particles.ctf_parameters()
+    rows = spread_rows(len(particles), PARTICLES)
+    expected = torch.fft.rfft2(_spherical_projection(volume))
     outside = background(particles.box, radius_pixel)
     cross, power, noise = [], [], []
-    for part in np.array_split(rows, -(-len(rows) // BATCH)):
-        images = torch.from_numpy(np.array(particles.read(part))).double()
+    for batch in row_batches(len(rows), BATCH):
+        part = particles.subset(rows[batch])
+        images = torch.from_numpy(np.array(part.read(slice(None)))).double()
         images, variance = without_background(images, outside)
-        pixel_size = torch.from_numpy(particles.pixel_size[part])
-        radius = frequency_radius(particles.box) / pixel_size[:, None, None]
-        band = ((radius > 0) & (radius <= _coarse(particles))).double()
-        ctf = band
-        if parameters is not None:
-            ctf = band * ctf_image(
-                {k: torch.from_numpy(v[part]) for k, v in parameters.items()}, pixel_size, particles.box
-            )
-        model = torch.fft.irfft2(torch.fft.rfft2(expected) * ctf, s=images.shape[-2:])
+        model = torch.fft.irfft2(expected * _transfer(part), s=images.shape[-2:])
         cross.append((images * model).sum((-2, -1)))
         power.append(model.square().sum((-2, -1)))
         noise.append(variance)
@@ -84,6 +77,17 @@ def without_background(images: Tensor, outside: Tensor) -> tuple[Tensor, Tensor]
     total = outside.sum()
     images = images - (images * outside).sum((-2, -1), keepdim=True) / total
     return images, (images.square() * outside).sum((-2, -1)) / total
+
+
+def _transfer(particles: ParticleStack) -> Tensor:
+    """Return the CTF up to the highest frequency that takes part, (b, box, half)."""
+    pixel_size, parameters = torch.tensor(particles.pixel_size), particles.ctf_parameters()
+    radius = frequency_radius(particles.box) / pixel_size[:, None, None]
+    band = ((radius > 0) & (radius <= _coarse(particles))).double()
+    if parameters is None:
+        return band
+    tensors = {name: torch.tensor(values) for name, values in parameters.items()}
+    return band * ctf_image(tensors, pixel_size, particles.box)
 
 
 def _coarse(particles: ParticleStack) -> float:

@@ -9,15 +9,13 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float32
 
-from cryoprior.errors import InputError
 from cryoprior.external.relion import (
     RELION,
     RelionPoses,
@@ -27,13 +25,12 @@ from cryoprior.external.relion import (
     read_poses,
     refine_search,
     relion_version,
-    write_particles,
 )
-from cryoprior.io import ParticleStack, write_map
+from cryoprior.io import ParticleStack
 from cryoprior.io.volumes import read_volume
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import file_digest, to_json
-from cryoprior.poses.reference import CLEAR, Scale, background, find_scale, without_background
+from cryoprior.poses.relion_input import write_search_input
 
 RECORD = "record.json"
 MAKES = ("relion", "poses.star", "pose_errors.*", "summary.json", "provenance.json")
@@ -45,9 +42,16 @@ FINEST_OFFSETS = 4
 log = logging.getLogger("cryoprior")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PoseSearch:
-    """What is searched, and how; the fields are the options of ``cryoprior poses``."""
+    """What is searched, and how.
+
+    particles: their own poses are not used. reference: the map, of their box and pixel size.
+    mode: ``search``, ``refine``, or ``auto``; see ``chosen_mode``. symmetry: point group of the map.
+    lowpass: of the map, angstrom. healpix_order: of the first search; 2 is 7.5 degrees.
+    shift_range: the farthest shift along x or y, angstrom. diameter: of the particle, angstrom.
+    contrast: ``bright`` or ``dark`` against the map, or ``auto``. threads: of the processor.
+    """
 
     particles: ParticleStack
     reference: Path
@@ -59,6 +63,9 @@ class PoseSearch:
     diameter: float
     contrast: str
     threads: int
+
+    def __repr__(self) -> str:
+        return f"PoseSearch({len(self.particles)} particles of {self.particles.path} against {self.reference})"
 
     @property
     def chosen_mode(self) -> str:
@@ -105,7 +112,7 @@ class PoseSearch:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SearchResult:
     """The poses in the order of the particles, and what is to be told of the search."""
 
@@ -132,7 +139,7 @@ def search_poses(search: PoseSearch, folder: Path) -> SearchResult:
     RELION.find()
     mode, version = search.chosen_mode, relion_version()
     folder.mkdir(parents=True, exist_ok=True)
-    record = _record(_part(folder, "input", lambda part: _prepare(search, part)))
+    record = _record(_part(folder, "input", partial(_write_input, search)))
     log.info("RELION %s, %s of %d particles", version, mode, len(search.particles))
     data, seconds = (_refine if mode == "refine" else _search)(search, folder)
     facts = {**record, "mode": mode, "relion_version": version, "seconds": seconds, "threads": search.threads}
@@ -174,6 +181,10 @@ def _refine(search: PoseSearch, folder: Path) -> tuple[Path, float]:
     return part / "run_data.star", float(_record(part)["seconds"])
 
 
+def _write_input(search: PoseSearch, part: Path) -> dict[str, Any]:
+    return write_search_input(part, search.particles, search.volume, search.diameter, search.contrast)
+
+
 def _part(folder: Path, name: str, work: Callable[[Path], dict[str, Any]]) -> Path:
     """Return a part of the search, worked out unless it is there; what the work returns is recorded in it."""
     part = folder / name
@@ -199,47 +210,3 @@ def _shared(search: PoseSearch, folder: Path) -> dict[str, Any]:
         "ctf": search.particles.ctf_parameters() is not None,
         "threads": search.threads,
     }
-
-
-def _prepare(search: PoseSearch, part: Path) -> dict[str, Any]:
-    """Write RELION's input, and return what was found of contrast and grey scale.
-
-    The images lose the mean of their background and are divided by the noise's deviation, one number for all; dark
-    ones change their sign; the map takes the scale.
-    """
-    particles, volume = search.particles, search.volume
-    radius_pixel = search.diameter / 2 / search.pixel_size
-    scale = find_scale(particles, volume, radius_pixel)
-    sign = _sign(search, scale)
-    unit = scale.noise if scale.noise > 0 else 1.0
-    outside = background(particles.box, radius_pixel).float()
-
-    def change(images: np.ndarray) -> np.ndarray:
-        centred = without_background(torch.from_numpy(np.array(images)), outside)[0]
-        return np.asarray((centred * (sign / unit)).numpy())
-
-    write_particles(particles, part, poses=False, change=change)
-    write_map(part / "reference.mrc", volume * (abs(scale.factor) / unit), search.pixel_size)
-    contrast = {"contrast": "bright" if sign > 0 else "dark", "contrast_clearness": abs(scale.clearness)}
-    return {**contrast, "reference_scale": abs(scale.factor)}
-
-
-def _sign(search: PoseSearch, scale: Scale) -> int:
-    seen = 1 if scale.factor > 0 else -1
-    if search.contrast == "auto":
-        if not scale.clear:
-            raise InputError(
-                f"{search.particles.path}: the sign of the contrast against {search.reference} is not clear "
-                f"({scale.clearness:.1f} standard errors, {CLEAR:g} expected); pass <contrast=bright> or dark, more "
-                "particles, or the right reference"
-            )
-        return seen
-    told = 1 if search.contrast == "bright" else -1
-    if told != seen or not scale.clear:
-        log.warning(
-            "%s: <contrast> %s, but the images say %+.1f standard errors",
-            search.particles.path,
-            search.contrast,
-            scale.clearness,
-        )
-    return told

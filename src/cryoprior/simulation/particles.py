@@ -64,8 +64,8 @@ def ctf_table(values: Mapping[str, Any] | pd.DataFrame, name: str = "ctf") -> pd
         raise InputError(f"{name}: {rows} rows, without {', '.join(missing) or 'rows'}; add them")
     lengths = {key: np.size(column) for key, column in columns.items() if np.size(column) != 1}
     if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{key} {length}" for key, length in lengths.items())
-        raise InputError(f"{name}: columns of different lengths ({found}); expected one value per row")
+        shown = ", ".join(f"{key} {length}" for key, length in lengths.items())
+        raise InputError(f"{name}: columns of different lengths ({shown}); expected one value per row")
     return finite_numbers(name, pd.DataFrame({key: np.broadcast_to(column, rows) for key, column in columns.items()}))
 
 

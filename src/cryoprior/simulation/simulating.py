@@ -59,7 +59,7 @@ class SimulatedParticles:
         return f"SimulatedParticles({len(self)} particles of {len(self.names)} states, {grid})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Simulation:
     """A data set before it is drawn: maps on the scale of the images, what is random, and the noise.
 
@@ -73,6 +73,9 @@ class Simulation:
     mask_radius_angstrom: float
     seed: int
     device: str = "cpu"
+
+    def __repr__(self) -> str:
+        return f"Simulation({self.n} particles of {len(self.states)} states, box {self.box})"
 
     @property
     def n(self) -> int:

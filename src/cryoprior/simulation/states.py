@@ -24,13 +24,16 @@ from cryoprior.io import read_map
 MAP_SUFFIXES = (".mrc", ".map", ".ccp4")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class State:
     """One state of one assembly: its name, the file it comes from and its map."""
 
     name: str
     source: str
     volume: Float32[np.ndarray, "d d d"]
+
+    def __repr__(self) -> str:
+        return f"State({self.name!r} of {self.source}, {len(self.volume)} voxels a side)"
 
 
 def read_states(
