@@ -12,6 +12,7 @@ import pytest
 
 from cryoprior import cli
 from cryoprior.demo import command as demo
+from cryoprior.demo import runs
 from cryoprior.demo.assembly import made_up_assembly
 from cryoprior.errors import InputError
 from cryoprior.evaluation import page as evaluation
@@ -84,7 +85,7 @@ def test_the_summary_holds_what_the_stacks_say(folder: Path) -> None:
             assert ("over_least_squares" in numbers) == (method != "least-squares")
         assert summary[name]["least-squares"]["residual"] < 1e-4
         assert summary[name]["mean"]["residual"] < 1e-4
-        evaluations = {key: found["evaluations"] for key, found in summary[name].items() if key != "nesterov"}
+        evaluations = {key: scores["evaluations"] for key, scores in summary[name].items() if key != "nesterov"}
         assert evaluations == {"least-squares": 0, "gaussian": 0, "sample": 2, "mean": 2, "posterior": 1}
 
 
@@ -99,7 +100,8 @@ def test_the_numbers_of_the_page_are_those_of_the_summary(folder: Path, page: st
 
 def test_a_prior_that_knows_no_operators_is_not_asked_about_them(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((prior_folder("default") / "config.json").read_text())
-    names = [method.name for method in small(tmp_path / "demo", tmp_path).methods("pixel")]
+    demonstration = runs.Demo(tmp_path, tmp_path, prior=str(tmp_path))
+    names = [method.name for method in demonstration.methods("pixel")]
     assert names == ["least-squares", "gaussian", "nesterov", "sample", "mean"]
 
 
@@ -107,38 +109,33 @@ def interrupted(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_an_interrupted_demo_leaves_no_page_and_nothing_of_an_earlier_one(
+def test_an_interrupted_demo_leaves_no_page_and_is_gone_on_with(
     tmp_path: Path, tiny_prior: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "fourier" / "mean").mkdir(parents=True)
-    for name, text in {"provenance.json": '{"command": "demo"}', "report.html": "old", "notes.txt": "precious"}.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(demo.measure, "run", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        demo.run(small(tmp_path, tiny_prior))
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
-        "assembly.mrc",
-        "noise.csv",
-        "notes.txt",
-        "provenance.json",
-    ]
-    assert not (tmp_path / "fourier").exists()
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr(runs.measure, "run", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                demo.run(small(tmp_path / "demo", tiny_prior))
+        assert (tmp_path / "demo" / "particles" / "particles.star").is_file()
+        assert not (tmp_path / "demo" / "report.html").exists()
 
 
 @pytest.mark.slow
 def test_a_demo_is_run_again_in_its_own_folder(
     tmp_path: Path, tiny_prior: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = tmp_path / "demo"
     with monkeypatch.context() as patched:
-        patched.setattr(demo.evaluate, "run", interrupted)
+        patched.setattr(runs.evaluate, "run", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            demo.run(small(tmp_path, tiny_prior, seed=5))
-    first = demo.run(small(tmp_path, tiny_prior))
-    page = (tmp_path / "report.html").read_text()
-    second = demo.run(small(tmp_path, tiny_prior))
+            demo.run(small(folder, tiny_prior, seed=5))
+    first = demo.run(small(folder, tiny_prior))
+    page = (folder / "report.html").read_text()
+    second = demo.run(small(folder, tiny_prior))
     assert first["correlation_with_clean"] == second["correlation_with_clean"]
-    assert len((tmp_path / "report.html").read_text()) == pytest.approx(len(page), rel=0.01)
-    assert not list(tmp_path.rglob("*.partial"))
+    assert len((folder / "report.html").read_text()) == pytest.approx(len(page), rel=0.01)
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(
@@ -146,11 +143,11 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(
 ) -> None:
     (tmp_path / "particles").mkdir()
     (tmp_path / "particles" / "thesis.txt").write_text("precious")
-    for provenance in (None, "not JSON", '{"command": "measure"}', "[]"):
+    for provenance in (None, "not JSON", '{"command": "measure"}', '{"command": "demo"}'):
         if provenance is not None:
             (tmp_path / "provenance.json").write_text(provenance)
         assert call("demo", "-o", str(tmp_path), "--prior", str(tiny_prior), *SMALL) == cli.BAD_INPUT
-        assert "in use, and not by a demo" in capsys.readouterr().err
+        assert "in use by something that this program did not mark as its own" in capsys.readouterr().err
     assert (tmp_path / "particles" / "thesis.txt").read_text() == "precious"
     assert not (tmp_path / "report.html").exists()
 
@@ -168,7 +165,7 @@ def test_a_missing_prior_is_said_before_anything_is_written(tmp_path: Path) -> N
 
 
 def test_a_prior_of_other_boxes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_prior: Path) -> None:
-    monkeypatch.setattr(demo, "BOX", 48)
+    monkeypatch.setattr(runs, "BOX", 48)
     with pytest.raises(InputError, match="it knows boxes of 32, 64; the demo has boxes of 48"):
         demo.run(small(tmp_path / "out", tiny_prior))
 

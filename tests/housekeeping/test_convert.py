@@ -222,7 +222,7 @@ def test_the_folder_that_holds_the_particles_is_not_replaced(tmp_path: Path) -> 
     out = run(tmp_path)
     options = convert.Options(particles=out / "particles.star", output=out, overwrite=True, box=10)
     with pytest.raises(
-        InputError, match=r"out: the output holds .*particles\.star, which is read; pass another output"
+        InputError, match=r"out: the output holds .*particles\.star, which this run reads; pass another output"
     ):
         convert.run(options)
     assert read_particles(out / "particles.star").box == BOX

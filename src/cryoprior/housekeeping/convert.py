@@ -49,16 +49,14 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
 
-    read = [options.particles, *options.companion_files]
-    for path in read:
-        if options.output.resolve() in path.resolve().parents:
-            raise InputError(f"{options.output}: the output holds {path}, which is read; pass another <output>")
     stack = read_particles(options.particles, **options.companions)
     if options.box is not None:
         stack = stack.resized(options.box, options.resize)
     stack = stack.subset(slice(options.limit))
     parts = rows_of_parts(stack, options.split, options.seed)
-    with claim_output(options.output, overwrite=options.overwrite) as folder:
+    read = [options.particles, *options.companion_files]
+    claim = claim_output(options.output, "convert", overwrite=options.overwrite, inputs=[*read, *stack.files])
+    with claim as folder:
         write_converted(folder, stack, parts, options.batch)
         summary = converted_summary(stack, parts) | {"output": str(options.output)}
         write_provenance(folder, "convert", options, read, options.seed)

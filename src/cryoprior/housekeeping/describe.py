@@ -42,8 +42,9 @@ def run(options: Options) -> dict[str, Any]:
     is_file = path.exists() or path.suffix == ".zarr"
     summary = _describe_measurements(path, options) if is_file else _describe_text(options)
     if options.output is not None:
-        with claim_output(options.output, overwrite=options.overwrite) as folder:
-            write_provenance(folder, "describe", options, [path] if is_file else [])
+        read = [path] if is_file else []
+        with claim_output(options.output, "describe", overwrite=options.overwrite, inputs=read) as folder:
+            write_provenance(folder, "describe", options, read)
             write_summary(folder, summary)
     return summary
 
