@@ -58,6 +58,8 @@ def run(options: Options) -> dict[str, Any]:
     files = (options.reconstruction, options.reference, options.clean, options.measurements)
     compared = open_comparison(*files, options.pixel_size)
     lpips, lpips_note = choose_lpips(options.lpips, compared.box)
+    if lpips is None and options.lpips == "auto":
+        log.warning(lpips_note)
     n = min(options.limit or compared.n, compared.n)
     inputs = compared.inputs()
     with claim_output(options.output, "evaluate", overwrite=options.overwrite, inputs=inputs) as folder:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 from cryoprior.errors import for_command_line
 from cryoprior.external.lpips_weights import HOW_TO_GET, cached_weights, fetch_weights, weights_path
 from cryoprior.measurement.arrays import check_choice
 from cryoprior.metrics.lpips import SMALLEST_BOX, Lpips
-
-log = logging.getLogger("cryoprior")
 
 
 def choose_lpips(choice: str, box: int) -> tuple[Lpips | None, str]:
@@ -22,7 +18,6 @@ def choose_lpips(choice: str, box: int) -> tuple[Lpips | None, str]:
     if choice == "fetch":
         fetch_weights()
     if not weights_path().is_file():
-        log.warning(HOW_TO_GET)
         return None, for_command_line(HOW_TO_GET)
     return load_lpips(), ""
 

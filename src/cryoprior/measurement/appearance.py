@@ -89,12 +89,12 @@ def fit_spectrum(
     log_factor = torch.zeros_like(count)
     for _ in range(rounds):
         present = start * log_factor.exp()[shells].to(y)
-        found = radial_average(present.double())
+        before = radial_average(present.double())
         mean = measurement.condition(nothing, present, tolerance=TOLERANCE)
         draw = measurement.condition(nothing, present, white.fork("draw"), tolerance=TOLERANCE)
-        unseen = found * radial_average(power_spectrum(draw - mean) / present) / drawn_from
-        change = (radial_average(power_spectrum(mean)) + unseen).log() - found.log()
-        information = count / 2 * (1 - unseen / found).clamp(0, 1) ** 2
+        unseen = before * radial_average(power_spectrum(draw - mean) / present) / drawn_from
+        change = (radial_average(power_spectrum(mean)) + unseen).log() - before.log()
+        information = count / 2 * (1 - unseen / before).clamp(0, 1) ** 2
         log_factor = _smooth(log_factor + stretch * change, information)
     return log_factor.exp()
 

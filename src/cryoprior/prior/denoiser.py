@@ -81,10 +81,10 @@ class MeteredDenoiser:
     def backward(self, ask: Callable[[], Tensor], like: Tensor) -> Tensor:
         """Return what a question to the derivative gives, and count it."""
         start = self._now(like)
-        found = ask()
-        self.seconds += self._now(found) - start
+        gradient = ask()
+        self.seconds += self._now(gradient) - start
         self.backward_calls += 1
-        return found
+        return gradient
 
     def estimate(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
         """Return what the denoiser estimates, and count it."""
@@ -114,10 +114,10 @@ class MeteredDenoiser:
     def _metered(self, ask: Callable[[], Tensor], like: Tensor) -> Tensor:
         start = self._now(like)
         with torch.autocast(like.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            found = ask().to(like.dtype)
+            denoised = ask().to(like.dtype)
         self.seconds += self._now(like) - start
         self.calls += 1
-        return found
+        return denoised
 
     @staticmethod
     def _now(x: Tensor) -> float:
@@ -136,12 +136,12 @@ def linearise(
     """
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
-        found = prior(leaf, tau)
+        denoised = prior(leaf, tau)
 
     def pullback(v: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
         def ask() -> Tensor:
-            return torch.autograd.grad(found, leaf, v)[0]
+            return torch.autograd.grad(denoised, leaf, v)[0]
 
         return prior.backward(ask, v) if isinstance(prior, MeteredDenoiser) else ask()
 
-    return found.detach(), pullback
+    return denoised.detach(), pullback

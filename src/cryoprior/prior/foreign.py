@@ -145,8 +145,8 @@ def _box(network: Any, folder: Path) -> int:
 
 def _drawn(network: Any, box: int, folder: Path) -> Float[Tensor, "n box box"]:
     log.warning(
-        "%s: its grey scale and spectrum are not known; %d images are drawn to learn them; pass <spectrum>, "
-        "images that look like its training set, to spare that", folder, SAMPLES,
+        "%s: its grey scale and spectrum are not known; %d images are drawn to learn them; "
+        "load_prior(..., spectrum=images) spares that, with images that look like its training set", folder, SAMPLES,
     )  # fmt: skip
     shells = int(shell_index(box).max()) + 1
     flat = DdpmDenoiser(network, {box: Spectra((1.0,) * shells, (0.0,) * shells)})

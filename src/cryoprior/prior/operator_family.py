@@ -38,8 +38,8 @@ class OperatorFamily:
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> OperatorFamily:
         """Return the family whose fields were stored as JSON."""
-        found: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
-        return cls(**found)
+        kinds: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+        return cls(**kinds)
 
     @classmethod
     def like(cls, operator: Operator) -> OperatorFamily:
