@@ -93,7 +93,7 @@ def test_a_control_without_matrix_is_refused(name: str) -> None:
         ("exact:step=3", "no field 'step'"),
         ("exact:estimate=median", "expected one of mean, sample"),
         ("exact:steps=0", "expected at least 1"),
-        ("exact:steps=1,chains=2", "at least one step a chain"),
+        ("exact:steps=1,chains=2", "one step per chain or more"),
         ("exact:tau_min=3", "in this order"),
         ("exact:descent=1", "expected within 0 and 1"),
         ("posterior:steps=0", "expected at least 1"),

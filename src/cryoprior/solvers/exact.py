@@ -64,9 +64,7 @@ class Exact:
                 f"exact: steps={self.steps}, samples={self.samples}, chains={self.chains}; expected at least 1"
             )
         if self.estimate == "mean" and self.steps < self.chains:
-            raise InputError(
-                f"exact: steps={self.steps} for chains={self.chains}; expected at least one step per chain"
-            )
+            raise InputError(f"exact: steps={self.steps} for chains={self.chains}; expected one step per chain or more")
         if not 0 < self.tau_min <= self.mean_tau <= self.tau_max:
             raise InputError(
                 f"exact: tau_min={self.tau_min}, mean_tau={self.mean_tau}, tau_max={self.tau_max}; "
