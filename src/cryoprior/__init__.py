@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cryoprior.io import Measurements, ParticleStack, read_measurements, read_particles
     from cryoprior.maps import compare_maps, judge_maps, make_maps
     from cryoprior.measurement import measure, open_measurements
+    from cryoprior.models import score_models
     from cryoprior.operators import OPERATORS, Operator, parse_operator
     from cryoprior.prior import Denoiser, Prior, as_prior, draw, load_prior
     from cryoprior.random import ParticleNoise
@@ -61,6 +62,7 @@ _NAMES = {
     "read_particles": "io",
     "register": "registry",
     "reconstruct": "reconstruction",
+    "score_models": "models",
     "train": "training",
     "simulate": "simulation",
 }
@@ -101,6 +103,7 @@ __all__ = [
     "reconstruct",
     "register",
     "report",
+    "score_models",
     "show",
     "show_curves",
     "simulate",

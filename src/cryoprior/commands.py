@@ -56,9 +56,9 @@ _BUILT_IN = {
         ".heterogeneity.command",
         "Compare the conformational states in original and reconstructed particles, by cryoDRGN.",
     ),
-    "model build": Command(".models.build", "Build an atomic model into a map with ModelAngelo."),
+    "model build": Command(".models.build_command", "Build an atomic model into a map with ModelAngelo."),
     "model score": Command(
-        ".models.score",
+        ".models.score_command",
         "Compare two atomic models: confidence, chains, sequences, backbones, what one has of the other.",
     ),
     "bench": Command(".benchmark.command", "Compare methods in one resumable run: tables, curves and pictures."),

@@ -74,7 +74,7 @@ def test_both_stacks_are_trained_alike_and_then_compared(options: dict[str, Any]
     assert Path(summary["latents"]["original"]).name == "z.2.pkl"
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["agreement"] == 1.0
     assert (tmp_path / "out" / "report.html").is_file()
-    assert not (tmp_path / "out" / ".comparison.partial").exists()
+    assert not [path for path in (tmp_path / "out").rglob(".*") if path.name != ".cryoprior.json"]
     trained = {"preset": "small", "trained": ["original", "other", "reconstructed"], "cryodrgn": "4.3.1"}
     assert summary["training"] == trained
 
@@ -93,7 +93,8 @@ def test_a_run_cut_off_goes_on_and_another_training_is_refused(
     run(Options(**options | {"seeds": 2}))  # the comparison alone is new
     assert [log(tmp_path / "out", name) for name in ("original", "reconstructed")] == before
     with pytest.raises(
-        InputError, match=r"original: a training with other training; pass another output, or overwrite"
+        InputError,
+        match=r"original: the output is in use by a run with other training; pass another output, or",
     ):
         run(Options(**options | {"epochs": 3}))
     run(Options(**options | {"epochs": 3}, overwrite=True))

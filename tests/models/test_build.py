@@ -14,8 +14,8 @@ import pytest
 from cryoprior.errors import InputError
 from cryoprior.external.modelangelo import VARIABLE
 from cryoprior.io import write_map
-from cryoprior.models import build as model_build
-from cryoprior.models.build import Options, run
+from cryoprior.models import build_files
+from cryoprior.models.build_command import Options, run
 from kit.models import fold, random_sequence, write_model
 
 STAND_IN = """#!{python}
@@ -56,7 +56,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("model_traces", "confidence_histogram"):
-        monkeypatch.setattr(model_build, name, lambda *_: b"png")
+        monkeypatch.setattr(build_files, name, lambda *_: b"png")
 
 
 def volume(path: Path, value: float | None = None, shape: tuple[int, ...] = (12, 12, 12), voxel: float = 10.0) -> Path:
@@ -80,7 +80,7 @@ def test_a_model_is_built_kept_and_reported(tmp_path: Path) -> None:
     assert "build_no_seq" in summary["command"]
     assert ".partial" not in summary["command"]
     assert Path(summary["command"].split("--config-path ")[1].split()[0]).is_file()
-    names = {"model.cif", "modelangelo.log", "summary.json", "report.html", "provenance.json", "build.json"}
+    names = {"model.cif", "modelangelo.log", "summary.json", "report.html", "provenance.json", ".cryoprior.json"}
     assert {p.name for p in out.iterdir()} == names | {
         "modelangelo",
         "hmm_profiles",
@@ -108,10 +108,10 @@ def test_a_finished_build_is_not_run_again_and_another_one_is_refused(
     assert again == json.loads(json.dumps(first))
     assert "not run again" in caplog.text
     assert runs(tmp_path) == ["build_no_seq"]
-    with pytest.raises(InputError, match="in use by a build with other rounds; pass another output, or overwrite"):
+    with pytest.raises(InputError, match="in use by a run with other rounds; pass another output, or overwrite"):
         run(Options(map=map, output=out, rounds=1))
     other = volume(tmp_path / "other.mrc", shape=(14, 14, 14))
-    with pytest.raises(InputError, match="in use by a build with other map"):
+    with pytest.raises(InputError, match="in use by a run with other map"):
         run(Options(map=other, output=out))
     assert (out / "model.cif").is_file()
     (tmp_path / "s.fasta").write_text(">a\nMKVLAA\n")
@@ -144,7 +144,7 @@ def test_a_failed_build_leaves_its_log_and_no_model_and_is_run_again(
     monkeypatch.setenv("BREAK", "1")
     with pytest.raises(InputError, match=r"(?s)model_angelo failed \(1\); its log is .*no memory left"):
         run(Options(map=map, output=out))
-    assert sorted(p.name for p in out.iterdir()) == ["build.json", "modelangelo.log"]
+    assert sorted(p.name for p in out.iterdir()) == [".cryoprior.json", "modelangelo.log"]
     monkeypatch.delenv("BREAK")
     assert run(Options(map=map, output=out))["chains"] == 2
 
@@ -198,9 +198,12 @@ def test_options_that_contradict_and_a_used_output_are_refused(tmp_path: Path) -
         Options(map=map, output=tmp_path / "out", threshold=1.5)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").touch()
-    for used in (tmp_path / "thesis", map):
-        with pytest.raises(InputError, match="in use by something else; pass another output"):
-            run(Options(map=map, output=used, overwrite=True))
+    used = {tmp_path / "thesis": "this program did not mark as its own", map: "a file; expected a folder"}
+    for output, message in used.items():
+        with pytest.raises(InputError, match=message):
+            run(Options(map=map, output=output, overwrite=True))
+    with pytest.raises(InputError, match="in use by something else; pass another output"):
+        run(Options(map=map, output=tmp_path / "thesis"))
     (tmp_path / "s.fasta").write_text("no fasta")
     with pytest.raises(InputError, match="no FASTA record"):
         run(Options(map=map, output=tmp_path / "out", sequence=(tmp_path / "s.fasta",)))

@@ -13,8 +13,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
-from cryoprior.models import score as model_score
-from cryoprior.models.score import Options, run
+from cryoprior.metrics import atomic_model
+from cryoprior.models import score_files
+from cryoprior.models.score_command import TIE_BREAKS, Options, run
 from kit.folders import shown
 from kit.models import atom_row, chain_rows, fold, random_sequence, write_cif, write_model
 
@@ -43,7 +44,7 @@ def model(path: Path, *, noise: float = 0.0, confidence: float = 50.5, turn: np.
 @pytest.fixture(autouse=True)
 def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("model_traces", "confidence_histogram", "pair_distributions"):
-        monkeypatch.setattr(model_score, name, lambda *_: b"png")
+        monkeypatch.setattr(score_files, name, lambda *_: b"png")
 
 
 def test_a_model_with_itself(tmp_path: Path) -> None:
@@ -160,13 +161,17 @@ def test_options_out_of_range_and_a_used_output_are_refused(tmp_path: Path) -> N
     with pytest.raises(InputError, match="tie_break"):
         Options(a=a, b=a, output=tmp_path / "out", tie_break="any")
     with pytest.raises(InputError, match="expected match above 0"):
-        Options(a=a, b=a, output=tmp_path / "out", match=0)
+        run(Options(a=a, b=a, output=tmp_path / "out", match=0))
     with pytest.raises(InputError, match=r"no\.cif: no such file"):
         run(Options(a=tmp_path / "no.cif", b=a, output=tmp_path / "out"))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").touch()
     with pytest.raises(InputError, match="the output is in use"):
         run(Options(a=a, b=a, output=tmp_path / "out"))
+
+
+def test_the_choices_of_the_command_are_those_of_the_metric() -> None:
+    assert TIE_BREAKS == atomic_model.TIE_BREAKS
 
 
 def test_the_published_pair(shared_data: Path, tmp_path: Path) -> None:

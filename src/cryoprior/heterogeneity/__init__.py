@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cryoprior.lazy import lazy_names
 
 if TYPE_CHECKING:
     from cryoprior.heterogeneity.clusters import Clustering
@@ -11,12 +12,9 @@ if TYPE_CHECKING:
     from cryoprior.heterogeneity.engine import agreement
     from cryoprior.heterogeneity.scores import Agreement
 
-_PLACES = {"Agreement": "scores", "Clustering": "clusters", "EMBEDDINGS": "embedding", "agreement": "engine"}
-
 __all__ = ["EMBEDDINGS", "Agreement", "Clustering", "agreement"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {"clusters": ("Clustering",), "embedding": ("EMBEDDINGS",), "engine": ("agreement",), "scores": ("Agreement",)},
+)

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryoprior.errors import InputError
-from cryoprior.heterogeneity.clusters import ClusterSettings
-from cryoprior.heterogeneity.embedding import EMBEDDINGS, EmbeddingSettings, check_embedding
-from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED, seconds_by_seed
-from cryoprior.io.latents import is_latents, read_labels, read_latents
+from cryoprior.heterogeneity.embedding import EMBEDDINGS, ORIGINAL, OTHER, RECONSTRUCTED
 from cryoprior.options import COMPUTING, INPUT, argument, check_options, option, output_option, overwrite_option
-from cryoprior.output.folder import claim_output
-from cryoprior.output.record import write_provenance
 
 if TYPE_CHECKING:
+    from cryoprior.heterogeneity.clusters import ClusterSettings
     from cryoprior.heterogeneity.engine import Labels
 
-TRAINING = "training"
-"""The folder of cryoDRGN's own files in the output, where it is trained here."""
+COMMAND, TRAINING = "heterogeneity", "training"
+"""``training`` is the folder of cryoDRGN's own files in the output, where it is trained here."""
+TRAINS = {"trains": True}
+"""What makes an output with trainings another than one without."""
 
 
 EXAMPLE = "cryoprior heterogeneity particles.star recon/particles.star --train small -o het/"
@@ -78,7 +75,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_options(self)
-        particles = [path for path in (self.original, self.reconstructed) if not is_latents(path)]
+        particles = [path for path in (self.original, self.reconstructed) if not _is_latents(path)]
         if particles and self.train is None:
             raise InputError(
                 f"{particles[0]}: no latents (.pkl, .npy); pass cryoDRGN's z.N.pkl, or <train=small> for particles"
@@ -96,52 +93,63 @@ class Options:
     @property
     def settings(self) -> ClusterSettings:
         """How latents are clustered."""
+        from cryoprior.heterogeneity.clusters import ClusterSettings
+        from cryoprior.heterogeneity.embedding import EmbeddingSettings
+
         embedding = EmbeddingSettings(self.embedding, self.neighbours, self.min_dist)
         return ClusterSettings(embedding, self.clusters, self.starts)
+
+    @property
+    def inputs(self) -> list[Path]:
+        """All files that were named."""
+        given = (self.original, self.reconstructed, self.labels, self.indices, self.ceiling)
+        return [path for path in given if path is not None]
 
 
 def run(options: Options) -> dict[str, Any]:
     """Return the summary of how far the clusters of two latents agree; files and a report are in the output."""
+    from cryoprior.heterogeneity.embedding import check_embedding
     from cryoprior.heterogeneity.engine import compare_latents
     from cryoprior.heterogeneity.files import write_results
+    from cryoprior.io.latents import read_latents
+    from cryoprior.output.record import write_provenance
 
     start = time.perf_counter()
     check_embedding(options.settings.embedding)
     with _output(options) as folder:
         labels = _read_labels(options)  # before anything is trained
-        paths = _latents(options)
+        paths = _latents(options, folder / TRAINING)
         latents = {name: read_latents(path) for name, path in paths.items()}
+        shown = {name: str(_shown(path, folder, options.output)) for name, path in paths.items()}
         agreement = compare_latents(
             latents,
             options.settings,
             labels=labels,
-            names={name: str(path) for name, path in paths.items()},
+            names=shown,
             seed=options.seed,
             seeds=options.seeds,
             processes=options.processes,
         )
-        clusterings = [agreement.clusterings[name] for name in (ORIGINAL, RECONSTRUCTED)]
         summary = {
             **agreement.summary(),
-            "latents": {name: str(path) for name, path in paths.items()},
-            **_training(options, paths),
+            "latents": shown,
+            **_training(options, paths, folder / TRAINING),
             "latent_dimensions": {name: array.shape[1] for name, array in latents.items()},
             "embedding": options.embedding,
             "clusters": options.clusters,
             "seeds": options.seeds,
             "shown_seed": agreement.shown,
             "unconverged": agreement.unconverged,
-            "seconds_by_seed": seconds_by_seed(clusterings),
+            "seconds_by_seed": agreement.seconds_by_seed,
             "seconds": time.perf_counter() - start,
         }
-        inputs = [options.original, options.reconstructed, options.labels, options.indices, options.ceiling]
-        write_provenance(folder, "heterogeneity", options, [p for p in inputs if p is not None], options.seed)
+        write_provenance(folder, COMMAND, options, options.inputs, options.seed)
         write_results(folder, summary, agreement, (str(options.original), str(options.reconstructed)))
     return summary
 
 
-def _latents(options: Options) -> dict[str, Path]:
-    """Return the files of latents by name, those of particles trained in the output, where they go on if cut off."""
+def _latents(options: Options, work: Path) -> dict[str, Path]:
+    """Return the files of latents by name; those of particles are trained in ``work``, and go on there if cut off."""
     paths = {ORIGINAL: options.original, RECONSTRUCTED: options.reconstructed}
     paths |= {OTHER: options.ceiling} if options.ceiling is not None else {}
     if options.train is None:
@@ -155,53 +163,64 @@ def _latents(options: Options) -> dict[str, Path]:
     jobs = {
         name: TrainingJob(path, training, options.contrast, options.cryodrgn, options.threads)
         for name, path in paths.items()
-        if not is_latents(path)
+        if not _is_latents(path)
     }
     if options.train_ceiling:
         again = dataclasses.replace(training, seed=options.seed + 1)
         jobs[OTHER] = dataclasses.replace(jobs[ORIGINAL], training=again)
-    return paths | train_latents(jobs, options.output / TRAINING, overwrite=options.overwrite)
+    return paths | train_latents(jobs, work, overwrite=options.overwrite)
 
 
-def _training(options: Options, paths: Mapping[str, Path]) -> dict[str, Any]:
+def _training(options: Options, paths: Mapping[str, Path], work: Path) -> dict[str, Any]:
     """Return what was trained here, and by which cryoDRGN; nothing where latents were given."""
     if options.train is None:
         return {}
     from cryoprior.external.cryodrgn_training import trained_version
 
-    trained = {name: path for name, path in paths.items() if (options.output / TRAINING).resolve() in path.parents}
+    trained = {name: path for name, path in paths.items() if work in path.parents}
     versions = ", ".join(sorted({str(trained_version(path.parent)) for path in trained.values()}))
     return {"training": {"preset": options.train, "trained": sorted(trained), "cryodrgn": versions}}
 
 
 @contextmanager
 def _output(options: Options) -> Iterator[Path]:
-    """Yield the folder to write into: a new one, or with ``train`` the output itself, which keeps the training."""
+    """Yield the folder to write into: a new one, or with ``train`` one that keeps its trainings from run to run."""
+    from cryoprior.output.folder import claim_output, holds_run, resume_output
+
     if options.train is None:
-        with claim_output(options.output, overwrite=options.overwrite) as folder:
+        with claim_output(options.output, COMMAND, overwrite=options.overwrite, inputs=options.inputs) as folder:
             yield folder
         return
-    folder = options.output
-    used = folder.is_dir() and any(folder.iterdir()) and not (folder / TRAINING).is_dir()
-    if used or (folder.exists() and not folder.is_dir()):
-        raise InputError(f"{folder}: the output is in use by something else; pass another <output>")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "summary.json").unlink(missing_ok=True)
-    partial = folder / ".comparison.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        yield partial
-        for path in sorted(partial.iterdir(), key=lambda path: path.name == "summary.json"):  # that one last
-            path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(partial)
-        with suppress(OSError):  # an output that holds nothing yet goes too
-            folder.rmdir()
+    from cryoprior.heterogeneity.files import WRITTEN
+
+    with resume_output(
+        options.output,
+        COMMAND,
+        TRAINS,
+        makes=(*WRITTEN, TRAINING),
+        overwrite=options.overwrite and not holds_run(options.output, COMMAND, TRAINS),
+        inputs=options.inputs,
+        reopen=True,
+    ) as work:
+        (work.folder / "summary.json").unlink(missing_ok=True)
+        yield work.folder
+        work.complete()
+
+
+def _shown(path: Path, folder: Path, output: Path) -> Path:
+    """Return a path by the name that it has when the output is whole."""
+    return output.resolve() / path.relative_to(folder) if folder in path.parents else path
+
+
+def _is_latents(path: Path) -> bool:
+    from cryoprior.io.latents import is_latents
+
+    return is_latents(path)
 
 
 def _read_labels(options: Options) -> Labels | None:
     from cryoprior.heterogeneity.engine import Labels
+    from cryoprior.io.latents import read_labels
 
     if options.labels is None:
         return None

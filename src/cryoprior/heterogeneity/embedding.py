@@ -11,6 +11,8 @@ from jaxtyping import Float
 from cryoprior.errors import InputError
 from cryoprior.output.record import installed_version
 
+ORIGINAL, RECONSTRUCTED, OTHER = "original", "reconstructed", "other"
+"""The names of latents; ``other`` is another training of the original particles."""
 EMBEDDINGS = ("umap", "pca", "none")
 UMAP_MISSING = (
     "umap-learn is not installed; the embedding of the paper needs it; pip install 'cryoprior[heterogeneity]', or "

@@ -12,9 +12,16 @@ from jaxtyping import Float
 
 from cryoprior.errors import InputError
 from cryoprior.heterogeneity.clusters import ClusterSettings
-from cryoprior.heterogeneity.embedding import EMBEDDINGS, EmbeddingSettings, check_embedding
+from cryoprior.heterogeneity.embedding import (
+    EMBEDDINGS,
+    ORIGINAL,
+    OTHER,
+    RECONSTRUCTED,
+    EmbeddingSettings,
+    check_embedding,
+)
 from cryoprior.heterogeneity.scores import Agreement, compare
-from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED, cluster_all
+from cryoprior.heterogeneity.seeds import cluster_all
 
 UNSTABLE = 0.9
 """Below this agreement with themselves, under another seed, clusters are not distinct."""

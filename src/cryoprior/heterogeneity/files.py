@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryoprior.heterogeneity.embedding import ORIGINAL, OTHER, RECONSTRUCTED
 from cryoprior.heterogeneity.figures import (
     AgreementBars,
     Colouring,
@@ -19,7 +20,7 @@ from cryoprior.heterogeneity.figures import (
     turned_upon,
 )
 from cryoprior.heterogeneity.scores import Agreement, Labelled
-from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED
+from cryoprior.output.files import write_whole
 from cryoprior.output.record import write_summary
 from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table, write_page
 
@@ -40,6 +41,11 @@ HOW = (
     "Chance: the same with the reconstruction's clusters shuffled. ARI: adjusted Rand index, 0 by chance. NMI: "
     "normalised mutual information."
 )
+WRITTEN = (
+    *("clusters.csv", "embedding.csv", "confusion.csv", "seeds.csv", "embedding.png", "confusion.png", "agreement.png"),
+    *("report.html", "provenance.json", "summary.json"),
+)
+"""The names of all files of a comparison."""
 LONGEST_NAME = 18
 PANELS = (
     "A particle has the same colour in both panels of a row. The embedding of the reconstructions is turned, or "
@@ -57,10 +63,10 @@ def write_results(folder: Path, summary: Mapping[str, Any], results: Agreement, 
         "seeds": seed_table(results),
     }
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+        write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     pictures = _pictures(results, summary)
     for name, (png, _) in pictures.items():
-        (folder / f"{name}.png").write_bytes(png)
+        write_whole(folder / f"{name}.png", png)
     sections = list(_sections(summary, results, pictures))
     write_page(folder / "report.html", "Heterogeneity report", sections, " and ".join(names))
     write_summary(folder, summary)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cryoprior.heterogeneity.clusters import Clustering
-from cryoprior.heterogeneity.seeds import ORIGINAL, OTHER, RECONSTRUCTED
+from cryoprior.heterogeneity.embedding import ORIGINAL, OTHER, RECONSTRUCTED
 from cryoprior.metrics.agreement import Chance, ClusterAgreement, chance, cluster_agreement
 
 RESEEDED = (
@@ -131,6 +131,12 @@ class Agreement:
     def clusters(self) -> int:
         """The number of clusters."""
         return len(self.chance.by_row)
+
+    @property
+    def seconds_by_seed(self) -> list[float]:
+        """The seconds of a processor that the clusterings of both latents took in all, for every seed."""
+        both = (self.clusterings[name] for name in (ORIGINAL, RECONSTRUCTED))
+        return [sum(c.seconds for c in of_seed) for of_seed in zip(*both, strict=True)]
 
     @property
     def unconverged(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -12,13 +12,12 @@ import numpy as np
 
 from cryoprior.errors import InputError
 from cryoprior.heterogeneity.clusters import Clustering, ClusterSettings, cluster_latents
+from cryoprior.heterogeneity.embedding import ORIGINAL, OTHER
 from cryoprior.progress import track
 from cryoprior.random import stream_key
 
 Task = tuple[str, int]
 """Which latents, and which of the seeds."""
-
-ORIGINAL, RECONSTRUCTED, OTHER = "original", "reconstructed", "other"
 
 
 def random_state(seed: int, number: int) -> int:
@@ -67,8 +66,3 @@ def _in_processes(
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def seconds_by_seed(clusterings: Sequence[Sequence[Clustering]]) -> list[float]:
-    """Return for every seed the seconds of a processor that the clusterings took in all."""
-    return [sum(c.seconds for c in of_seed) for of_seed in zip(*clusterings, strict=True)]

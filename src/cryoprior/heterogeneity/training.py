@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +16,11 @@ from cryoprior.external.cryodrgn import CRYODRGN, CTF_FILE, POSES, STACK, Cryodr
 from cryoprior.external.cryodrgn_training import CryodrgnTraining, train
 from cryoprior.io import ParticleStack, read_particles
 from cryoprior.measurement.intensity import Contrast, contrast_clearness, decide_contrast
+from cryoprior.output.files import write_whole
+from cryoprior.output.folder import holds_run, resume_output
 from cryoprior.output.record import to_json
 
-RECORD = "training.json"
+COMMAND, RECORD = "cryodrgn training", "training.json"
 LOOKED_AT = 512
 """Particles from which the sign of the contrast is read."""
 
@@ -105,47 +105,37 @@ def read_contrast(particles: ParticleStack, wanted: str) -> Contrast:
 
 
 def _train(name: str, job: TrainingJob, particles: ParticleStack, dark: bool, folder: Path, *, overwrite: bool) -> Path:
+    """Return the latents of a training in its folder, which goes on there, or is there already."""
     has_ctf = particles.ctf_parameters() is not None
     # cryoDRGN turns bright particles dark and its CTF makes up for it: docs/formats.md
     uninvert = dark == has_ctf
-    record = json.loads(
-        to_json(
-            {
-                "particles": str(job.particles),
-                "digest": particles.digest(),
-                "n": particles.n,
-                "training": job.training,
-                "uninvert_data": uninvert,
-            }
+    identity = {"digest": particles.digest(), "n": particles.n, "training": job.training, "uninvert_data": uninvert}
+    with resume_output(
+        folder,
+        COMMAND,
+        identity,
+        overwrite=overwrite and not holds_run(folder, COMMAND, identity),
+        inputs=(job.particles, *particles.files),
+        reopen=True,
+    ) as work:
+        given = _given(particles, work.folder, {"particles": str(job.particles), **identity}, has_ctf=has_ctf)
+        log.info("%s: cryoDRGN on %d particles of %d pixels", name, particles.n, particles.box)
+        latents = train(
+            given,
+            work.folder / "train",
+            job.training,
+            uninvert=uninvert,
+            executable=job.executable,
+            threads=job.threads,
         )
-    )
-    _claim(folder, record, overwrite=overwrite)
-    given = _given(particles, folder, record, has_ctf=has_ctf)
-    log.info("%s: cryoDRGN on %d particles of %d pixels", name, particles.n, particles.box)
-    return train(
-        given, folder / "train", job.training, uninvert=uninvert, executable=job.executable, threads=job.threads
-    )
+        place = latents.relative_to(work.folder)
+        return work.complete() / place
 
 
-def _claim(folder: Path, record: dict[str, Any], *, overwrite: bool) -> None:
-    """Leave the folder as it is where it holds this training, begun or finished; refuse it where it holds another."""
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    before = json.loads((folder / RECORD).read_text()) if (folder / RECORD).is_file() else None
-    if before == record:
-        return
-    if before is not None and not overwrite:
-        changed = ", ".join(key for key in record if before.get(key) != record[key])
-        raise InputError(f"{folder}: a training with other {changed}; pass another <output>, or <overwrite>")
-    shutil.rmtree(folder)
-
-
-def _given(particles: ParticleStack, folder: Path, record: dict[str, Any], *, has_ctf: bool) -> CryodrgnInput:
+def _given(particles: ParticleStack, folder: Path, record: Mapping[str, Any], *, has_ctf: bool) -> CryodrgnInput:
     """Return cryoDRGN's input in the folder, written unless the record beside it says that it is whole."""
     if (folder / RECORD).is_file():
         return CryodrgnInput(folder / STACK, folder / POSES, folder / CTF_FILE if has_ctf else None)
     given = write_input(particles, folder)
-    partial = folder / f".{RECORD}.partial"
-    partial.write_text(to_json(record))
-    partial.replace(folder / RECORD)
+    write_whole(folder / RECORD, to_json(record))
     return given

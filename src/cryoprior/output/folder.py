@@ -130,6 +130,12 @@ def resume_output(
                 shutil.rmtree(work.folder)
 
 
+def holds_run(path: Path | str, command: str, identity: Mapping[str, Any]) -> bool:
+    """Return whether a folder holds this run, begun or finished: one that need not be overwritten to go on with."""
+    known = Manifest.read(Path(path))
+    return known is not None and _same(known, Manifest(command, plain(identity), finished=False))
+
+
 def _opened(
     path: Path, wanted: Manifest, lock: OutputLock, *, overwrite: bool, reopen: bool, shared: bool
 ) -> tuple[Path, bool]:

@@ -96,14 +96,12 @@ def run(options: Options) -> dict[str, Any]:
 
     With ``dry_run`` it is what the run would take, of :func:`cryoprior.training.setup.planned`; nothing is written.
     """
-    import torch
-
+    from cryoprior.devices import limit_threads
     from cryoprior.training.engine import check_free, train_into
     from cryoprior.training.inputs import read_training_data
     from cryoprior.training.setup import planned, prepare
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    limit_threads(options.threads)
     check_free(options.output, resume=options.resume, overwrite=options.overwrite)
     setup = prepare(read_training_data(options.particles, options.clean, options.pixel_size), _choices(options))
     if options.dry_run:
