@@ -7,14 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import cryoprior
 from cryoprior.measurement import command as measure
+from kit.models import fold, write_model
 from kit.stacks import BOX, N, draw_images, write_particles
 
-ROOMS = ("evaluation", "measurement", "prior", "reconstruction", "solvers", "operators", "metrics", "io", "report")
+ROOMS = (
+    *("evaluation", "heterogeneity", "measurement", "models", "prior", "reconstruction", "training"),
+    *("solvers", "operators", "metrics", "io", "report"),
+)
 
 
 @pytest.mark.parametrize("name", cryoprior.__all__)
@@ -88,10 +93,29 @@ def objects(folder: Path) -> list[Any]:
         solution,
         noise,
         cryoprior.evaluate(result.images, draw_images(), lpips="off"),
+        *trained(),
+        *states(),
+        *models(folder),
         cryoprior.OPERATORS,
         cryoprior.SOLVERS,
         cryoprior.metrics.METRICS["ssim"],
     ]
+
+
+def trained() -> list[Any]:
+    prior = cryoprior.train(draw_images(), 5.0, steps=1, batch=2, width=0.25, device="cpu")
+    return [prior, prior.curve[0], prior.setup.preset]
+
+
+def states() -> list[Any]:
+    latents = np.random.default_rng(0).normal(size=(60, 3))
+    agreement = cryoprior.agreement(latents, latents, np.arange(60) % 2, embedding="pca", seeds=1, starts=1, clusters=2)
+    return [agreement, agreement.clusterings["original"][0], agreement.scores, agreement.labelled, agreement.chance]
+
+
+def models(folder: Path) -> list[Any]:
+    score = cryoprior.score_models(*[write_model(folder / "a.cif", {"A": ("MKV" * 8, fold(24))})] * 2)
+    return [score, score.a, score.a.chains[0], score.matched]
 
 
 def test_what_stands_alone_in_a_notebook_is_one_short_line(tmp_path: Path) -> None:

@@ -113,6 +113,10 @@ def test_a_trained_prior_is_the_one_that_is_read_back(images: dict[str, np.ndarr
     read = load_prior(tmp_path / "prior")
     x, tau = torch.randn(2, BOX, BOX, generator=torch.Generator().manual_seed(0)), torch.tensor([0.3, 2.0])
     assert torch.equal(trained(x, tau), read(x, tau))
+    operator = cryoprior.parse_operator(MASKS, box=BOX)
+    y = cryoprior.measure(images["particles"], operator)
+    one, other = (cryoprior.reconstruct(y, operator, prior, "exact:steps=2") for prior in (trained, read))
+    assert torch.equal(one.images, other.images)
     again = train(images["particles"], PIXEL_SIZE, init=trained, device="cpu", learning_rate=0.0, **TINY)
     assert torch.equal(again(x, tau), trained(x, tau))
     with pytest.raises(InputError, match="prior: the output is in use"):

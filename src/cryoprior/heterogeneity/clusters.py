@@ -26,7 +26,7 @@ class ClusterSettings:
     starts: int = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Clustering:
     """The clusters of one set of latents.
 
@@ -41,6 +41,10 @@ class Clustering:
     log_likelihood: float
     converged: bool
     seconds: float
+
+    def __repr__(self) -> str:
+        sizes = " ".join(map(str, np.bincount(self.cluster).tolist()))
+        return f"Clustering({len(self.cluster)} particles, sizes {sizes}, log likelihood {self.log_likelihood:.3f})"
 
 
 def cluster_latents(latents: Float[np.ndarray, "n z"], settings: ClusterSettings, state: int) -> Clustering:

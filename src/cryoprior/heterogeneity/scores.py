@@ -26,11 +26,14 @@ RETRAINED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scores:
     """Agreements of two clusterings under every seed, the first one's clusters having the same names throughout."""
 
     agreements: Sequence[ClusterAgreement]
+
+    def __repr__(self) -> str:
+        return f"Scores({len(self.agreements)} seeds, agreement {100 * float(np.median(self.overall)):.1f} %)"
 
     @property
     def overall(self) -> Float[np.ndarray, " seeds"]:
@@ -57,7 +60,7 @@ class Scores:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Labelled:
     """True labels, and how far each clustering of every seed agrees with them."""
 
@@ -66,6 +69,9 @@ class Labelled:
     label: Int[np.ndarray, " n"]
     scores: Mapping[str, Scores]
     chance: Chance
+
+    def __repr__(self) -> str:
+        return f"Labelled({self.column}: {len(self.names)} states of {len(self.label)} particles)"
 
     @property
     def counts(self) -> Int[np.ndarray, " labels"]:

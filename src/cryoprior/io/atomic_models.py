@@ -30,7 +30,7 @@ Kind = Literal["protein", "nucleic"]
 log = logging.getLogger("cryoprior")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelChain:
     """One polymer of a model, residue by residue.
 
@@ -58,14 +58,21 @@ class ModelChain:
     def __len__(self) -> int:
         return len(self.sequence)
 
+    def __repr__(self) -> str:
+        return f"ModelChain({self.name}, {self.kind}, {len(self)} residues)"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class AtomicModel:
     """The polymers of a model; ``remarks`` says what of the file was left out or looks odd."""
 
     path: Path
     chains: tuple[ModelChain, ...]
     remarks: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        residues = sum(map(len, self.chains))
+        return f"AtomicModel({self.path.name}, {len(self.chains)} chains, {residues} residues)"
 
     @property
     def protein(self) -> tuple[ModelChain, ...]:

@@ -17,7 +17,7 @@ from cryoprior.random import numpy_stream
 UNMATCHED = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClusterAgreement:
     """How far two clusterings agree.
 
@@ -35,6 +35,9 @@ class ClusterAgreement:
     by_row: Float[np.ndarray, " rows"]
     ari: float
     nmi: float
+
+    def __repr__(self) -> str:
+        return f"ClusterAgreement({100 * self.overall:.1f} % of the particles, ARI {self.ari:.3f}, NMI {self.nmi:.3f})"
 
     def rename(self, columns: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """Return the clusters of the second by the numbers of the first; unmatched ones get numbers above."""
@@ -101,13 +104,16 @@ def match(table: Int[np.ndarray, "rows columns"]) -> Int[np.ndarray, " rows"]:
     return column_of_row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Chance:
     """What shuffled clusters agree by, with clusters of the same sizes: means over shuffles, and the highest."""
 
     overall: float
     highest: float
     by_row: Float[np.ndarray, " rows"]
+
+    def __repr__(self) -> str:
+        return f"Chance({100 * self.overall:.1f} % of the particles, at most {100 * self.highest:.1f} %)"
 
 
 def chance(

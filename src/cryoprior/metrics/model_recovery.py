@@ -26,7 +26,7 @@ CANDIDATES, ROUNDS = 10, 3
 UNKNOWN = "X"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recovery:
     """The C-alphas of model a that match those of the reference b, in one frame.
 
@@ -43,6 +43,9 @@ class Recovery:
     residues_a: int
     residues_b: int
     backbone_rmsd: float | None
+
+    def __repr__(self) -> str:
+        return f"Recovery({len(self.places)} C-alphas matched, of {self.residues_a} in a and {self.residues_b} in b)"
 
     def summary(self) -> dict[str, Any]:
         """Return recall, precision, sequence match and completeness with b as the reference; None for a ratio to 0.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cryoprior.prior.network import NetworkConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Preset:
     """Everything about a training run that is not data: network, objective, optimiser, schedule, averaging."""
 
@@ -36,6 +36,11 @@ class Preset:
     """``no`` or ``bf16``."""
     clip: float = 1.0
     validation_images: int = 256
+
+    def __repr__(self) -> str:
+        length = f"{self.epochs} epochs" if self.steps is None else f"{self.steps} steps"
+        channels = " ".join(map(str, self.channels))
+        return f"Preset({self.objective}, channels {channels}, {length} of {self.batch} images, {self.learning_rate:g})"
 
     def network(self) -> NetworkConfig:
         """Return the shape of our own network."""
