@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any
 
 EXAMPLE = "cryoprior list"
@@ -17,35 +16,33 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
+    """Return name and description of every component of every kind, those of other packages last."""
     from cryoprior.commands import COMMANDS
-    from cryoprior.io import FORMATS
-    from cryoprior.metrics import METRICS
-    from cryoprior.operators import OPERATORS
-    from cryoprior.solvers import SOLVERS
+    from cryoprior.housekeeping.sources import built_in_components
+    from cryoprior.registry import HOMES
     from cryoprior.training.presets import PRESETS
 
-    registries: dict[str, Mapping[str, Any]] = {
-        "operators": OPERATORS,
-        "solvers": SOLVERS,
-        "metrics": {name: metric.description for name, metric in METRICS.items()},
-        "formats": FORMATS,
-        "presets": PRESETS,
+    listed = {
+        f"{kind}s": built_in_components(home) | outside_components(kind)
+        for kind, home in HOMES.items()
+        if kind != "command"
     }
-    listed = {kind: {name: _describe(item) for name, item in found.items()} for kind, found in registries.items()}
-    return {**listed, "commands": {name: command.help for name, command in COMMANDS.items()}}
+    return {
+        **listed,
+        "presets": {name: _values(preset) for name, preset in PRESETS.items()},
+        "commands": {name: command.help for name, command in COMMANDS.items()},
+    }
 
 
-def _describe(item: Any) -> str:
-    """Return the first line of what the item says of itself, and the fields that its text may give."""
-    if isinstance(item, str):
-        return item
-    line = (inspect.getdoc(item if callable(item) else type(item)) or "").split("\n")[0]
-    if dataclasses.is_dataclass(item):
-        fields = ", ".join(_field(f, item) for f in dataclasses.fields(item) if f.init)
-        return f"{line} [{fields}]" if fields else line
-    return line
+def outside_components(kind: str) -> dict[str, str]:
+    """Return the components of a kind that other packages offer; they alone are imported for it."""
+    if not entry_points(group=f"cryoprior.{kind}s"):
+        return {}
+    from cryoprior.housekeeping.outside import described_outside
+
+    return described_outside(kind)
 
 
-def _field(field: dataclasses.Field[Any], item: Any) -> str:
-    value = field.default if isinstance(item, type) else getattr(item, field.name)
-    return field.name if value is dataclasses.MISSING else f"{field.name}={value}"
+def _values(record: Any) -> str:
+    """Return the fields of a dataclass with their values, in a line."""
+    return ", ".join(f"{field.name}={getattr(record, field.name)}" for field in dataclasses.fields(record))
