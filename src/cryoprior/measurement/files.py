@@ -31,7 +31,7 @@ def measurement_header(
 
 def block_baseline(operator: Operator) -> Baseline:
     """Return what float16 removes first: how each number sees the level of its block, or of the image."""
-    box, block = operator.box, getattr(operator, "block", operator.box)
+    box, block = operator.box, operator.shared_block
     blocks = np.arange((box // block) ** 2, dtype=np.float64).reshape(box // block, box // block)
     number = np.kron(blocks, np.ones((block, block)))
     ones = torch.ones(1, box, box, dtype=torch.float64)

@@ -87,6 +87,16 @@ class Operator(ABC):
     def nominal(self) -> str:
         """Return in words how the nominal compression comes about."""
 
+    @property
+    def kind(self) -> dict[str, int | str]:
+        """Return the fields by which priors are trained on operators; empty for what leaves nothing to infer."""
+        return {}
+
+    @property
+    def shared_block(self) -> int:
+        """Return the pixels a side of the blocks whose level several numbers share; the box: that of the image."""
+        return self.box
+
     def forward(self, x: Float[Tensor, "b box box"], particles: Particles = None) -> Float[Tensor, "b m"]:
         """Return y = A x, (b, m)."""
         return self._over_sets(lambda system, x: system.forward(x), self._images(x), particles)

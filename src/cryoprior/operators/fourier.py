@@ -87,6 +87,11 @@ class Fourier(Operator):
         kind = "real numbers" if self.symmetry == "hermitian" else "coefficients of the full plane"
         return f"{self.count} of {self.n} {kind}"
 
+    @property
+    def kind(self) -> dict[str, int | str]:
+        """Return pattern and symmetry."""
+        return {"pattern": self.pattern, "symmetry": self.symmetry}
+
     def mask(self, index: int) -> Bool[np.ndarray, "box box"]:
         """Return the mask over the full plane as it was drawn for one set, zero frequency first, (box, box)."""
         rng = numpy_stream(self.seed, "operators/fourier", index)

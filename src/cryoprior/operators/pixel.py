@@ -83,6 +83,16 @@ class Pixel(Operator):
         """Return K^2 / b in words."""
         return f"K²/b = {self.block**2}/{self.masks}"
 
+    @property
+    def kind(self) -> dict[str, int | str]:
+        """Return K and the kind of rows."""
+        return {"block": self.block, "rows": self.rows}
+
+    @property
+    def shared_block(self) -> int:
+        """Return K."""
+        return self.block
+
     def masks_of(self, index: int) -> UInt8[np.ndarray, "blocks k pixels"]:
         """Return the 0/1 masks of one set, (blocks, b, K^2)."""
         if self.rows == "hadamard":

@@ -44,20 +44,14 @@ class OperatorFamily:
     @classmethod
     def like(cls, operator: Operator) -> OperatorFamily:
         """Return the family of one operator's kind alone; InputError for controls, which leave nothing to infer."""
-        c = operator.compression
-        if isinstance(operator, Pixel):
-            return cls(blocks=(operator.block,), rows=(operator.rows,), patterns=(), symmetries=(), compression=(c, c))
-        if isinstance(operator, Fourier):
-            return cls(
-                blocks=(),
-                rows=(),
-                patterns=(operator.pattern,),
-                symmetries=(operator.symmetry,),
-                compression=(c, c),
+        if not set(operator.kind) <= set(KINDS) or not operator.kind:
+            raise InputError(
+                f"operator {operator.name!r}: a control; expected pixel or fourier masks to learn from; "
+                "train on particles"
             )
-        raise InputError(
-            f"operator {operator.name!r}: a control; expected pixel or fourier masks to learn from; train on particles"
-        )
+        only: dict[str, Any] = dict.fromkeys(KINDS.values(), ())
+        only |= {KINDS[key]: (value,) for key, value in operator.kind.items()}
+        return cls(**only, compression=(operator.compression, operator.compression))
 
     def draw(self, rng: np.random.Generator, box: int) -> Operator:
         """Return one operator for images of this box."""
@@ -71,11 +65,8 @@ class OperatorFamily:
     def knows(self, operator: Operator) -> bool:
         """Return whether an operator is of a kind that this family holds."""
         inside = operator.compression <= 1.25 * self.compression[1]
-        if isinstance(operator, Pixel):
-            return inside and operator.block in self.blocks and operator.rows in self.rows
-        if isinstance(operator, Fourier):
-            return inside and operator.pattern in self.patterns and operator.symmetry in self.symmetries
-        return False
+        kind = operator.kind.items()
+        return inside and bool(kind) and all(value in getattr(self, KINDS.get(key, ""), ()) for key, value in kind)
 
     def without(self, names: Sequence[str]) -> OperatorFamily:
         """Return the family without the kinds named, for example ``block=8`` or ``pattern=ring``.
