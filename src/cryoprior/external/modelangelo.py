@@ -52,8 +52,8 @@ class BuiltModel:
 
 def version(executable: Path) -> str:
     """Return ModelAngelo's version, for example ``1.0.12``."""
-    found = re.search(r"ModelAngelo\s+v?(\d[\w.]*)", MODELANGELO.answer([str(executable), "--version"]))
-    return found.group(1) if found else "unknown"
+    version = re.search(r"ModelAngelo\s+v?(\d[\w.]*)", MODELANGELO.answer([str(executable), "--version"]))
+    return version.group(1) if version else "unknown"
 
 
 def build_model(
@@ -87,8 +87,8 @@ def build_model(
     out.mkdir()  # it opens its log there before it makes the folder
     words: list[str | Path | float] = [program, "build" if records else "build_no_seq"]
     words += ["--volume-path", link_map(map, folder, "map"), "--output-dir", out]
-    for kind, found in records.items():
-        words += [FASTA_FLAGS[kind], write_sequences(folder / f"{kind}.fasta", found)]
+    for kind, named in records.items():
+        words += [FASTA_FLAGS[kind], write_sequences(folder / f"{kind}.fasta", named)]
     words += ["--mask-path", link_map(mask, folder, "mask")] if mask else []
     words += ["--config-path", write_config(folder / "config.json", settings, bool(records))]
     if settings.bundle_path is not None:

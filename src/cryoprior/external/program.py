@@ -42,9 +42,9 @@ class Program:
         ------
         InputError: it is not there.
         """
-        found = _executable(executable) if executable is not None else self.path
-        if found is not None:
-            return found
+        path = _executable(executable) if executable is not None else self.path
+        if path is not None:
+            return path
         named = os.environ.get(self.variable) if self.variable and executable is None else None
         if named:
             raise InputError(f"{self.name}: {self.variable} names {named}, which is no executable; {self.how_to_get}")
@@ -98,8 +98,8 @@ class Program:
 
 
 def _executable(name: Path | str) -> Path | None:
-    found = shutil.which(Path(name).expanduser())
-    return Path(found).absolute() if found else None
+    path = shutil.which(Path(name).expanduser())
+    return Path(path).absolute() if path else None
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:

@@ -52,8 +52,8 @@ def relion_version() -> str:
     ------
     InputError: RELION is not on the PATH.
     """
-    found = re.search(r"version:?\s*v?([\w.-]+)", RELION.answer(["relion_refine", "--version"]), re.IGNORECASE)
-    return found.group(1) if found else "unknown"
+    version = re.search(r"version:?\s*v?([\w.-]+)", RELION.answer(["relion_refine", "--version"]), re.IGNORECASE)
+    return version.group(1) if version else "unknown"
 
 
 @dataclass(frozen=True)

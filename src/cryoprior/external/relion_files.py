@@ -118,8 +118,8 @@ def _is_readable(path: Path, stack: str) -> bool:
 def _one_pixel_size(particles: ParticleStack) -> float:
     sizes = np.unique(particles.pixel_size)
     if np.ptp(sizes) > 1e-3 * sizes[0]:
-        found = ", ".join(f"{size:.4f}" for size in sizes)
-        raise InputError(f"{particles.path}: pixel sizes {found} A; RELION is given one; split the file")
+        listed = ", ".join(f"{size:.4f}" for size in sizes)
+        raise InputError(f"{particles.path}: pixel sizes {listed} A; RELION is given one; split the file")
     return float(particles.pixel_size[0])
 
 

@@ -141,8 +141,8 @@ def _parse(path: Path) -> tuple[gemmi.Structure, bool]:
         block = next((b for b in document if b.find_loop("_atom_site.Cartn_x")), None)
         structure = gemmi.Structure() if block is None else gemmi.make_structure_from_block(block)
     except (RuntimeError, ValueError, OSError, IndexError) as error:
-        found = f"not a model that gemmi reads ({error})"
-        raise InputError(f"{path}: {found}; expected .cif or .pdb; copy it again") from None
+        fault = f"not a model that gemmi reads ({error})"
+        raise InputError(f"{path}: {fault}; expected .cif or .pdb; copy it again") from None
     if block is None:
         return structure, False
     structure.merge_chain_parts()
@@ -231,11 +231,11 @@ def _check_confidence(path: Path, structure: gemmi.Structure, chains: tuple[Mode
     expected = "expected ModelAngelo's confidence, 0 to 100, in the B-factor"
     values = np.concatenate([chain.b_factor for chain in chains])
     if not has_b or not np.any(values):
-        found = f"no B-factor ({B_COLUMN})" if not has_b else "every B-factor is 0"
-        raise InputError(f"{path}: the confidence cannot be read: {found}; {expected}; {remedy}")
+        fault = f"no B-factor ({B_COLUMN})" if not has_b else "every B-factor is 0"
+        raise InputError(f"{path}: the confidence cannot be read: {fault}; {expected}; {remedy}")
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 100):
-        found = f"B-factors from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}"
-        raise InputError(f"{path}: the confidence cannot be read: {found}; {expected}; {remedy}")
+        fault = f"B-factors from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}"
+        raise InputError(f"{path}: the confidence cannot be read: {fault}; {expected}; {remedy}")
     spread = [max(b) - min(b) for c in structure[0] for r in c if _kind(r)[0] and (b := [a.b_iso for a in r])]
     if spread and np.mean(np.array(spread) > SAME_B) > 0.5:
         return ["B-factors differ within residues, as temperature factors do; ModelAngelo gives one value a residue"]

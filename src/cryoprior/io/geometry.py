@@ -35,14 +35,14 @@ def table_ctf(path: Path, table: pd.DataFrame, optics: pd.DataFrame) -> dict[str
     if "rlnDefocusU" not in table.columns:
         return None
     rows = optics_rows(path, table, optics) if OPTICS_GROUP in table.columns else np.zeros(len(table), int)
-    found: dict[str, np.ndarray] = {}
+    parameters: dict[str, np.ndarray] = {}
     for key, column in CTF.items():
         if column in table.columns:
-            found[key] = table[column].to_numpy(np.float64)
+            parameters[key] = table[column].to_numpy(np.float64)
         elif column in optics.columns:
-            found[key] = optics[column].to_numpy(np.float64)[rows]
-    found.setdefault("phase_shift_deg", np.zeros(len(table)))
-    missing = [column for key, column in CTF.items() if key not in found]
+            parameters[key] = optics[column].to_numpy(np.float64)[rows]
+    parameters.setdefault("phase_shift_deg", np.zeros(len(table)))
+    missing = [column for key, column in CTF.items() if key not in parameters]
     if missing:
         raise InputError(f"{path}: rlnDefocusU without {', '.join(missing)}; add them, or remove the defocus")
-    return found
+    return parameters

@@ -93,10 +93,10 @@ def read_labels(path: Path, column: str | None = None, indices: Path | None = No
     if "" in labels:
         row = labels.index("")
         raise InputError(f"{path}: no {name} for particle {row}, counted from 0; give it one, such as 'unknown'")
-    found = len(set(labels))
-    if found < 2 or found > min(MOST_LABELS, len(labels) - 1):
+    classes = len(set(labels))
+    if classes < 2 or classes > min(MOST_LABELS, len(labels) - 1):
         raise InputError(
-            f"{path}: {found} different values of {name} for {len(labels)} particles; expected classes, 2 to "
+            f"{path}: {classes} different values of {name} for {len(labels)} particles; expected classes, 2 to "
             f"{MOST_LABELS}; name another with <label_column>"
         )
     return name, labels

@@ -117,8 +117,8 @@ class StackWriter:
         """Append images, (b, box, box)."""
         stop = self.written + len(images)
         if images.shape[1:] != (self.box, self.box) or stop > self.n:
-            found = f"images {images.shape} after {self.written}"
-            raise ValueError(f"{self.path}: {found}; the stack was opened for {self.n} of box {self.box}")
+            given = f"images {images.shape} after {self.written}"
+            raise ValueError(f"{self.path}: {given}; the stack was opened for {self.n} of box {self.box}")
         self._mrc.data[self.written : stop] = images
         self.written = stop
         values = np.asarray(self._mrc.data[self.written - len(images) : stop], np.float64)

@@ -39,8 +39,8 @@ class Residues:
 
     def __post_init__(self) -> None:
         if len(self.sequence) != len(self.backbone):
-            found = f"{len(self.sequence)} letters, {len(self.backbone)} residues with coordinates"
-            raise InputError(f"chain {self.name}: {found}; expected as many of both")
+            lengths = f"{len(self.sequence)} letters, {len(self.backbone)} residues with coordinates"
+            raise InputError(f"chain {self.name}: {lengths}; expected as many of both")
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -65,8 +65,8 @@ class PairRules:
         if self.tie_break not in TIE_BREAKS:
             raise InputError(f"tie break {self.tie_break!r}; expected one of {', '.join(TIE_BREAKS)}")
         if self.minimum_residues < 1 or not 0 <= self.minimum_identity <= 1:
-            found = f"{self.minimum_residues} residues, identity {self.minimum_identity}"
-            raise InputError(f"pairs of chains: {found}; expected 1 residue or more and an identity from 0 to 1")
+            limits = f"{self.minimum_residues} residues, identity {self.minimum_identity}"
+            raise InputError(f"pairs of chains: {limits}; expected 1 residue or more and an identity from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def chain_pairs(a: Sequence[Residues], b: Sequence[Residues], rules: PairRules |
     """Return the pairs of chains, one of each model, that pass the rules, in the order of the chains."""
     rules = rules or PairRules()
     long_a, long_b = ([c for c in chains if len(c) >= rules.minimum_residues] for chains in (a, b))
-    found = (_pair(x, y, rules) for x, y in itertools.product(long_a, long_b) if _can_reach(x, y, rules))
-    return [pair for pair in found if pair is not None]
+    pairs = (_pair(x, y, rules) for x, y in itertools.product(long_a, long_b) if _can_reach(x, y, rules))
+    return [pair for pair in pairs if pair is not None]
 
 
 def summarise_pairs(pairs: Sequence[ChainPair]) -> dict[str, Any]:
@@ -131,8 +131,8 @@ def _pair(a: Residues, b: Residues, rules: PairRules) -> ChainPair | None:
     if rules.tie_break == "best":
         every = first_alignments(a.sequence, b.sequence, rules.scores, OPTIMA)
         optima = [one for one in every if one.identity >= rules.minimum_identity]
-    found = [ChainPair(a, b, one, superpose(*common_backbone(a, b, one.pairs))) for one in optima]
-    return min(found, key=lambda pair: float("inf") if pair.rmsd is None else pair.rmsd)
+    candidates = [ChainPair(a, b, one, superpose(*common_backbone(a, b, one.pairs))) for one in optima]
+    return min(candidates, key=lambda pair: float("inf") if pair.rmsd is None else pair.rmsd)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -134,16 +134,16 @@ def common_frame(
     matched = []
     for pair in usable[:CANDIDATES]:
         assert pair.superposition is not None
-        found = recovery(moved(a, pair.superposition), b, distance_angstrom)
-        matched.append((len(found.places), pair.superposition, found))
-    _, motion, found = max(matched, key=lambda entry: entry[0])
+        recovered = recovery(moved(a, pair.superposition), b, distance_angstrom)
+        matched.append((len(recovered.places), pair.superposition, recovered))
+    _, motion, recovered = max(matched, key=lambda entry: entry[0])
     c_alpha_a, c_alpha_b = _backbone(a)[:, 1], _backbone(b)[:, 1]
     for _ in range(ROUNDS):
-        refined = superpose(c_alpha_a[found.places[:, 0]], c_alpha_b[found.places[:, 1]])
-        again = recovery(moved(a, refined), b, distance_angstrom) if refined else found
-        if refined is None or len(again.places) < len(found.places):
+        refined = superpose(c_alpha_a[recovered.places[:, 0]], c_alpha_b[recovered.places[:, 1]])
+        again = recovery(moved(a, refined), b, distance_angstrom) if refined else recovered
+        if refined is None or len(again.places) < len(recovered.places):
             break
-        motion, found = refined, again
+        motion, recovered = refined, again
     return motion
 
 

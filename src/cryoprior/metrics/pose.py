@@ -181,8 +181,8 @@ def _median(values: Tensor) -> float:
 def _check(euler_a: Tensor, origin_a: Tensor, euler_b: Tensor, origin_b: Tensor) -> None:
     counts = [len(values) for values in (euler_a, origin_a, euler_b, origin_b)]
     if min(counts) == 0 or len(set(counts)) > 1:
-        found = f"angles and origins of {counts[:2]}, against those of {counts[2:]}"
-        raise InputError(f"poses: {found} particles; expected the same number, at least one; match the rows")
+        given = f"angles and origins of {counts[:2]}, against those of {counts[2:]}"
+        raise InputError(f"poses: {given} particles; expected the same number, at least one; match the rows")
     for name, values in (("first", euler_a), ("first", origin_a), ("second", euler_b), ("second", origin_b)):
         bad = ~torch.isfinite(values).all(-1)
         if bool(bad.any()):

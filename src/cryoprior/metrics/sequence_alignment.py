@@ -65,16 +65,16 @@ def align_published(a: str, b: str, scores: AlignmentScores) -> SequenceAlignmen
     pairwise2 = _pairwise2()
     weights = (scores.match, scores.mismatch, scores.gap_open, scores.gap_extend)
     texts = a.replace(UNKNOWN, "x"), b.replace(UNKNOWN, "y")
-    found = pairwise2.align.globalms(*texts, *weights, one_alignment_only=True)[0]
-    columns = np.array([list(found.seqA), list(found.seqB)]) != GAP
+    best = pairwise2.align.globalms(*texts, *weights, one_alignment_only=True)[0]
+    columns = np.array([list(best.seqA), list(best.seqB)]) != GAP
     places = columns.cumsum(1) - 1
-    return _alignment(float(found.score), places[:, columns.all(0)].T, a, b)
+    return _alignment(float(best.score), places[:, columns.all(0)].T, a, b)
 
 
 def first_alignments(a: str, b: str, scores: AlignmentScores, limit: int = 1) -> Iterator[SequenceAlignment]:
     """Yield optimal alignments in the order of Biopython's ``PairwiseAligner``, at most ``limit``."""
-    found = _aligner(scores).align(a.replace(UNKNOWN, "x"), b.replace(UNKNOWN, "y"))
-    for alignment in itertools.islice(found, limit):
+    alignments = _aligner(scores).align(a.replace(UNKNOWN, "x"), b.replace(UNKNOWN, "y"))
+    for alignment in itertools.islice(alignments, limit):
         blocks = [
             np.stack([np.arange(*of_a), np.arange(*of_b)], 1) for of_a, of_b in zip(*alignment.aligned, strict=True)
         ]

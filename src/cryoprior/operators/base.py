@@ -282,8 +282,8 @@ class Operator(ABC):
 def fault_of_operator(name: str, item: Any) -> str:
     """Return in words what keeps an object from being an operator; empty where nothing does."""
     if not (isinstance(item, type) and issubclass(item, Operator)):
-        found = item.__name__ if isinstance(item, type) else type(item).__name__
-        return f"found {found}; expected a class derived from cryoprior.operators.Operator"
+        given = item.__name__ if isinstance(item, type) else type(item).__name__
+        return f"found {given}; expected a class derived from cryoprior.operators.Operator"
     return dataclass_fault(item)
 
 

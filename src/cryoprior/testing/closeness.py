@@ -14,14 +14,14 @@ def normal(*shape: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-def require(holds: bool, law: str, found: object) -> None:
+def require(holds: bool, law: str, result: object) -> None:
     """Raise AssertionError with the law in words and what was found in its place."""
     if not holds:
-        raise AssertionError(f"{law}: found {found}")
+        raise AssertionError(f"{law}: found {result}")
 
 
 def require_equal(
-    found: Tensor, expected: Tensor, law: str, *, factor: float = 1.0, tolerance: float | None = None
+    result: Tensor, expected: Tensor, law: str, *, factor: float = 1.0, tolerance: float | None = None
 ) -> None:
     """Raise AssertionError unless shape and type are equal, and the values to rounding.
 
@@ -31,11 +31,11 @@ def require_equal(
     factor: how many times the tolerance of the type is allowed.
     tolerance: relative, in place of that of the type.
     """
-    require(found.shape == expected.shape, law, f"shape {tuple(found.shape)}, expected {tuple(expected.shape)}")
-    require(found.dtype == expected.dtype, law, f"type {found.dtype}, expected {expected.dtype}")
-    allowed = factor * TOLERANCE.get(found.dtype, 0.0) if tolerance is None else tolerance
+    require(result.shape == expected.shape, law, f"shape {tuple(result.shape)}, expected {tuple(expected.shape)}")
+    require(result.dtype == expected.dtype, law, f"type {result.dtype}, expected {expected.dtype}")
+    allowed = factor * TOLERANCE.get(result.dtype, 0.0) if tolerance is None else tolerance
     size = float(expected.double().norm()) + 1e-30
-    error = float((found.double() - expected.double()).norm()) / size
+    error = float((result.double() - expected.double()).norm()) / size
     require(error <= allowed, law, f"a relative difference of {error:.3g}, expected at most {allowed:.3g}")
 
 

@@ -36,32 +36,32 @@ def check_format(path: Path | str, star: Path | str, **companions: Any) -> None:
             _refused(wrong, what, companions)
 
 
-def same_particles(found: ParticleStack, expected: ParticleStack) -> None:
+def same_particles(stack: ParticleStack, expected: ParticleStack) -> None:
     """Raise AssertionError unless two stacks are the same particles in one order."""
     for name in ("n", "box"):
-        a, b = getattr(found, name), getattr(expected, name)
+        a, b = getattr(stack, name), getattr(expected, name)
         require(a == b, f"the same particles: {name}", f"{a}, expected {b}")
-    _same("pixel size", found.pixel_size, expected.pixel_size, 1e-4)
-    _same("images", found.read(slice(None)), expected.read(slice(None)), 0.0)
-    poses = found.poses(), expected.poses()
+    _same("pixel size", stack.pixel_size, expected.pixel_size, 1e-4)
+    _same("images", stack.read(slice(None)), expected.read(slice(None)), 0.0)
+    poses = stack.poses(), expected.poses()
     if poses[0] is not None and poses[1] is not None:
         _same_rotations(poses[0][0], poses[1][0])
         _same("origins", poses[0][1], poses[1][1], ANGSTROM)
-    ctf = found.ctf_parameters(), expected.ctf_parameters()
+    ctf = stack.ctf_parameters(), expected.ctf_parameters()
     if ctf[0] is not None and ctf[1] is not None:
         for name, values in ctf[1].items():
             _same(name, ctf[0][name], values, 1e-2)
 
 
-def _same(name: str, found: np.ndarray, expected: np.ndarray, within: float) -> None:
-    difference = float(np.abs(found.astype(np.float64) - expected).max(initial=0))
+def _same(name: str, values: np.ndarray, expected: np.ndarray, within: float) -> None:
+    difference = float(np.abs(values.astype(np.float64) - expected).max(initial=0))
     require(difference <= within, f"the same particles: {name}", f"a difference of {difference:.6g}")
 
 
-def _same_rotations(found: np.ndarray, expected: np.ndarray) -> None:
+def _same_rotations(values: np.ndarray, expected: np.ndarray) -> None:
     from scipy.spatial.transform import Rotation
 
-    a, b = (Rotation.from_euler("ZYZ", angles, degrees=True) for angles in (found, expected))
+    a, b = (Rotation.from_euler("ZYZ", angles, degrees=True) for angles in (values, expected))
     difference = float(np.rad2deg((a * b.inv()).magnitude()).max(initial=0))
     require(difference <= DEGREE, "the same particles: rotations", f"a difference of {difference:.6g} degrees")
 

@@ -35,9 +35,9 @@ def compared(metric: Metric, dtype: torch.dtype = torch.float64) -> tuple[Tensor
 def shape(metric: Metric) -> None:
     """There is one finite number per particle, in both types."""
     for dtype in (torch.float32, torch.float64):
-        found = metric.function(*compared(metric, dtype))
-        require(tuple(found.shape) == (PARTICLES,), "shape: one number per particle", tuple(found.shape))
-        require(bool(found.isfinite().all()), "shape: finite numbers", found.tolist())
+        scores = metric.function(*compared(metric, dtype))
+        require(tuple(scores.shape) == (PARTICLES,), "shape: one number per particle", tuple(scores.shape))
+        require(bool(scores.isfinite().all()), "shape: finite numbers", scores.tolist())
 
 
 def batch(metric: Metric) -> None:

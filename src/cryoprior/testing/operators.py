@@ -68,8 +68,8 @@ def adjoint(operator: Operator, dtype: torch.dtype) -> None:
 def gradient(operator: Operator, dtype: torch.dtype) -> None:
     """The gradient of <A x, y> with respect to x is A^T y."""
     x, y = images(operator, dtype).requires_grad_(), measured(operator, dtype)
-    (found,) = torch.autograd.grad((operator.forward(x, PARTICLES) * y).sum(), x)
-    require_equal(found, operator.adjoint(y, PARTICLES), "gradient: that of <A x, y> is A^T y")
+    (derivative,) = torch.autograd.grad((operator.forward(x, PARTICLES) * y).sum(), x)
+    require_equal(derivative, operator.adjoint(y, PARTICLES), "gradient: that of <A x, y> is A^T y")
 
 
 def linearity(operator: Operator, dtype: torch.dtype) -> None:
@@ -228,14 +228,16 @@ def counts(operator: Operator, dtype: torch.dtype) -> None:
     """Rank, compressions and sizes are those of the singular values."""
     ranks = [int((operator.values(index) > 0).sum()) for index in range(operator.sets)]
     rank = sum(ranks) / len(ranks)
-    found = {name: getattr(operator, name) for name in ("rank", "effective_compression", "compression", "stored")}
-    require(abs(operator.rank - rank) < 1e-9, "counts: rank, the mean over mask sets", f"{found}, expected {rank}")
-    require(operator.rank <= operator.r <= operator.n, "counts: rank <= r <= n", found)
+    stated = {name: getattr(operator, name) for name in ("rank", "effective_compression", "compression", "stored")}
+    require(abs(operator.rank - rank) < 1e-9, "counts: rank, the mean over mask sets", f"{stated}, expected {rank}")
+    require(operator.rank <= operator.r <= operator.n, "counts: rank <= r <= n", stated)
     expected = operator.n / rank
-    require(abs(found["effective_compression"] / expected - 1) < 1e-9, "counts: effective compression n / rank", found)
-    require(operator.condition >= 1 and operator.compression >= 1, "counts: condition, compression >= 1", found)
-    require(0 < operator.stored <= operator.m, "counts: 0 < stored <= m", found)
-    require(bool(operator.nominal) and operator.set_bytes > 0, "counts: nominal and set_bytes say something", found)
+    require(
+        abs(stated["effective_compression"] / expected - 1) < 1e-9, "counts: effective compression n / rank", stated
+    )
+    require(operator.condition >= 1 and operator.compression >= 1, "counts: condition, compression >= 1", stated)
+    require(0 < operator.stored <= operator.m, "counts: 0 < stored <= m", stated)
+    require(bool(operator.nominal) and operator.set_bytes > 0, "counts: nominal and set_bytes say something", stated)
 
 
 LAWS_OF_ALL: dict[str, Law] = {"batch": batch, "text": text, "counts": counts}

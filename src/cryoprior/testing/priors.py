@@ -40,10 +40,10 @@ def shape(prior: Denoiser, box: int) -> None:
     for dtype in (torch.float32, torch.float64):
         x, tau = asked(box, dtype)
         with torch.no_grad():
-            found = prior(x, tau)
-        what, expected = (tuple(found.shape), found.dtype), (tuple(x.shape), dtype)
+            denoised = prior(x, tau)
+        what, expected = (tuple(denoised.shape), denoised.dtype), (tuple(x.shape), dtype)
         require(what == expected, "shape: that of x, in its type", f"{what}, expected {expected}")
-        require(bool(found.isfinite().all()), "shape: every pixel is finite", "NaN or infinity")
+        require(bool(denoised.isfinite().all()), "shape: every pixel is finite", "NaN or infinity")
 
 
 def determinism(prior: Denoiser, box: int) -> None:
@@ -84,8 +84,8 @@ def denoising(prior: Denoiser, box: int) -> None:
         tau = share * deviation
         x = clean + tau * normal(8, box, box, seed=2)
         with torch.no_grad():
-            found = prior(x.float(), torch.full((8,), tau)).double()
-        error = float((found - clean).square().mean().sqrt())
+            denoised = prior(x.float(), torch.full((8,), tau)).double()
+        error = float((denoised - clean).square().mean().sqrt())
         law = "denoising: the result is nearer to the clean image than the noisy one"
         require(error < tau, law, f"an error of {error:.3g} at a noise of {tau:.3g}")
 
@@ -96,10 +96,10 @@ def derivative(prior: Denoiser, box: int) -> None:
     v = normal(*x.shape, seed=1, dtype=x.dtype)
     one = torch.zeros_like(v)
     one[1] = v[1]
-    found, lone = linearise(prior, x, tau)[1](v), linearise(prior, x, tau)[1](one)
+    together, lone = linearise(prior, x, tau)[1](v), linearise(prior, x, tau)[1](one)
     others = float(lone[[0, 2]].abs().max())
     require(others == 0, "derivative: that of one image does not touch another", f"{others:.3g} at the others")
-    require_equal(lone[1], found[1], "derivative: it does not depend on the batch mates", tolerance=SAME)
+    require_equal(lone[1], together[1], "derivative: it does not depend on the batch mates", tolerance=SAME)
 
 
 def components(prior: Denoiser, box: int) -> None:
@@ -121,8 +121,8 @@ def tuning(prior: Denoiser, box: int) -> None:
     shells = int(shell_index(box).max()) + 1
     factor = torch.linspace(0.5, 2.0, shells, dtype=torch.float64)
     expected = prior.spectrum(box).double() * factor[shell_index(box)]
-    found = prior.with_power_factor(box, factor).spectrum(box).double()
-    require_equal(found, expected, "tuning: the spectrum times the factor of each shell", tolerance=1e-5)
+    tuned = prior.with_power_factor(box, factor).spectrum(box).double()
+    require_equal(tuned, expected, "tuning: the spectrum times the factor of each shell", tolerance=1e-5)
 
 
 PRIOR_LAWS: dict[str, Law] = {

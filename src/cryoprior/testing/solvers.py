@@ -66,14 +66,14 @@ def solved(
 def shape(solver: Solver, operator: Operator) -> None:
     """The images are (b, box, box), finite, of the type of y; so is a deviation, which is nowhere negative."""
     for dtype in (torch.float64, torch.float32):
-        found = solved(solver, operator, dtype=dtype)
+        solution = solved(solver, operator, dtype=dtype)
         expected = ((len(PARTICLES), BOX, BOX), dtype)
-        for image in [found.x, *([] if found.deviation is None else [found.deviation])]:
+        for image in [solution.x, *([] if solution.deviation is None else [solution.deviation])]:
             what = (tuple(image.shape), image.dtype)
             require(what == expected, "shape: (b, box, box) of the type of y", f"{what}, expected {expected}")
             require(bool(image.isfinite().all()), "shape: every pixel is finite", "NaN or infinity")
-        if found.deviation is not None:
-            low = float(found.deviation.min())
+        if solution.deviation is not None:
+            low = float(solution.deviation.min())
             require(low >= 0, "shape: a deviation is nowhere negative", low)
 
 
@@ -95,8 +95,8 @@ def batch(solver: Solver, operator: Operator) -> None:
 def cost(solver: Solver, operator: Operator) -> None:
     """The evaluations of a solution are those that were made, forward and backward."""
     prior = MeteredDenoiser(gaussian_prior())
-    found = solved(solver, operator, PARTICLES[:1], prior=prior)
-    made, said = (prior.calls, prior.backward_calls), (found.evaluations, found.backward)
+    solution = solved(solver, operator, PARTICLES[:1], prior=prior)
+    made, said = (prior.calls, prior.backward_calls), (solution.evaluations, solution.backward)
     require(made == said, "cost: the evaluations that are reported were made", f"{said} reported, {made} made")
 
 
@@ -105,9 +105,9 @@ def without_prior(solver: Solver, operator: Operator) -> None:
     if solver.needs_prior:
         return
     y = torch.stack([normal(operator.m, seed=particle) for particle in PARTICLES])
-    found = solver.solve(y, operator, None, SIGMA, ParticleNoise(7, "reconstruct", PARTICLES))
-    require_equal(found.x, solved(solver, operator).x, "without a prior: the images are the same", tolerance=SAME)
-    require(found.evaluations == 0, "without a prior: no evaluation", found.evaluations)
+    solution = solver.solve(y, operator, None, SIGMA, ParticleNoise(7, "reconstruct", PARTICLES))
+    require_equal(solution.x, solved(solver, operator).x, "without a prior: the images are the same", tolerance=SAME)
+    require(solution.evaluations == 0, "without a prior: no evaluation", solution.evaluations)
 
 
 def words(solver: Solver, operator: Operator) -> None:
@@ -125,8 +125,8 @@ def posterior_mean(solver: Solver, operator: Operator, within: float) -> None:
     particles = PARTICLES[:1]
     y = torch.stack([normal(operator.m, seed=particle) for particle in particles])
     expected = known_mean(operator, y, particles[0])
-    found = solved(solver, operator, particles).x
-    require_equal(found, expected, "posterior mean: that of a Gaussian prior", tolerance=within)
+    mean = solved(solver, operator, particles).x
+    require_equal(mean, expected, "posterior mean: that of a Gaussian prior", tolerance=within)
 
 
 def known_mean(operator: Operator, y: Float[Tensor, "1 m"], particle: int) -> Float[Tensor, "1 box box"]:

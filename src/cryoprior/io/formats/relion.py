@@ -45,8 +45,8 @@ def read_relion(path: Path, companions: Companions) -> Metadata:
     named = [t for name, t in blocks.items() if name != "optics" and IMAGE_NAME in t.columns]
     table = named[0] if named else blocks.get("particles", next((t for n, t in blocks.items() if n != "optics"), None))
     if table is None or IMAGE_NAME not in table.columns:
-        found = "no particle table" if table is None else f"no column {IMAGE_NAME} among {', '.join(table.columns)}"
-        raise InputError(f"{path}: {found}; add {IMAGE_NAME} (000001@stack.mrcs), which joins rows to images")
+        fault = "no particle table" if table is None else f"no column {IMAGE_NAME} among {', '.join(table.columns)}"
+        raise InputError(f"{path}: {fault}; add {IMAGE_NAME} (000001@stack.mrcs), which joins rows to images")
     if table.empty:
         raise InputError(f"{path}: no particle; expected one row or more; was the selection empty?")
     _require_numbers(path, table)
@@ -91,13 +91,13 @@ def _check_optics(path: Path, table: pd.DataFrame, optics: pd.DataFrame) -> Meta
 def _table_pixel_size(path: Path, table: pd.DataFrame) -> np.ndarray | None:
     """Return the pixel size in angstrom that the particle table states, (n,), or None."""
     plain = [column for column in (PIXEL_SIZE, "rlnPixelSize") if column in table.columns]
-    found = [(column, table[column].to_numpy(np.float64)) for column in plain]
+    stated = [(column, table[column].to_numpy(np.float64)) for column in plain]
     if {"rlnMagnification", "rlnDetectorPixelSize"} <= set(table.columns):
         size = table["rlnDetectorPixelSize"].to_numpy(np.float64) * 1e4 / table["rlnMagnification"].to_numpy(np.float64)
-        found.append(("rlnDetectorPixelSize / rlnMagnification", size))
-    for name, sizes in found[1:]:
-        _agree(path, found[0][1], found[0][0], sizes, name)
-    return found[0][1] if found else None
+        stated.append(("rlnDetectorPixelSize / rlnMagnification", size))
+    for name, sizes in stated[1:]:
+        _agree(path, stated[0][1], stated[0][0], sizes, name)
+    return stated[0][1] if stated else None
 
 
 def _agree(path: Path, a: np.ndarray, name_a: str, b: np.ndarray, name_b: str) -> None:
