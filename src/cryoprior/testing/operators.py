@@ -231,10 +231,8 @@ def counts(operator: Operator, dtype: torch.dtype) -> None:
     stated = {name: getattr(operator, name) for name in ("rank", "effective_compression", "compression", "stored")}
     require(abs(operator.rank - rank) < 1e-9, "counts: rank, the mean over mask sets", f"{stated}, expected {rank}")
     require(operator.rank <= operator.r <= operator.n, "counts: rank <= r <= n", stated)
-    expected = operator.n / rank
-    require(
-        abs(stated["effective_compression"] / expected - 1) < 1e-9, "counts: effective compression n / rank", stated
-    )
+    effective = stated["effective_compression"] * rank / operator.n
+    require(abs(effective - 1) < 1e-9, "counts: effective compression n / rank", stated)
     require(operator.condition >= 1 and operator.compression >= 1, "counts: condition, compression >= 1", stated)
     require(0 < operator.stored <= operator.m, "counts: 0 < stored <= m", stated)
     require(bool(operator.nominal) and operator.set_bytes > 0, "counts: nominal and set_bytes say something", stated)
