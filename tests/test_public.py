@@ -17,7 +17,8 @@ from kit.models import fold, write_model
 from kit.stacks import BOX, N, draw_images, write_particles
 
 ROOMS = (
-    *("evaluation", "heterogeneity", "measurement", "models", "prior", "reconstruction", "training"),
+    *("evaluation", "heterogeneity", "maps", "measurement", "models", "poses", "prior", "reconstruction"),
+    *("simulation", "training"),
     *("solvers", "operators", "metrics", "io", "report"),
 )
 

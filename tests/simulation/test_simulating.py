@@ -88,7 +88,7 @@ def test_noise_of_another_variance_is_brought_to_one() -> None:
 def test_what_cannot_be_simulated_is_refused() -> None:
     cases: dict[str, dict[str, Any]] = {
         "state1: a map of shape .*expected a cube": {"volumes": blobs()[:20]},
-        "constant or not finite": {"volumes": np.ones((8, 8, 8))},
+        "state1: the map is constant": {"volumes": np.ones((8, 8, 8))},
         "0 maps and 0 structures": {"volumes": []},
         "1 maps and 2 structures": {"structures": ["a", "b"]},
         "snr 0: expected more than 0": {"snr": 0.0},

@@ -16,6 +16,7 @@ from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack
 from cryoprior.io.formats.columns import CTF
 from cryoprior.maps.geometry import Geometry
+from cryoprior.measurement.arrays import as_images, as_particles, as_rows
 from cryoprior.measurement.reading import read_finite
 
 Array = Tensor | np.ndarray | Sequence[Any]
@@ -52,20 +53,15 @@ def read_images(particles: ParticleStack | InMemory, rows: np.ndarray) -> Float[
     return particles.read(rows) if isinstance(particles, InMemory) else read_finite(particles, rows)
 
 
-def images_in_memory(images: Array, geometry: Geometry, index: Array | None = None) -> InMemory:
-    """Return images as particles in memory; InputError where they are no finite squares, or not one for each pose."""
-    values = finite_tensor(images, "images")
-    if values.ndim != 3 or values.shape[1] != values.shape[2]:
-        raise InputError(f"images of shape {tuple(values.shape)}: expected (n, box, box); pass one square per particle")
-    return _in_memory("images", values, geometry, values.shape[-1], index)
+def images_in_memory(images: Array, geometry: Geometry, particles: Array | None = None) -> InMemory:
+    """Return images, (n, box, box), as particles in memory; InputError where they do not fit the geometry."""
+    values = as_images(images, "images").float()
+    return _in_memory("images", values, geometry, values.shape[-1], particles)
 
 
-def measurements_in_memory(y: Array, geometry: Geometry, box: int, index: Array | None = None) -> InMemory:
-    """Return measurements as particles in memory; InputError where they are not finite, or not a row for each pose."""
-    values = finite_tensor(y, "y")
-    if values.ndim != 2:
-        raise InputError(f"y of shape {tuple(values.shape)}: expected (n, m); pass one row per particle")
-    return _in_memory("y", values, geometry, box, index)
+def measurements_in_memory(y: Array, geometry: Geometry, box: int, particles: Array | None = None) -> InMemory:
+    """Return measurements, (n, m), as particles in memory; InputError where they do not fit the geometry."""
+    return _in_memory("y", as_rows(y, "y", 2).float(), geometry, box, particles)
 
 
 def array_geometry(
@@ -94,37 +90,20 @@ def array_geometry(
     return Geometry(euler, origin, None if ctf is None else _ctf(ctf, n), halves, float(pixel_size))
 
 
-def finite_tensor(values: Array, name: str) -> Tensor:
-    """Return numbers as float32, on their device if they are on one; InputError where one is not finite."""
-    if isinstance(values, Tensor):
-        tensor = values.detach().float()
-    else:
-        tensor = torch.from_numpy(np.require(values, np.float32, ["C", "W"]))
-    if not bool(torch.isfinite(tensor).all()):
-        place = tuple((~torch.isfinite(tensor)).nonzero()[0].tolist())
-        raise InputError(f"{name}: the value at {place} is not finite; expected numbers; leave this row out")
-    return tensor
-
-
 def volume_tensor(values: Array, name: str, box: int | None = None) -> Float[Tensor, "d d d"]:
     """Return a volume as float32; InputError where it is no finite cube, or not of this box."""
-    volume = finite_tensor(values, name)
+    volume = as_rows(values, name, 3).float()
     side = box or len(volume)
     if volume.shape != (side,) * 3:
         raise InputError(f"{name} of shape {tuple(volume.shape)}: expected a cube of {side} voxels; resample it")
     return volume
 
 
-def row_index(particles: Array, n: int) -> np.ndarray:
-    """Return the index of n rows in the whole stack, (n,); InputError where they are not n numbers."""
-    return _numbers(particles, "particles", (n,)).astype(np.int64)
-
-
-def _in_memory(name: str, values: Tensor, geometry: Geometry, box: int, index: Array | None) -> InMemory:
+def _in_memory(name: str, values: Tensor, geometry: Geometry, box: int, particles: Array | None) -> InMemory:
     n = len(geometry.euler_deg)
     if len(values) != n:
         raise InputError(f"{name}: {len(values)} rows; euler_deg has {n}; pass one pose per particle")
-    return InMemory(values, geometry, box, np.arange(n) if index is None else row_index(index, n), Path(name))
+    return InMemory(values, geometry, box, np.array(as_particles(particles, n)), Path(name))
 
 
 def _ctf(ctf: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:

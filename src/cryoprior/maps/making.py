@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack
-from cryoprior.maps.arrays import Array, InMemory, array_geometry, images_in_memory, measurements_in_memory, row_index
+from cryoprior.maps.arrays import Array, InMemory, array_geometry, images_in_memory, measurements_in_memory
 from cryoprior.maps.backprojection import MapSet, MapSettings
 from cryoprior.maps.refinement import make_refined_maps
 from cryoprior.maps.sight import Sight
 from cryoprior.maps.source import Source
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
+from cryoprior.measurement.arrays import as_particles
 from cryoprior.measurement.reading import measured_operator
-from cryoprior.operators import Operator
+from cryoprior.operators import Operator, parse_operator
 
 
 def make_maps(
@@ -23,7 +26,7 @@ def make_maps(
     euler_deg: Array | None = None,
     *,
     y: Array | None = None,
-    operator: Operator | None = None,
+    operator: str | Operator | None = None,
     particles: Array | None = None,
     prior_weight: float = 0.0,
     pixel_size: float | None = None,
@@ -47,7 +50,8 @@ def make_maps(
     images: (n, box, box), a ParticleStack, or Measurements; taken as float32.
     euler_deg: RELION's rot, tilt and psi, (n, 3).
     y: measurements, (n, m), in place of images.
-    operator: what measured y, or the particles before they were reconstructed.
+    operator: what measured y, or the particles before they were reconstructed: an Operator or its text, which beside
+        ``y`` has ``box=`` in it.
     particles: the index of every row in the stack that was measured, (n,), by which mask sets are numbered; 0 to n - 1.
     prior_weight: of reconstructions: how much the part counts that was not measured, 0 to 1.
     pixel_size: angstrom.
@@ -77,7 +81,7 @@ def source_of(
     images: Array | ParticleStack | Measurements | None,
     euler_deg: Array | None,
     y: Array | None,
-    operator: Operator | None,
+    operator: str | Operator | None,
     particles: Array | None,
     prior_weight: float,
     geometry: Mapping[str, Any],
@@ -85,12 +89,14 @@ def source_of(
     """Return what is mapped; the parameters are those of :func:`make_maps`."""
     if (images is None) == (y is None):
         raise InputError("make_maps: expected either images or y; pass one of them")
+    if isinstance(operator, str):
+        operator = parse_operator(operator, box=_box(images))
     if isinstance(images, Measurements):
         _refuse(images, euler_deg=euler_deg, particles=particles, **geometry)
         return MeasuredParticles(images, operator or measured_operator(images))
     if y is not None:
         if operator is None:
-            raise InputError("make_maps: y without its operator; pass operator=parse_operator(...)")
+            raise InputError("make_maps: y without its operator; pass <operator>")
         known = array_geometry(_poses(euler_deg), **geometry)
         return MeasuredParticles(measurements_in_memory(y, known, operator.box, particles), operator)
     if isinstance(images, ParticleStack):
@@ -111,8 +117,15 @@ def _of_images(
     if operator.box != stack.box or not 0 <= prior_weight <= 1:
         given = f"an operator of box {operator.box} and prior_weight {prior_weight:g}"
         raise InputError(f"{stack.path}: {given}; expected box {stack.box} and a weight from 0 to 1")
-    index = stack.index if particles is None else row_index(particles, stack.n)
+    index = stack.index if particles is None else np.array(as_particles(particles, stack.n))
     return ReconstructedParticles(stack, Sight(operator, index), prior_weight)
+
+
+def _box(images: Any) -> int | None:
+    """Return the pixels a side of what holds images, None where there are only measurements."""
+    shape = getattr(images, "shape", None)
+    box: int | None = getattr(images, "box", None) if shape is None else shape[-1]
+    return box
 
 
 def _poses(euler_deg: Array | None) -> Array:

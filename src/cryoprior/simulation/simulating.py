@@ -16,6 +16,7 @@ from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import pixel_variance, soft_disc
 from cryoprior.io.rows import row_batches
+from cryoprior.measurement.arrays import as_rows
 from cryoprior.progress import track
 from cryoprior.simulation.noise import coloured_noise, white_power
 from cryoprior.simulation.particles import Draws, Projector, ctf_table, default_ctf_table, draw_particles
@@ -207,11 +208,11 @@ def _states(volumes: Any, box: int | None, structures: Sequence[Any] | None) -> 
 
 
 def _volume(volume: Volume, name: str) -> Float[Tensor, "d d d"]:
-    tensor = torch.as_tensor(np.asarray(volume.detach().cpu() if isinstance(volume, Tensor) else volume, np.float32))
-    if tensor.ndim != 3 or len(set(tensor.shape)) != 1:
+    tensor = as_rows(volume, name, 3).float().cpu()
+    if len(set(tensor.shape)) != 1:
         raise InputError(f"{name}: a map of shape {tuple(tensor.shape)}; expected a cube (d, d, d); pad it to one")
-    if not bool(torch.isfinite(tensor).all()) or bool((tensor == tensor[0, 0, 0]).all()):
-        raise InputError(f"{name}: the map is constant or not finite; expected density; is it the right one?")
+    if bool((tensor == tensor[0, 0, 0]).all()):
+        raise InputError(f"{name}: the map is constant; expected density; is it the right one?")
     return tensor
 
 
