@@ -180,6 +180,8 @@ def test_what_cannot_be_mapped_is_refused_by_name(made: Path) -> None:
         "half holds 3": {"images": images, "half": np.full(N, 3)},
         "p.star: .*euler_deg.* given beside it": {"images": stack},
     }
+    with pytest.raises(InputError, match=r"y\.zarr: measured with operator digest"):
+        make_maps(read_measurements(made / "y.zarr"), operator=OPERATOR.replace("masks=16", "masks=12"))
     for message, changed in cases.items():
         with pytest.raises(InputError, match=message):
             make_maps(**(arrays | changed))

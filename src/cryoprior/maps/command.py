@@ -79,9 +79,9 @@ def run(options: Options) -> dict[str, Any]:
     grid = (job.source.box, job.source.geometry.pixel_size)
     truth = None if options.truth is None else read_volume(options.truth, *grid)
     mask = None if options.mask is None else read_mask(options.mask, *grid)
-    given = [options.particles, options.mask, options.truth, options.controls, options.poses, options.ctf]
+    given = [options.particles, options.mask, options.truth, options.controls, *options.companion_files]
     inputs = [path for path in given if path is not None]
-    read = {*inputs, *job.files(beside), *filter(None, [options.ind])}
+    read = {*inputs, *job.files(beside)}
     with claim_output(options.output, "map", overwrite=options.overwrite, inputs=read) as folder:
         named = job.named_maps(beside, settings, mask, truth, options.seed)
         mask_from = named[0].judgement.mask_from if options.mask is None else str(options.mask)

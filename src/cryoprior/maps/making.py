@@ -42,8 +42,8 @@ def make_maps(
 ) -> MapSet:
     """Return half maps and the map of particles, bit for bit those of ``cryoprior map``.
 
-    Full particles are ``images`` alone, measurements are ``y`` with their ``operator``, and reconstructions are
-    ``images`` with the operator that measured them. A stack or measurements from a file bring their own poses and CTF.
+    Full particles are ``images`` alone. Measurements are ``y`` with their ``operator``. Reconstructions are ``images``
+    with the operator that measured them. A stack, and measurements from a file, bring their own poses and CTF.
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ def make_maps(
 
     Raises
     ------
-    InputError: inputs that exclude each other, arrays whose shapes do not fit, a half set without particles.
+    InputError: inputs that exclude each other, arrays whose shapes do not fit, another operator than the one that
+        measured, a half set without particles.
     """
     geometry = {"pixel_size": pixel_size, "origin_pixel": origin_pixel, "ctf": ctf, "half": half}
     source = source_of(images, euler_deg, y, operator, particles, prior_weight, geometry)
@@ -93,7 +94,10 @@ def source_of(
         operator = parse_operator(operator, box=_box(images))
     if isinstance(images, Measurements):
         _refuse(images, euler_deg=euler_deg, particles=particles, **geometry)
-        return MeasuredParticles(images, operator or measured_operator(images))
+        if operator is None:
+            return MeasuredParticles(images, measured_operator(images))
+        images.check_operator(operator.digest())
+        return MeasuredParticles(images, operator)
     if y is not None:
         if operator is None:
             raise InputError("make_maps: y without its operator; pass <operator>")
