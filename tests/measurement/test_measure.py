@@ -13,7 +13,7 @@ import torch
 from cryoprior.errors import InputError
 from cryoprior.io import read_measurements, read_particles, write_stack
 from cryoprior.measurement import command as measure
-from cryoprior.measurement import measuring
+from cryoprior.measurement import files
 from cryoprior.operators import parse_operator
 from kit.stacks import N, write_particles
 
@@ -106,7 +106,7 @@ def test_an_output_in_use_is_kept(options: measure.Options) -> None:
 def test_of_two_runs_at_once_one_works_and_the_other_is_refused(
     options: measure.Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, other = measuring.measure, list[str]()
+    whole, other = files.measure, list[str]()
 
     def slow(*given: Any) -> torch.Tensor:
         if not other:  # a second process, in the middle of the first
@@ -118,7 +118,7 @@ def test_of_two_runs_at_once_one_works_and_the_other_is_refused(
             assert ran.returncode == 2
         return whole(*given)
 
-    monkeypatch.setattr(measuring, "measure", slow)
+    monkeypatch.setattr(files, "measure", slow)
     measure.run(options)
     assert "another run is writing it" in other[0]
     assert read_measurements(options.output).y(slice(None)).shape == (N, 96)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cryoprior.io import MeasurementsWriter, ParticleStack, check_images, read_particles
-from cryoprior.io.rows import row_batches
 from cryoprior.options import (
     COMPUTING,
     OUTPUT,
@@ -19,13 +17,6 @@ from cryoprior.options import (
     output_option,
     overwrite_option,
 )
-from cryoprior.output.folder import claim_output
-from cryoprior.output.record import write_provenance, write_summary
-from cryoprior.progress import track
-
-if TYPE_CHECKING:
-    from cryoprior.operators import Operator
-
 
 EXAMPLE = (
     "cryoprior measure particles.star -o y.zarr --box 64 \\\n    --operator pixel:block=16,masks=192,rows=hadamard"
@@ -56,12 +47,20 @@ class Options(ParticleFiles, Computing):
 
 
 def run(options: Options) -> dict[str, Any]:
-    from cryoprior.devices import limit_threads
-    from cryoprior.measurement.files import block_baseline, measurement_header, measurement_summary
+    """Return the summary of measurements, which lie in a folder of their own with the particles' star file."""
+    from cryoprior.devices import choose_device, limit_threads
+    from cryoprior.io import MeasurementsWriter, read_particles
+    from cryoprior.measurement.files import block_baseline, measurement_header, measurement_summary, write_measured
     from cryoprior.operators import parse_operator
+    from cryoprior.output.folder import claim_output
+    from cryoprior.output.record import write_provenance, write_summary
 
     limit_threads(options.threads)
-    stack = _read(options)
+    device = choose_device(options.device)
+    stack = read_particles(options.particles, **options.companions)
+    if options.box is not None:
+        stack = stack.resized(options.box, options.resize)
+    stack = stack.subset(slice(options.limit))
     operator = parse_operator(options.operator, box=stack.box, seed=options.seed)
     header = measurement_header(stack, operator, options.particles, options.sigma, options.seed)
     baseline = block_baseline(operator) if options.dtype == "float16" else None
@@ -69,31 +68,8 @@ def run(options: Options) -> dict[str, Any]:
     given = [options.particles, *options.companion_files]
     with claim_output(options.output, "measure", overwrite=options.overwrite, inputs=[*given, *stack.files]) as folder:
         with MeasurementsWriter(folder, header, *particles, dtype=options.dtype, baseline=baseline) as writer:
-            _measure(stack, operator, writer, options)
+            write_measured(writer, stack, operator, options.sigma, options.seed, options.batch, device)
         summary = measurement_summary(stack, operator, header, writer)
         write_provenance(folder, "measure", options, given, options.seed)
         write_summary(folder, summary)
     return summary
-
-
-def _read(options: Options) -> ParticleStack:
-    stack = read_particles(options.particles, **options.companions)
-    if options.box is not None:
-        stack = stack.resized(options.box, options.resize)
-    return stack.subset(slice(options.limit)) if options.limit is not None else stack
-
-
-def _measure(stack: ParticleStack, operator: Operator, writer: MeasurementsWriter, options: Options) -> None:
-    """Write the measurements of all particles, batch by batch."""
-    import torch
-
-    from cryoprior.devices import choose_device
-    from cryoprior.measurement.measuring import measure
-
-    device = choose_device(options.device)
-    batches = row_batches(stack.n, options.batch)
-    for places in track(batches, "measuring", len(batches)):
-        images = stack.read(places)
-        check_images(images, stack, places)
-        x = torch.from_numpy(images).to(device)
-        writer.write(measure(x, operator, options.sigma, options.seed, stack.index[places]).cpu().numpy())

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, ParticleStack
+from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, ParticleStack, check_images
+from cryoprior.io.rows import row_batches
+from cryoprior.measurement.measuring import measure
 from cryoprior.operators import Operator, format_operator
+from cryoprior.progress import track
 
 
 def measurement_header(
@@ -44,6 +47,23 @@ def block_baseline(operator: Operator) -> Baseline:
         if block != box:
             group[seen] = np.rint(sums[seen] / weight[seen])
     return Baseline(group, weights)
+
+
+def write_measured(
+    writer: MeasurementsWriter,
+    stack: ParticleStack,
+    operator: Operator,
+    sigma: float,
+    seed: int,
+    batch: int,
+    device: torch.device,
+) -> None:
+    """Write the measurements of all particles, batch by batch; InputError for images that are not finite."""
+    for places in track(row_batches(stack.n, batch), "measuring"):
+        images = stack.read(places)
+        check_images(images, stack, places)
+        x = torch.from_numpy(images).to(device)
+        writer.write(measure(x, operator, sigma, seed, stack.index[places]).cpu().numpy())
 
 
 def measurement_summary(
