@@ -173,7 +173,7 @@ class WidePicture(Picture):
 
 
 def draw_pictures(rows: Sequence[PictureRow]) -> bytes:
-    """Return a grid as PNG: one row a particle, one column a title in any of the rows, one grey scale for all."""
+    """Return a grid as PNG: one row per particle, one column per title in any of the rows, one grey scale for all."""
     columns = max((list(row.images) for row in rows), key=len)
     low, high = grey_limits(np.stack([row.original for row in rows]), deviations=2.5)
     drawn = [MontageRow(row.title, [row.images.get(name) for name in columns], low, high) for row in rows]

@@ -17,7 +17,7 @@ from cryoprior.reconstruction.choice import suited_prior
 from cryoprior.solvers import parse_solver
 
 FEW, PICTURES = 4, 3
-"""Particles for the paper's sampler, which takes 1000 evaluations an image; particles in the pictures."""
+"""Particles for the paper's sampler, which takes 1000 evaluations per image; particles in the pictures."""
 PAPER = "nesterov"
 
 log = logging.getLogger("cryoprior")
