@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import cryoprior
 from cryoprior.errors import InputError
+from cryoprior.operators import OPERATORS, Bin, format_operator
 from cryoprior.registry import Registry
 
 
@@ -108,3 +110,19 @@ def test_every_kind_takes_components_and_refuses_what_is_none(kind: str) -> None
 def test_a_kind_that_is_not_there() -> None:
     with pytest.raises(InputError, match=r"register: no kind 'prior'; expected one of operator, solver, metric"):
         cryoprior.register("prior", "mine", 3)
+
+
+def test_what_is_registered_in_a_notebook_is_named_like_any_other() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Twice(Bin):
+        factor: int = 2
+
+    cryoprior.register("operator", "twice", Twice)
+    try:
+        operator = cryoprior.parse_operator("twice:sets=3", box=8)
+        assert format_operator(operator) == "twice:box=8,seed=0,sets=3,factor=2"
+        assert (type(operator), operator.compression) == (Twice, 4)
+    finally:
+        del OPERATORS._registered["twice"]
+    with pytest.raises(InputError, match=r"no operator is called 'twice'; choose one of bin, .*, or install"):
+        cryoprior.parse_operator("twice", box=8)

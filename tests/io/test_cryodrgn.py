@@ -103,7 +103,7 @@ def test_bad_pickles_are_refused(tmp_path: Path) -> None:
         read_particles(path, ctf=tmp_path / "no.pkl")
     with pytest.raises(InputError, match=r"not a pickle of numpy arrays"):
         read_particles(path, ctf=write_text(tmp_path / "text.pkl", "hello"))
-    with pytest.raises(InputError, match=r"ctf.pkl: \(6, 9\); expected \(7, 9\), one row an image of"):
+    with pytest.raises(InputError, match=r"ctf.pkl: \(6, 9\); expected \(7, 9\), one row per image of"):
         read_particles(path, ctf=dump(tmp_path / "ctf.pkl", ctf_rows()[:6]))
     with pytest.raises(InputError, match=r"rotations \(6, 3, 3\); expected \(7, 3, 3\)"):
         read_particles(path, poses=dump(tmp_path / "poses.pkl", (np.zeros((6, 3, 3)), np.zeros((6, 2)))))

@@ -51,10 +51,25 @@ def run(*words: str) -> dict[str, Any]:
     return summary
 
 
+def check_laws(star: str, listing: str) -> None:
+    """Raise AssertionError where a component of the package breaks a law of its kind."""
+    from toy_components.mae import MAE
+    from toy_components.shrink import Shrink
+    from toy_components.stripes import Stripes
+
+    from cryoprior.testing import check_format, check_metric, check_operator, check_solver
+
+    check_operator(Stripes(box=8, every=2, sets=2))
+    check_solver(Shrink())
+    check_metric(MAE)
+    check_format(listing, star)
+
+
 def use(map_file: str) -> dict[str, Any]:
-    """Return the summaries of all commands by name, run in the current folder."""
+    """Return the summaries of all commands by name, run in the current folder; the laws are checked first."""
     run("simulate", map_file, "-o", "sim", "--n", "12", "--box", "16", "--pixel-size", "5", "--snr", "1")
     Path("sim/particles.toy").write_text("".join(f"{i} particles.mrcs 5.0\n" for i in range(1, 13)))
+    check_laws("sim/particles.star", "sim/particles.toy")
     Path("images.toml").write_text(BENCH_IMAGES)
     Path("maps.toml").write_text(BENCH_MAPS)
     return {

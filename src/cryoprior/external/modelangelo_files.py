@@ -107,7 +107,7 @@ def link_map(path: Path, folder: Path, name: str) -> Path:
 
 def _check_sequence(where: str, sequence: str, kind: Kind) -> None:
     if not sequence:
-        raise InputError(f"{where} is empty; expected one letter a residue; add it, or remove the record")
+        raise InputError(f"{where} is empty; expected one letter per residue; add it, or remove the record")
     strange = sorted(set(sequence) - set(ALPHABETS[kind]))
     if strange:
         expected = f"expected {kind}, letters {ALPHABETS[kind]}"

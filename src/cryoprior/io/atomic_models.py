@@ -36,7 +36,7 @@ class ModelChain:
 
     name: the author's chain name.
     kind: protein or nucleic acid; a chain name that carries both is two of these.
-    sequence: one letter a residue, X where unknown.
+    sequence: one letter per residue, X where unknown.
     numbers: the author's residue numbers, with insertion code.
     names: residue names such as ALA or DA.
     backbone: N, CA, C and O in angstrom, NaN where an atom is absent.
@@ -238,5 +238,5 @@ def _check_confidence(path: Path, structure: gemmi.Structure, chains: tuple[Mode
         raise InputError(f"{path}: the confidence cannot be read: {fault}; {expected}; {remedy}")
     spread = [max(b) - min(b) for c in structure[0] for r in c if _kind(r)[0] and (b := [a.b_iso for a in r])]
     if spread and np.mean(np.array(spread) > SAME_B) > 0.5:
-        return ["B-factors differ within residues, as temperature factors do; ModelAngelo gives one value a residue"]
+        return ["B-factors differ within residues, as temperature factors do; ModelAngelo gives one value per residue"]
     return []

@@ -81,11 +81,11 @@ def read_labels(path: Path, column: str | None = None, indices: Path | None = No
     InputError: no such file or column, no single candidate, an empty label, or labels that name no classes.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV with a row a particle; check the name")
+        raise InputError(f"{path}: no such file; expected a CSV with a row per particle; check the name")
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path}: no CSV: {error}; expected a head and a row a particle; export it again") from error
+        raise InputError(f"{path}: no CSV: {error}; expected a head and a row per particle; export it again") from error
     name = _label_column(path, table, column)
     if indices is not None:
         table = table.iloc[read_indices(indices, len(table))]

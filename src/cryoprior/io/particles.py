@@ -1,4 +1,4 @@
-"""A particle stack: one table, one row a particle, and its images, read when asked for."""
+"""A particle stack: one table, one row per particle, and its images, read when asked for."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class ParticleStack:
 
     path: Path
     table: pd.DataFrame
-    """One row a particle, in the order of the file, with RELION's names (without underscore), units, conventions."""
+    """One row per particle, in the order of the file, with RELION's names (without underscore), units, conventions."""
     optics: pd.DataFrame
-    """One row an optics group; rlnImagePixelSize in angstrom and rlnImageSize are those of the images as read."""
+    """One row per optics group; rlnImagePixelSize in angstrom and rlnImageSize are those of the images as read."""
     index: np.ndarray
     """The index of every particle in the whole file, (n,): what random streams and mask sets are numbered by."""
     box: int

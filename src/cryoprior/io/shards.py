@@ -105,7 +105,7 @@ class ReconstructionWriter:
     ----------
     folder: an empty folder, usually the one that :func:`cryoprior.output.folder.claim_output` yields.
     table, optics: the particles as measured; columns other than rlnImageName are written as they are.
-    shard_size: particles a stack.
+    shard_size: particles per stack.
     float16: MRC mode 12.
 
     Raises

@@ -31,7 +31,7 @@ OPTIMA = 1000
 
 @dataclass(frozen=True)
 class Residues:
-    """A protein chain as it is aligned: a letter a residue, and N, CA, C, O in angstrom, NaN where absent."""
+    """A protein chain as it is aligned: a letter per residue, and N, CA, C, O in angstrom, NaN where absent."""
 
     name: str
     sequence: str

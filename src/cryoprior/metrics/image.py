@@ -1,4 +1,4 @@
-"""Scores of an image against a reference image, one number a particle."""
+"""Scores of an image against a reference image, one number per particle."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ class Operator(ABC):
 
     @property
     def effective_compression(self) -> float:
-        """Return n / rank: pixels an image over independent numbers measured."""
+        """Return n / rank: pixels per image over independent numbers measured."""
         return self.n / self.rank
 
     @property

@@ -231,7 +231,7 @@ class Quantize(Operator):
     @property
     def nominal(self) -> str:
         """Return the levels in words."""
-        return f"{self.bits} of 32 bits a pixel"
+        return f"{self.bits} of 32 bits per pixel"
 
     @property
     def stored(self) -> float:

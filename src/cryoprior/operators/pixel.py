@@ -65,12 +65,12 @@ class Pixel(Operator):
 
     @property
     def m(self) -> int:
-        """Return b sums a block."""
+        """Return b sums per block."""
         return self.blocks * self.masks
 
     @property
     def r(self) -> int:
-        """Return b coordinates a block."""
+        """Return b coordinates per block."""
         return self.m
 
     @property

@@ -41,7 +41,7 @@ class Companions:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a particle file says, in RELION's names, units and conventions: one row a particle, one row an optics group.
+    """What a particle file says, in RELION's names, units and conventions: a row per particle, a row per optics group.
 
     ``table`` holds rlnImageName (``000001@stack.mrcs``, counted from 1) and rlnOpticsGroup; ``optics`` holds
     rlnImagePixelSize in angstrom (NaN where the file does not say).
@@ -56,7 +56,7 @@ def group_optics(table: pd.DataFrame, columns: list[str], keep: str | None = Non
 
     Parameters
     ----------
-    table: one row a particle; ``columns`` must be in it.
+    table: one row per particle; ``columns`` must be in it.
     columns: those that belong to the optics.
     keep: a column whose values part groups too (an exposure group), dropped afterwards.
     """

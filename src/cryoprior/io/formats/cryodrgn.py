@@ -68,7 +68,7 @@ def _add_ctf(table: pd.DataFrame, ctf: Path, path: Path, box: int) -> None:
     values = read_pickle(ctf)
     shape = getattr(values, "shape", type(values).__name__)
     if not isinstance(values, np.ndarray) or values.shape != (len(table), 9):
-        raise InputError(f"{ctf}: {shape}; expected ({len(table)}, 9), one row an image of {path}")
+        raise InputError(f"{ctf}: {shape}; expected ({len(table)}, 9), one row per image of {path}")
     values = values.astype(np.float64)
     table[PIXEL_SIZE] = np.round(values[:, 1] * values[:, 0] / box, 6)
     names = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", *MICROSCOPE, "rlnPhaseShift")
@@ -81,9 +81,9 @@ def _add_poses(table: pd.DataFrame, poses: Path, path: Path, box: int, pixel_siz
     rotations, shifts = values if isinstance(values, tuple | list) and len(values) == 2 else (values, None)
     shape = getattr(rotations, "shape", type(rotations).__name__)
     if not isinstance(rotations, np.ndarray) or rotations.shape != (len(table), 3, 3):
-        raise InputError(f"{poses}: rotations {shape}; expected ({len(table)}, 3, 3), one an image of {path}")
+        raise InputError(f"{poses}: rotations {shape}; expected ({len(table)}, 3, 3), one per image of {path}")
     if shifts is not None and np.shape(shifts) != (len(table), 2):
-        raise InputError(f"{poses}: shifts {np.shape(shifts)}; expected ({len(table)}, 2), one an image of {path}")
+        raise InputError(f"{poses}: shifts {np.shape(shifts)}; expected ({len(table)}, 2), one per image of {path}")
     angles = euler_of_matrix(rotations.transpose(0, 2, 1))
     for place, name in enumerate(ANGLES):
         table[name] = angles[:, place]
