@@ -210,8 +210,8 @@ def test_clusters_keep_their_names_over_seeds_and_the_median_seed_is_shown() -> 
         cluster = np.where(np.arange(N) < wrong, 3, rng.permutation(4)[cluster])
         return Clustering(np.zeros((N, 2)), cluster, np.ones(N), 0.0, True, 0.0)
 
-    found = {"original": [0, 0, 0, 0, 0], "reconstructed": [30, 10, 20, 0, 40], "other": [0, 0, 0, 0, 0]}
-    clusterings = {name: [named(states(), wrong) for wrong in values] for name, values in found.items()}
+    mistakes = {"original": [0, 0, 0, 0, 0], "reconstructed": [30, 10, 20, 0, 40], "other": [0, 0, 0, 0, 0]}
+    clusterings = {name: [named(states(), wrong) for wrong in values] for name, values in mistakes.items()}
     results = compare(clusterings, 4, 0, None, retrained=False)
     assert results.shown == np.argsort(results.scores.overall)[2]
     sizes = sorted(np.bincount(states()), reverse=True)

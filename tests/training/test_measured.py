@@ -67,16 +67,16 @@ def test_a_batch_is_split_and_moved_with_its_particles() -> None:
 @pytest.mark.parametrize("scale", [3.0, -3.0])
 @pytest.mark.parametrize("text", [FOURIER, HADAMARD])
 def test_a_batch_is_in_the_grey_scale_of_the_prior(tmp_path: Path, text: str, scale: float) -> None:
-    found = stack(tmp_path, text, scale=scale)
+    made = stack(tmp_path, text, scale=scale)
     rows = np.array([3, 19, 0])
-    batch = found.batch(rows)
+    batch = made.batch(rows)
     assert batch.particles == NUMBERS[rows].tolist()
-    expected = found.operator.forward(images()[rows], batch.particles)
+    expected = made.operator.forward(images()[rows], batch.particles)
     torch.testing.assert_close(batch.y, expected, rtol=1e-4, atol=1e-4)
-    assert found.sigma == pytest.approx(SIGMA / 3)
-    assert (found.digest, found.has_clean, found.path) == ("digest", False, tmp_path / "y.zarr")
-    assert found.index.tolist() == NUMBERS.tolist()
-    assert found.pixel_size.tolist() == [4.0] * N
+    assert made.sigma == pytest.approx(SIGMA / 3)
+    assert (made.digest, made.has_clean, made.path) == ("digest", False, tmp_path / "y.zarr")
+    assert made.index.tolist() == NUMBERS.tolist()
+    assert made.pixel_size.tolist() == [4.0] * N
 
 
 def seen(particles: TrainingMeasurements, start: int, size: int) -> list[int]:
@@ -120,10 +120,10 @@ def test_the_split_is_complete_and_seeded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_numbers_that_are_none_are_refused(tmp_path: Path, bad: float) -> None:
-    found = stack(tmp_path)
-    y = np.array(found.measurements.y(slice(None)))
+    made = stack(tmp_path)
+    y = np.array(made.measurements.y(slice(None)))
     y[2, 5] = bad
-    broken = replace(found, measurements=Replaced(found.measurements.path, y))
+    broken = replace(made, measurements=Replaced(made.measurements.path, y))
     assert len(broken.batch(np.array([0, 1, 3]))) == 3
     with pytest.raises(InputError, match=r"y\.zarr: measurements that are not finite; .*leave these particles out"):
         broken.batch(np.array([1, 2]))

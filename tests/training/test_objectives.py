@@ -86,15 +86,15 @@ def test_the_noise_of_every_data_set_is_drawn() -> None:
 def test_correlations_are_those_of_wiener_filtered_images() -> None:
     none, power = torch.zeros(40, BOX, BOX // 2 + 1), spectrum()
     objective = SignalObjective(power, torch.zeros(1, BOX, BOX // 2 + 1))
-    found = objective.correlations(Linear(), draw(40), none, torch.Generator().manual_seed(7))
-    assert sorted(found) == ["16px tau=1", "16px tau=3"]  # without noise in the data tau = 0 shows the image itself
+    means = objective.correlations(Linear(), draw(40), none, torch.Generator().manual_seed(7))
+    assert sorted(means) == ["16px tau=1", "16px tau=3"]  # without noise in the data tau = 0 shows the image itself
     for tau in (1, 3):  # of Gaussian images the correlation is the root of the share of the power that is recovered
         expected = float((pixel_variance(power**2 / (power + tau**2)) / pixel_variance(power)).sqrt())
-        assert found[f"16px tau={tau}"] == pytest.approx(expected, rel=0.05)
+        assert means[f"16px tau={tau}"] == pytest.approx(expected, rel=0.05)
     noisy = objective.correlations(Linear(), draw(40), none + 0.5, torch.Generator().manual_seed(7))
     assert sorted(noisy) == ["16px tau=0", "16px tau=1", "16px tau=3"]
     assert noisy["16px tau=0"] > noisy["16px tau=1"] > noisy["16px tau=3"]
-    assert noisy["16px tau=1"] < found["16px tau=1"]
+    assert noisy["16px tau=1"] < means["16px tau=1"]
 
 
 def test_correlation_is_that_of_the_pixels_of_each_pair() -> None:
@@ -107,9 +107,9 @@ def test_correlation_is_that_of_the_pixels_of_each_pair() -> None:
 
 def test_quarter_turns_and_mirrors_are_the_eight_of_the_square() -> None:
     image = torch.arange(16.0).reshape(1, 4, 4)
-    found = {tuple(i.flatten().tolist()) for i in dihedral(image.expand(200, 4, 4), torch.Generator().manual_seed(0))}
+    drawn = {tuple(i.flatten().tolist()) for i in dihedral(image.expand(200, 4, 4), torch.Generator().manual_seed(0))}
     turns = [torch.rot90(m, k) for m in (image[0], image[0].T) for k in range(4)]
-    assert found == {tuple(t.flatten().tolist()) for t in turns}
+    assert drawn == {tuple(t.flatten().tolist()) for t in turns}
 
 
 def exact_epsilon(power: torch.Tensor, scale: float, offset: float) -> nn.Module:

@@ -202,8 +202,8 @@ def test_the_gradient_reaches_all_of_the_network(text: str, noise: Tensor) -> No
 
 def test_correlations_ask_operators_that_were_not_trained_on() -> None:
     task, images = objective("identity", 0.0, CLEAN_UNKNOWN), draw(20)
-    found = task.correlations(LINEAR, images, torch.zeros(20, BOX, BOX // 2 + 1), stream())
-    assert sorted(found) == ["16px measured", "16px tau=1", "16px tau=3"]
-    assert found["16px measured"] == pytest.approx(1, abs=1e-4)
+    means = task.correlations(LINEAR, images, torch.zeros(20, BOX, BOX // 2 + 1), stream())
+    assert sorted(means) == ["16px measured", "16px tau=1", "16px tau=3"]
+    assert means["16px measured"] == pytest.approx(1, abs=1e-4)
     assert isinstance(task.operators, One)
     assert task.operators.asked == [operator_objective.POOL, operator_objective.POOL + 1]

@@ -136,9 +136,9 @@ def test_the_curve_has_a_line_for_every_validation(prior: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["2", "4"]
     assert all(np.isfinite(float(row[c])) for row in rows for c in ("train_loss", "validation_loss", "seconds"))
-    found = json.loads(rows[-1]["correlation"])
-    assert set(found) == {f"{BOX}px tau={tau}" for tau in (0, 1, 3)}
-    assert 1 > found[f"{BOX}px tau=0"] > found[f"{BOX}px tau=1"] > found[f"{BOX}px tau=3"] > 0
+    correlation = json.loads(rows[-1]["correlation"])
+    assert set(correlation) == {f"{BOX}px tau={tau}" for tau in (0, 1, 3)}
+    assert 1 > correlation[f"{BOX}px tau=0"] > correlation[f"{BOX}px tau=1"] > correlation[f"{BOX}px tau=3"] > 0
 
 
 def test_grey_scale_and_spectra_are_those_of_the_data(prior: Path) -> None:

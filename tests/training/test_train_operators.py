@@ -151,8 +151,8 @@ def test_an_operator_aware_prior_goes_on_from_a_plain_one(folder: Path) -> None:
     torch.testing.assert_close(loaded.estimate(evidence), before.estimate(evidence), rtol=1e-4, atol=1e-4)
     (rows,), (old,) = loaded.config.trained_on.values(), before.config.trained_on.values()
     assert set(old) < set(rows)  # another seed holds others out: those of both runs have been seen
-    found = json.loads((aware / "summary.json").read_text())["correlation"]
-    assert f"{BOX}px measured" in found
+    correlation = json.loads((aware / "summary.json").read_text())["correlation"]
+    assert f"{BOX}px measured" in correlation
     with pytest.raises(InputError, match="add operator_aware to go on from it"):
         run(folder / "particles.star", "back", init=str(aware))
 

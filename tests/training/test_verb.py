@@ -154,6 +154,10 @@ def test_with_an_output_a_run_goes_on_where_it_was_cut_off(
     ours, theirs = (prior.network.state_dict() for prior in (parts, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert [line.step for line in parts.curve] == [2, 4]
+    train(images["particles"], init=whole, output=tmp_path / "further", **given | {"steps": 1})
+    recorded = json.loads((tmp_path / "further" / "provenance.json").read_text())
+    assert recorded["options"]["init"] == "trained prior"  # its folder, where it has one
+    assert recorded["inputs"] == []
     assert load_prior(tmp_path / "prior").config == parts.config
 
 

@@ -145,8 +145,8 @@ def test_the_target_does_not_leak_into_the_evidence(text: str, sigma: float) -> 
     before = given.loss(network, batch, stream(4))
     evidence = network.evidence
     after = given.loss(network, spoilt, stream(4))
-    for found, expected in zip(network.evidence, evidence, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    for after_change, expected in zip(network.evidence, evidence, strict=True):
+        torch.testing.assert_close(after_change, expected, rtol=1e-9, atol=1e-9)
     assert bool((after > 100 * before).all())  # the target did change
     shown = MeasuredBatch(batch.y + given.operator.uncoordinates(1 - hidden, batch.particles), batch.particles)
     given.loss(network, shown, stream(4))
@@ -218,7 +218,7 @@ def dense(given: WithheldObjective, batch: MeasuredBatch, keep: Tensor, guess: T
     """Return E[x | the coordinates kept] of x ~ N(guess, SIGNAL), particle by particle, by matrices."""
     basis = torch.eye(PIXELS, dtype=torch.float64).reshape(PIXELS, BOX, BOX)
     p = apply_filter(basis, SIGNAL).reshape(PIXELS, PIXELS)
-    found = []
+    means = []
     for i, particle in enumerate(batch.particles):
         a = given.operator.forward(basis, [particle] * PIXELS).T
         u, s, vh = torch.linalg.svd(a, full_matrices=False)
@@ -232,8 +232,8 @@ def dense(given: WithheldObjective, batch: MeasuredBatch, keep: Tensor, guess: T
         told = v @ vh[known].T @ z
         variance = torch.diag(given.sigma**2 / own[chosen] ** 2)
         misfit = told - v @ guess[i].flatten()
-        found.append(guess[i].flatten() + p @ v.T @ torch.linalg.solve(v @ p @ v.T + variance, misfit))
-    return torch.stack(found).reshape(-1, BOX, BOX)
+        means.append(guess[i].flatten() + p @ v.T @ torch.linalg.solve(v @ p @ v.T + variance, misfit))
+    return torch.stack(means).reshape(-1, BOX, BOX)
 
 
 @EACH_SIGMA
@@ -246,11 +246,11 @@ def test_the_closed_form_of_a_split_is_that_of_conjugate_gradients_and_of_matric
     assert closed.diagonal is not None
     solved.diagonal = None
     guess = apply_filter(normal(4, BOX, BOX, seed=7), SIGNAL.sqrt())
-    found = closed.condition(guess, SIGNAL)
-    torch.testing.assert_close(found, solved.condition(guess, SIGNAL, tolerance=1e-9), rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(found, dense(given, batch, keep, guess), rtol=1e-6, atol=1e-6)
+    mean = closed.condition(guess, SIGNAL)
+    torch.testing.assert_close(mean, solved.condition(guess, SIGNAL, tolerance=1e-9), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(mean, dense(given, batch, keep, guess), rtol=1e-6, atol=1e-6)
     everything = Measurement(given.operator, batch.y, sigma, batch.particles, "a test").condition(guess, SIGNAL)
-    assert not torch.allclose(found, everything, atol=1e-2)
+    assert not torch.allclose(mean, everything, atol=1e-2)
 
 
 @EACH_SIGMA

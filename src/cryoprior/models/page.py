@@ -97,7 +97,7 @@ class ScorePage:
         rows = [
             [what, *(text(self.summary[f"{key}_{model}"]) for model in ("a", "b"))]
             for what, key in (
-                ("mean confidence an atom", "confidence"),
+                ("mean confidence per atom", "confidence"),
                 ("protein chains counted", "chains"),
                 ("all protein chains", "protein_chains"),
                 ("nucleic acid chains", "nucleic_chains"),

@@ -1,4 +1,4 @@
-"""Tables of atomic models: residues, chains and pairs of chains, one a row."""
+"""Tables of atomic models: one row per residue, chain or pair of chains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryoprior.metrics.model_recovery import Recovery
 
 
 def residue_table(chains: Sequence[ModelChain]) -> pd.DataFrame:
-    """Return one row a residue: chain, kind, number, residue, letter, atoms, confidence."""
+    """Return one row per residue: chain, kind, number, residue, letter, atoms, confidence."""
     columns = ("chain", "kind", "number", "residue", "letter", "atoms", "confidence")
     rows = [
         (chain.name, chain.kind, *residue)
@@ -26,7 +26,7 @@ def residue_table(chains: Sequence[ModelChain]) -> pd.DataFrame:
 
 
 def chain_table(chains: Sequence[ModelChain]) -> pd.DataFrame:
-    """Return one row a chain: its length, how much of it is unknown, and its mean confidence over atoms."""
+    """Return one row per chain: its length, how much of it is unknown, and its mean confidence over atoms."""
     return pd.DataFrame(
         {
             "chain": [chain.name for chain in chains],
@@ -61,7 +61,7 @@ def matched_residues(
 
 
 def matched_chains(chains: Sequence[ModelChain], residues: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a chain as :func:`chain_table`, with how many of its residues are matched, and with one type."""
+    """Return one row per chain as :func:`chain_table`, with how many of its residues are matched, and with one type."""
     table = chain_table(chains)
     ends = np.cumsum([0, *table["residues"]])
     for name in ("matched", "same_type"):
@@ -73,7 +73,7 @@ def matched_chains(chains: Sequence[ModelChain], residues: pd.DataFrame) -> pd.D
 
 
 def pair_table(pairs: Sequence[ChainPair]) -> pd.DataFrame:
-    """Return one row a pair of chains, best score first."""
+    """Return one row per pair of chains, the best score first."""
     columns = {
         "chain_a": [pair.a.name for pair in pairs],
         "chain_b": [pair.b.name for pair in pairs],

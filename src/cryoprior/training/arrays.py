@@ -34,7 +34,7 @@ class ImageSource(Protocol):
 
     @property
     def box(self) -> int:
-        """Return the pixels a side."""
+        """Return the number of pixels on a side."""
         ...
 
     @property
@@ -44,7 +44,7 @@ class ImageSource(Protocol):
 
     @property
     def pixel_size(self) -> np.ndarray:
-        """Return angstrom a pixel by image, (n,)."""
+        """Return angstrom per pixel of every image, (n,)."""
         ...
 
     @property
@@ -79,7 +79,7 @@ class MeasurementSource(Protocol):
 
     @property
     def pixel_size(self) -> np.ndarray:
-        """Return angstrom a pixel by particle, (n,)."""
+        """Return angstrom per pixel of every particle, (n,)."""
         ...
 
     def y(self, indices: Any) -> np.ndarray:
@@ -102,7 +102,7 @@ class ImageArray:
 
     @property
     def box(self) -> int:
-        """Return the pixels a side."""
+        """Return the number of pixels on a side."""
         return int(self.images.shape[-1])
 
     @property

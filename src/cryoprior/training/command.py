@@ -97,8 +97,9 @@ def run(options: Options) -> dict[str, Any]:
     With ``dry_run`` it is what the run would take, of :func:`cryoprior.training.setup.planned`; nothing is written.
     """
     from cryoprior.devices import limit_threads
-    from cryoprior.training.engine import check_free, train_into
+    from cryoprior.training.engine import train_into
     from cryoprior.training.inputs import read_training_data
+    from cryoprior.training.place import check_free
     from cryoprior.training.setup import planned, prepare
 
     limit_threads(options.threads)

@@ -54,7 +54,7 @@ class TrainingStack:
 
     @property
     def pixel_size(self) -> np.ndarray:
-        """Return angstrom a pixel by row, (n,)."""
+        """Return angstrom per pixel of every row, (n,)."""
         return self.particles.pixel_size
 
     @property

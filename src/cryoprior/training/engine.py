@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ import numpy as np
 
 from cryoprior.errors import InputError
 from cryoprior.operators import Operator
-from cryoprior.output.folder import resume_output
 from cryoprior.prior.checkpoint import Prior
 from cryoprior.progress import track
 from cryoprior.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
-from cryoprior.training.files import MAKES, write_curve, write_trained
+from cryoprior.training.files import write_curve, write_trained
 from cryoprior.training.inputs import training_data
 from cryoprior.training.loop import Progress, Training
+from cryoprior.training.place import check_free, open_output
 from cryoprior.training.setup import TrainingChoices, TrainingSetup, prepare
 from cryoprior.training.trained import IN_MEMORY, TrainedPrior, trained_prior
 
@@ -57,9 +56,9 @@ def train(
 
     Parameters
     ----------
-    images: particles as a tensor or an array, (n, box, box), or as a stack that was read; or a list of several data
-        sets. With ``operator``: what was measured of them, (n, m), or measurements that were read.
-    pixel_size: angstrom a pixel, of arrays; stacks know theirs.
+    images: particles as a tensor or an array, (n, box, box), or a stack that was read; several data sets as a list.
+        With ``operator``: what was measured of them, (n, m), or measurements that were read.
+    pixel_size: angstrom per pixel of arrays; stacks know theirs.
     clean: the same particles without noise, where they are known: one for each data set.
     preset: network, objective and optimiser; ``small``, ``paper-128`` or ``paper-256``.
     steps, epochs: how long; the preset's where neither is given.
@@ -73,7 +72,7 @@ def train(
     validation: fraction of the particles that is held out.
     every: steps between validations and checkpoints.
     description: what the prior says of itself, in words.
-    device: ``auto``, ``cpu`` or ``cuda``.
+    device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
     output: a folder to write the prior and its checkpoints to; nothing is written without one.
     resume: go on with the run in ``output``. overwrite: replace what ``output`` holds.
 
@@ -104,7 +103,7 @@ def train(
     setup = prepare(training_data(images, pixel_size, clean, operator, sigma, particles), choices)
     if output is None:
         return run_training(setup, every)
-    return train_into(Path(output), setup, every, choices, resume=resume, overwrite=overwrite)
+    return train_into(Path(output), setup, every, choices.record(), resume=resume, overwrite=overwrite)
 
 
 def train_into(
@@ -122,7 +121,6 @@ def train_into(
     Parameters
     ----------
     every: steps between validations and checkpoints.
-    description: what the prior says of itself, in words.
     options: what the record of how the prior was made shall name.
     half: write the weights as float16.
     resume: go on with the run in the folder. overwrite: replace what it holds.
@@ -132,7 +130,7 @@ def train_into(
     InputError: the folder is in use, or it holds another run than the one to go on with.
     """
     check_free(folder, resume=resume, overwrite=overwrite)
-    with _opened(folder, setup, resume=resume, overwrite=overwrite) as work:
+    with open_output(folder, setup, resume=resume, overwrite=overwrite) as work:
         training = Training(setup)
         curve = load_checkpoint(work, training) if has_checkpoint(work) else []
 
@@ -172,49 +170,3 @@ def _run(
         pass
     setup.accelerator.wait_for_everyone()
     return trained_prior(setup, training, tuple(curve), path)
-
-
-def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise InputError for an output in use, unless the run goes on with it or replaces it."""
-    used = folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir())
-    if used and not resume and not overwrite:
-        raise InputError(f"{folder}: the output is in use; pass another <output>, <resume> or <overwrite>")
-
-
-@contextmanager
-def _opened(folder: Path, setup: TrainingSetup, *, resume: bool, overwrite: bool) -> Iterator[Path]:
-    """Yield the folder in which a run works, to all its processes; the first of them holds it, and completes it."""
-    from accelerate.utils import broadcast_object_list
-
-    def tell(place: Path | None) -> Path | None:
-        told: Path | None = broadcast_object_list([place])[0]
-        return told
-
-    if not setup.accelerator.is_main_process:
-        place = tell(None)
-        if place is None:
-            raise InputError(f"{folder}: the first process refused the run; its message says why")
-        yield place
-        setup.accelerator.wait_for_everyone()
-        return
-    with ExitStack() as stack:
-        try:
-            claim = resume_output(
-                folder,
-                "train",
-                setup.identity(),
-                makes=MAKES,
-                overwrite=overwrite,
-                inputs=setup.data.files,
-                reopen=resume,
-            )
-            work = stack.enter_context(claim)
-            if resume and not has_checkpoint(work.folder):
-                raise InputError(f"{folder}: no checkpoint; nothing to resume; drop <resume>")
-        except InputError:
-            tell(None)
-            raise
-        tell(work.folder)
-        yield work.folder
-        setup.accelerator.wait_for_everyone()
-        work.complete()

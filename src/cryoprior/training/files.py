@@ -55,7 +55,7 @@ def write_trained(folder: Path, trained: TrainedPrior, output: Path, options: An
 
 
 def write_curve(folder: Path, curve: Sequence[Progress]) -> None:
-    """Write ``curve.csv``: one line a validation."""
+    """Write ``curve.csv``: one line per validation."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(CURVE)

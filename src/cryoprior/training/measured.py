@@ -77,7 +77,7 @@ class MeasuredStack:
 
     @property
     def pixel_size(self) -> np.ndarray:
-        """Return angstrom a pixel by row, (n,)."""
+        """Return angstrom per pixel of every row, (n,)."""
         return self.measurements.pixel_size
 
     @property

@@ -71,7 +71,7 @@ class SignalObjective:
         """Return the correlation of denoised with clean images, by box and noise level."""
         white = torch.randn(images.shape, generator=generator)
         box, device = images.shape[-1], next(network.parameters()).device
-        found = {}
+        means = {}
         for tau in VALIDATION_TAUS[1:] if not bool(noise.any()) else VALIDATION_TAUS:
             values = []
             parts = (torch.split(part, VALIDATION_BATCH) for part in (images, noise + tau**2, white))
@@ -79,8 +79,8 @@ class SignalObjective:
                 x = (image + apply_filter(draw, total.sqrt())).to(device)
                 estimate = network(evidence_of_image(x, self.signal.to(device), total.to(device))).cpu()
                 values.append(correlation(estimate, image))
-            found[f"{box}px tau={tau:g}"] = float(torch.cat(values).mean())
-        return found
+            means[f"{box}px tau={tau:g}"] = float(torch.cat(values).mean())
+        return means
 
 
 def relative_error(error: Float[Tensor, "b box box"], evidence: Evidence) -> Float[Tensor, "b"]:
@@ -93,8 +93,8 @@ def correlation(a: Float[Tensor, "b box box"], b: Float[Tensor, "b box box"]) ->
     """Return the correlation coefficient over the pixels of each pair, (b,)."""
     a, b = (part.double().flatten(1) for part in (a, b))
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-    found: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp_min(1e-30)
-    return found
+    coefficient: Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp_min(1e-30)
+    return coefficient
 
 
 @dataclass(frozen=True)

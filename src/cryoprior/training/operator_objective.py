@@ -76,13 +76,13 @@ class OperatorObjective:
 
         What is compared is the image with the noise of the data set integrated out: the estimate of the signal.
         """
-        found = self.base.correlations(network, images, noise, generator)
+        denoised = self.base.correlations(network, images, noise, generator)
         device = next(network.parameters()).device
         values = []
         for number, part in enumerate(torch.split(images, VALIDATION_BATCH), start=POOL):
             _, evidence = self._evidence(part.to(device), number, None, generator)
             values.append(correlation(network(evidence).cpu(), part))
-        return found | {f"{images.shape[-1]}px measured": float(torch.cat(values).mean())}
+        return denoised | {f"{images.shape[-1]}px measured": float(torch.cat(values).mean())}
 
     def _evidence(
         self, images: Tensor, number: int, tau: float | None, generator: torch.Generator

@@ -59,6 +59,11 @@ class TrainingChoices:
         changes = {"batch": self.batch, "learning_rate": self.learning_rate, "precision": self.precision}
         return training_preset(self.preset, self.width, **changes)
 
+    def record(self) -> dict[str, Any]:
+        """Return the choices as they are kept beside a prior; another prior is named by its folder."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return fields | ({"init": str(self.init.path)} if isinstance(self.init, Prior) else {})
+
 
 @dataclass(frozen=True)
 class TrainingSetup:
