@@ -246,6 +246,25 @@ def test_every_command_has_one_style_of_help_and_an_example(command: str, capsys
     assert spelled <= set(re.findall("(?<!\\S)--?[a-z][a-z-]*", shown))
 
 
+def test_help_and_list_import_nothing_heavy() -> None:
+    code = """
+import sys, time
+from cryoprior import cli
+from cryoprior.commands import COMMANDS
+for words in (["--help"], *([*name.split(), "--help"] for name in COMMANDS if name not in ("bench", "operating-point")), ["list", "--json"]):
+    try:
+        cli.main(words)
+    except SystemExit as left:
+        assert not left.code, words
+    heavy = [m for m in ("torch", "diffusers", "pandas", "scipy", "matplotlib") if m in sys.modules]
+    assert not heavy, f"{words} imports {heavy}"
+print(time.process_time())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) < 3, "seconds of processor time, of all commands together"
+
+
 def test_a_command_of_two_words_is_known_and_its_group_lists_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.invoked_command(["model", "--json", "score", "a.cif"]) == "model score"
     assert cli.invoked_command(["map", "score"]) == "map"

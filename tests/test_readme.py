@@ -99,7 +99,9 @@ def test_every_command_and_option_that_is_spelled_exists(path: Path) -> None:
     for line in commands(path.read_text(encoding="utf-8")):
         words = shlex.split(line)[1:]
         name = cli.invoked_command(words)
-        assert name, line
+        if name is None:
+            assert set(words) <= {"--help", "--version", "--install-completion"}, line
+            continue
         spelled = {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         assert spelled <= flags(name), line
 
