@@ -136,3 +136,17 @@ def test_its_repr_is_one_short_line(tiny_prior: Path) -> None:
     result = cryoprior.reconstruct(y, OPERATOR, solver="least-squares")
     assert repr(result).startswith("Reconstruction(10 x 32 x 32, least-squares by least-squares, residual ")
     assert len(result) == N
+
+
+def test_a_ddpm_of_diffusers_is_named_by_its_folder(files: Path) -> None:
+    from diffusers import UNet2DModel
+
+    torch.manual_seed(0)
+    blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
+    shape = {"in_channels": 1, "out_channels": 1, "layers_per_block": 1, "block_out_channels": (32, 32)}
+    UNet2DModel(sample_size=BOX, **shape, **blocks).save_pretrained(files / "ddpm")
+    options = {"prior": str(files / "ddpm"), "steps": 2, "batch": 4, "device": "cpu"}
+    summary = reconstruct.run(reconstruct.Options(measurements=files / "y.zarr", output=files / "recon", **options))
+    assert summary["solver"].startswith("exact")
+    verb = cryoprior.reconstruct(read_measurements(files / "y.zarr").y(), OPERATOR, sigma=0.5, **options)
+    np.testing.assert_array_equal(verb.images.numpy(), read_particles(files / "recon" / "particles.star").read())

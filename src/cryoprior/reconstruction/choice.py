@@ -11,6 +11,7 @@ from cryoprior.errors import InputError
 from cryoprior.operators import Operator
 from cryoprior.prior import Denoiser, Prior, load_prior, prior_folder, read_config
 from cryoprior.prior.denoiser import OperatorAware
+from cryoprior.prior.foreign import HUB_NAME, is_foreign
 from cryoprior.solvers import SOLVERS, Solver, parse_solver
 from cryoprior.solvers.posterior import TURNS
 
@@ -93,7 +94,10 @@ def trained_on_operator(prior: Denoiser | None, solver: Solver, operator: Operat
 def _knows_operators(prior: str | Path | Denoiser) -> tuple[bool, bool]:
     """Return whether a prior can be asked about measurements, and whether it gives means only."""
     if isinstance(prior, str | Path):
-        config = read_config(prior_folder("operator-aware" if str(prior) == "default" else prior))
+        folder = prior_folder("operator-aware" if str(prior) == "default" else prior)
+        if is_foreign(folder) or (not folder.is_dir() and HUB_NAME.fullmatch(str(prior))):
+            return False, False  # a DDPM of diffusers
+        config = read_config(folder)
         return config.operator_aware, config.means_only
     if not isinstance(prior, OperatorAware):
         return False, False

@@ -134,8 +134,10 @@ class ReconstructionJob:
     def _prior_digest(self) -> str | None:
         if not isinstance(self.prior, Prior):
             return None
-        weights = self.prior.path / "model.safetensors"
-        return file_digest(weights) if weights.is_file() else str(self.prior.path)
+        weights = sorted(self.prior.path.rglob("*.safetensors"))
+        own = [path for path in weights if path == self.prior.path / "model.safetensors"]
+        digests = [file_digest(path) for path in own or weights]
+        return ",".join(digests) or str(self.prior.path)
 
     def _overlap(self) -> int:
         """Return how many of these particles trained the prior, and say so loudly."""
