@@ -87,7 +87,7 @@ def refused(folder: Path, text: str) -> None:
 
 
 def test_missing_pieces_are_named(tmp_path: Path) -> None:
-    refused(tmp_path / "absent", "absent: no such prior; expected 'default'.* or a folder")
+    refused(tmp_path / "absent", "absent: no such prior; expected 'default'.* a folder that .* or org/name")
     refused(tmp_path, "no config.json")
     saved(tmp_path)
     (tmp_path / "model.safetensors").unlink()

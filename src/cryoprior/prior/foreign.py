@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ def is_foreign(folder: Path) -> bool:
     if (folder / "model_index.json").is_file():
         return True
     config = folder / "config.json"
-    return config.is_file() and "_class_name" in _read_json(config)
+    with suppress(ValueError):  # a damaged file is refused by who reads it
+        return config.is_file() and "_class_name" in json.loads(config.read_text())
+    return False
 
 
 def fetched(name: str) -> Path:
