@@ -51,6 +51,7 @@ class Registry(Mapping[str, Component], Generic[Component]):
         self._fault = fault
         self._registered: dict[str, Component] = {}
         self._loaded: dict[str, Component] = {}
+        self._broken: set[str] = set()
 
     def __getitem__(self, name: str) -> Component:
         """Return the component; KeyError for an unknown name, InputError for one whose package is broken."""
@@ -109,22 +110,24 @@ class Registry(Mapping[str, Component], Generic[Component]):
         kept: dict[str, EntryPoint] = {}
         for point in points:
             if point.name in self.built_in:
-                _warn(f"{self.kind} {point.name!r} of {_origin(point)} is left out: the name is built in")
+                log.warning(f"{self.kind} {point.name!r} of {_origin(point)} is left out: the name is built in")
             elif point.name in kept:
                 other = _origin(kept[point.name])
                 if other != _origin(point):  # a package on the path twice is no second one
-                    _warn(f"{self.kind} {point.name!r} of {_origin(point)} is left out: {other} has the name")
+                    log.warning(f"{self.kind} {point.name!r} of {_origin(point)} is left out: {other} has the name")
             else:
                 kept[point.name] = point
         return kept
 
     def _loads(self, name: str) -> bool:
-        try:
-            self[name]
-        except InputError as error:
-            _warn(str(error))
-            return False
-        return True
+        """Return whether an installed component can be had; it is tried, and a warning given, once."""
+        if name not in self._broken:
+            try:
+                self[name]
+            except InputError as error:
+                self._broken.add(name)
+                log.warning(str(error))
+        return name not in self._broken
 
     def _load(self, point: EntryPoint) -> Component:
         where = f"{self.kind} {point.name!r} of {_origin(point)}"
@@ -176,7 +179,3 @@ def register(kind: str, name: str, component: Any) -> None:
 def _origin(point: EntryPoint) -> str:
     """Return the package and the version that an entry point comes from."""
     return f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
-
-
-def _warn(text: str) -> None:
-    log.warning(text)
