@@ -14,6 +14,7 @@ from cryoprior.errors import InputError
 from cryoprior.heterogeneity.command import Options, run
 from cryoprior.io import read_particles, write_stack, write_star
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
+from cryoprior.output.manifest import Manifest
 
 N, BOX = 48, 32
 
@@ -75,6 +76,7 @@ def test_both_stacks_are_trained_alike_and_then_compared(options: dict[str, Any]
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["agreement"] == 1.0
     assert (tmp_path / "out" / "report.html").is_file()
     assert not [path for path in (tmp_path / "out").rglob(".*") if path.name != ".cryoprior.json"]
+    assert Manifest.read(tmp_path / "out").foreign(tmp_path / "out") is None  # type: ignore[union-attr]
     trained = {"preset": "small", "trained": ["original", "other", "reconstructed"], "cryodrgn": "4.3.1"}
     assert summary["training"] == trained
 

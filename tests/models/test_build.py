@@ -16,6 +16,7 @@ from cryoprior.external.modelangelo import VARIABLE
 from cryoprior.io import write_map
 from cryoprior.models import build_files
 from cryoprior.models.build_command import Options, run
+from cryoprior.output.manifest import Manifest
 from kit.models import fold, random_sequence, write_model
 
 STAND_IN = """#!{python}
@@ -91,6 +92,7 @@ def test_a_model_is_built_kept_and_reported(tmp_path: Path) -> None:
     }
     assert (out / "model.cif").read_text() == (tmp_path / "made.cif").read_text()
     assert (out / "hmm_profiles" / "A.hmm").is_file()
+    assert Manifest.read(out).foreign(out) is None  # type: ignore[union-attr]
     assert "building" in (out / "modelangelo.log").read_text()
     assert len(pd.read_csv(out / "residues.csv")) == 33
     assert (out / "report.html").read_text().count("<img ") == 2

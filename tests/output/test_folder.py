@@ -431,3 +431,19 @@ def test_work_knows_where_it_is(tmp_path: Path) -> None:
         assert isinstance(work, Work)
         assert work.is_new
         assert work.is_empty
+
+
+def test_what_a_user_put_into_an_unfinished_run_is_not_ours_when_it_is_whole(tmp_path: Path) -> None:
+    path, makes = tmp_path / "out", ("curve.csv", "model.txt")
+    for name in ("curve.csv", "model.txt"):
+        with resume_output(path, "train", {"seed": 1}, makes=makes) as work:
+            write_whole(work.folder / name, "ours")
+            if name == "model.txt":
+                work.complete()
+        (path / "notes.txt").write_text("mine")
+    with (
+        pytest.raises(InputError, match=r"holds notes\.txt, which this program did not make"),
+        resume_output(path, "train", {"seed": 2}, makes=makes, overwrite=True),
+    ):
+        pass
+    assert (path / "notes.txt").read_text() == "mine"

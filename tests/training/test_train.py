@@ -118,7 +118,7 @@ def test_writes_a_prior_with_all_that_belongs_to_it(prior: Path) -> None:
     pictures = {f"samples-{BOX}.png", f"denoised-{BOX}.png"}
     records = {"split.json", "curve.csv", "provenance.json", "summary.json"}
     assert {"model.safetensors", "config.json"} | pictures | records <= names
-    assert not [n for n in names if n.endswith(".partial")]
+    assert Manifest.read(prior).foreign(prior) is None  # type: ignore[union-attr]
     summary = json.loads((prior / "summary.json").read_text())
     assert (summary["steps"], summary["images"], summary["boxes"]) == (4, 16, [BOX])
     assert (summary["train"], summary["validation"]) == (32, 8)

@@ -184,10 +184,9 @@ def _hidden(path: Path, kind: str) -> Path:
 
 
 def _finish(folder: Path, manifest: Manifest) -> None:
-    """Mark the folder as whole, with all that it holds, and write it to the disk."""
+    """Mark the folder as whole, with all in it that the run made, and write it to the disk."""
     _sweep(folder)
-    listed = tuple(sorted(entry for entry in entries(folder) if entry != MARK))
-    dataclasses.replace(manifest, finished=True, entries=listed).write(folder)
+    dataclasses.replace(manifest, finished=True, entries=manifest.ours(folder)).write(folder)
     sync_tree(folder)
 
 

@@ -57,6 +57,11 @@ class Manifest:
         is_ours = self._judge()
         return next((entry for entry in entries(folder) if not is_ours(entry)), None)
 
+    def ours(self, folder: Path) -> tuple[str, ...]:
+        """Return the paths in the folder that this program made, but the mark, sorted."""
+        is_ours = self._judge()
+        return tuple(sorted(entry for entry in entries(folder) if entry != MARK and is_ours(entry)))
+
     def remove(self, folder: Path) -> None:
         """Delete what is ours in the folder, the mark last, and the folder itself where nothing else is left."""
         is_ours = self._judge()
