@@ -76,6 +76,10 @@ def objects(folder: Path) -> list[Any]:
     y = cryoprior.measure(draw_images(), "identity")
     result = cryoprior.reconstruct(y, f"identity:box={BOX}", prior, "exact:steps=2,samples=2")
     noise = cryoprior.ParticleNoise(0, "repr", range(N))
+    axis = torch.linspace(-2, 2, BOX).square()
+    body = torch.exp(-(axis[:, None, None] + 2 * axis[None, :, None] + 3 * axis))
+    simulated = cryoprior.simulate(body, N, snr=1.0)
+    maps = cryoprior.make_maps(simulated.images, simulated.euler_deg, pixel_size=5.0)
     solution = cryoprior.parse_solver("least-squares").solve(
         y, cryoprior.parse_operator("identity", BOX), None, 0, noise
     )
@@ -97,6 +101,10 @@ def objects(folder: Path) -> list[Any]:
         *trained(),
         *states(),
         *models(folder),
+        simulated,
+        maps,
+        cryoprior.judge_maps(maps, truth=body),
+        cryoprior.compare_maps(maps.half_1, maps.half_2, 5.0),
         cryoprior.OPERATORS,
         cryoprior.SOLVERS,
         cryoprior.metrics.METRICS["ssim"],

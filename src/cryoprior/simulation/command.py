@@ -65,7 +65,7 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.simulation.files import simulation_summary, write_simulation
     from cryoprior.simulation.noise import noise_files, read_noise
     from cryoprior.simulation.particles import read_ctf_table
-    from cryoprior.simulation.simulating import prepare
+    from cryoprior.simulation.simulation import prepare
     from cryoprior.simulation.states import read_states
 
     limit_threads(options.threads)

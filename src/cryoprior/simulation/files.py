@@ -11,7 +11,7 @@ import torch
 
 from cryoprior.image.spectrum import radial_average
 from cryoprior.io import StackWriter, write_map, write_star
-from cryoprior.simulation.simulating import Simulation
+from cryoprior.simulation.simulation import Simulation
 from cryoprior.simulation.tables import relion_tables
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +14,15 @@ from torch import Tensor
 
 from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
-from cryoprior.image.spectrum import pixel_variance, soft_disc
-from cryoprior.io.rows import row_batches
+from cryoprior.image.spectrum import pixel_variance
 from cryoprior.measurement.arrays import as_rows
-from cryoprior.progress import track
-from cryoprior.simulation.noise import coloured_noise, white_power
-from cryoprior.simulation.particles import Draws, Projector, ctf_table, default_ctf_table, draw_particles
-from cryoprior.simulation.states import State, particle_radius, volume_in_box
+from cryoprior.simulation.noise import white_power
+from cryoprior.simulation.particles import ctf_table, default_ctf_table
+from cryoprior.simulation.simulation import BATCH, prepare
+from cryoprior.simulation.states import State, volume_in_box
 
 Volume = Tensor | np.ndarray
 
-PILOT = 256
-"""Particles of each structure from which the scale of its signal is found."""
-BATCH = 128
 SAME_VARIANCE = 1e-9
 """A spectrum whose pixel variance is so near 1 is taken as it is, so that reading it twice changes no number."""
 
@@ -58,43 +54,6 @@ class SimulatedParticles:
     def __repr__(self) -> str:
         grid = f"box {self.images.shape[-1]} at {self.pixel_size:.3f} A a pixel"
         return f"SimulatedParticles({len(self)} particles of {len(self.names)} states, {grid})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Simulation:
-    """A data set before it is drawn: maps on the scale of the images, what is random, and the noise.
-
-    power: of the noise on the rfft2 grid.
-    """
-
-    states: list[State]
-    draws: Draws
-    power: Float[Tensor, "box half"]
-    pixel_size: float
-    mask_radius_angstrom: float
-    seed: int
-    device: str = "cpu"
-
-    def __repr__(self) -> str:
-        return f"Simulation({self.n} particles of {len(self.states)} states, box {self.box})"
-
-    @property
-    def n(self) -> int:
-        """Return the number of particles."""
-        return len(self.draws.state)
-
-    @property
-    def box(self) -> int:
-        """Return the pixels a side."""
-        return len(self.power)
-
-    def batches(self, size: int = BATCH) -> Iterator[tuple[Float[Tensor, "b box box"], Float[Tensor, "b box box"]]]:
-        """Yield clean and noisy images, batch by batch."""
-        project = Projector(self.states, self.draws, self.pixel_size, self.device)
-        for batch in track(row_batches(self.n, size), "particles"):
-            rows = np.array(batch)
-            clean = project(rows).cpu()
-            yield clean, clean + coloured_noise(rows, self.power, self.seed)
 
 
 def simulate(
@@ -155,38 +114,6 @@ def simulate(
         pixel_size=pixel_size,
         mask_radius_angstrom=simulation.mask_radius_angstrom,
     )
-
-
-def prepare(
-    states: list[State],
-    n: int,
-    pixel_size: float,
-    snr: float,
-    ctf: pd.DataFrame,
-    power: Float[Tensor, "box half"],
-    shift_angstrom: float,
-    radius_angstrom: float | None,
-    seed: int,
-    device: str,
-) -> Simulation:
-    """Return the simulation of states whose maps lie in the box, brought to the scale that gives the wanted SNR.
-
-    The parameters are those of :func:`simulate`; ``ctf`` is the table that rows are drawn from.
-    """
-    for name, value in (("n", n), ("pixel_size", pixel_size), ("snr", snr)):
-        if not value > 0:
-            raise InputError(f"<{name}> {value:g}: expected more than 0")
-    draws = draw_particles(n, len(states), ctf, shift_angstrom, seed)
-    radius = radius_angstrom or max(particle_radius(state.volume) for state in states) * pixel_size
-    inside = soft_disc(len(power), radius / pixel_size) > 0.5
-    scales: dict[str, float] = {}
-    for state in states:
-        if state.source not in scales:
-            pilot = draw_particles(min(PILOT, 4 * n), 1, ctf, shift_angstrom, seed + 1)
-            images = Projector([state], pilot, pixel_size, device)(np.arange(len(pilot.state)))
-            scales[state.source] = float((snr / images[:, inside].var(dim=1).mean()).sqrt())
-    scaled = [State(s.name, s.source, (s.volume * scales[s.source]).astype(np.float32)) for s in states]
-    return Simulation(scaled, draws, power, pixel_size, radius, seed, device)
 
 
 def _states(volumes: Any, box: int | None, structures: Sequence[Any] | None) -> list[State]:
