@@ -475,7 +475,9 @@ def test_an_output_that_holds_what_is_read_is_refused_with_overwrite_too(
     inside = tmp_path / "inside"
     shutil.copytree(ready["y"], inside / "y.zarr")
     star = write_reconstruction(tmp_path / "recon", seen_images(measured_source(ready["y"])), inside / "y.zarr")
-    for words in ((inside / "y.zarr",), (star,), (ready["y"], "--controls", write_views(inside / "p.star", 120, 32))):
+    full = write_views(inside / "full.star", 120, 32).rename(tmp_path / "full.star")
+    full.write_text(full.read_text().replace("@full.mrcs", "@inside/full.mrcs"))
+    for words in ((inside / "y.zarr",), (star,), (full,), (ready["y"], "--controls", full)):
         command(*words, "-o", inside, "--overwrite", code=2)
         assert "which this run reads" in " ".join(capsys.readouterr().err.split())
     assert (inside / "y.zarr").is_dir()
