@@ -16,15 +16,18 @@ import torch
 
 from cryoprior import cli
 from cryoprior.benchmark import command as bench
-from cryoprior.benchmark.images import rows as bench_image_rows
+from cryoprior.benchmark.images import pairs as image_pairs
+from cryoprior.benchmark.images.cells import FourierGrid, FreeCell, PixelGrid, PublishedGrid
 from cryoprior.benchmark.images.page import ImageTable
-from cryoprior.benchmark.images.plan import FourierGrid, FreeCell, ImageMethod, ImagesPlan, PixelGrid
-from cryoprior.benchmark.images.rows import ImageRows, Scorer
+from cryoprior.benchmark.images.pairs import ImagePairs
+from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
+from cryoprior.benchmark.images.scorer import Scorer
 from cryoprior.benchmark.images.table import run_images
 from cryoprior.benchmark.images.work import CellWork, ImageWork
 from cryoprior.benchmark.toml import read_plan
 from cryoprior.errors import InputError
 from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
+from cryoprior.evaluation.unmeasured import coverage, missing_power
 from cryoprior.io import read_particles, write_map, write_stack, write_star
 from cryoprior.measurement import command as measure
 from cryoprior.reconstruction import command as reconstruct
@@ -533,12 +536,11 @@ def test_paired_differences_are_those_of_the_images(plan: Path, finished: Path) 
 def test_lower_is_below_by_more_than_two_errors(
     plan: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, frc: float, verdict: str
 ) -> None:
-    gain = {"correlation": [-1.0, 0.01], "frc": [frc, 0.01]}
-    monkeypatch.setattr(bench_image_rows, "pooled_gain", lambda *_: gain)
+    monkeypatch.setattr(image_pairs, "pooled_gain", lambda *_: {"correlation": [-1.0, 0.01], "frc": [frc, 0.01]})
     cell = worked(only(plan, "wiener", "exact mean"), finished)
-    rows = ImageRows(cell.work, Scorer(cell.work.original, cell.work.clean, None))
-    found = {(m.name, seed): cell.images(m, seed) for m in cell.wanted() for seed in (0, 1)}
-    assert [pair["verdict"] for pair in rows.pairs(cell, found)] == [verdict]
+    pairs = ImagePairs(cell.work.plan, Scorer(cell.work.original, cell.work.clean, None))
+    images = {(m.name, seed): cell.images(m, seed) for m in cell.wanted() for seed in (0, 1)}
+    assert [pair["verdict"] for pair in pairs.cell(cell, images)] == [verdict]
 
 
 # other particles and settings
@@ -809,8 +811,124 @@ def test_a_prior_is_looked_for_from_the_plan_and_may_be_a_methods_own(plan: Path
     assert whole.prior_of(ImageMethod("m", "exact", prior="/mine")) == "/mine"
 
 
-def test_an_optimum_meets_means_and_samples() -> None:
+def test_an_optimum_meets_means_and_samples(plan: Path) -> None:
     ours = [ImageMethod("mean", "exact", ours=True), ImageMethod("draw", "exact:estimate=sample", ours=True)]
-    peers = [ImageMethod("DMPlug", "dmplug", guess=True), ImageMethod("DDRM", "ddrm")]
-    met = [[m.name for m in ImageRows._others(o, [*ours, *peers])] for o in ours]
-    assert met == [["DMPlug"], ["DMPlug", "DDRM"]]
+    peers = [
+        ImageMethod("DMPlug", "dmplug", guess=True),
+        ImageMethod("DDRM", "ddrm"),
+        ImageMethod("LS", "least-squares"),
+    ]
+    changes = {"methods": (*ours, *peers), "headline": ()}
+    for against, more in (((), []), (("LS",), ["LS"])):
+        pairs = ImagePairs(images_plan(plan, against=against, **changes), Scorer(torch.zeros(1, 4, 4), None, None))
+        met = [[m.name for m in pairs._others(method, [*ours, *peers])] for method in ours]
+        assert met == [["DMPlug", *more], ["DMPlug", "DDRM", *more]]
+
+
+# what a plan may ask for besides
+
+
+@pytest.fixture(scope="module")
+def asked_more(plan: Path) -> Path:
+    """Return the folder of a plan with the paper's grid, methods of another kind, and what samples invent."""
+    lines = "mask,compression,lpips,ssim,value\nK=4,16,.3,.01,\nK=4,4,.1,.99,\nK=4,1,.1,.5,\nring,2.5,.1,.6,\n,,,,9\n"
+    (plan.parent / "paper.csv").write_text(lines)
+    methods = [
+        ImageMethod("least squares", "least-squares"),
+        ImageMethod("exact mean", "exact:steps=4", ours=True),
+        ImageMethod("draws", "exact:estimate=sample,steps=3", samples=3, particles=FEW),
+    ]
+    more = images_plan(
+        plan,
+        pixel=(),
+        fourier=(),
+        named=(),
+        seeds=(0,),
+        methods=tuple(methods),
+        grid=PublishedGrid(rows=("hadamard",), symmetry=("published",), at_least=2.0),
+        published="paper.csv",
+        against=("least squares",),
+        unmeasured=True,
+        fewer_particles=True,
+    )
+    tables(more, plan.parent / "more")
+    return plan.parent / "more"
+
+
+def test_the_grid_of_the_paper_has_its_cells(asked_more: Path) -> None:
+    rows = pd.read_csv(asked_more / "rows.csv")
+    cells = ["K=4 C=16 hadamard", "K=4 C=4 hadamard", "ring C=2.5 published"]
+    assert list(dict.fromkeys(rows["cell"].dropna())) == cells
+    short = next(
+        line for line in (asked_more / "table.md").read_text().splitlines() if line.startswith("| exact mean | 3 |")
+    )
+    assert "K=4 C=4 hadamard" in short.split("|")[3]
+    assert "K=4 C=16 hadamard" not in short.split("|")[3]
+
+
+def test_masks_of_the_grid_may_be_chosen_and_must_be_published(plan: Path, asked_more: Path) -> None:
+    del asked_more
+    grid = PublishedGrid(symmetry=("hermitian",), masks=("ring",))
+    changes = {"pixel": (), "fourier": (), "named": (), "published": "paper.csv"}
+    few = tuple(m for m in images_plan(plan).methods if not m.cells)
+    chosen = images_plan(plan, grid=grid, methods=few, **changes)
+    assert [cell.name for cell in chosen.all_cells] == ["ring C=2.5 hermitian"]
+    with pytest.raises(InputError, match=r"\[grid\]: masks K=5; expected some of K=4, ring"):
+        dataclasses.replace(chosen, grid=PublishedGrid(rows=("hadamard",), masks=("K=5",)))
+    with pytest.raises(InputError, match=r"\[grid\] without published"):
+        dataclasses.replace(chosen, published=None)
+
+
+def test_ours_meets_what_the_plan_names_with_its_ssim(plan: Path, asked_more: Path) -> None:
+    pairs = pd.read_csv(asked_more / "pairs.csv")
+    assert set(zip(pairs["other"], pairs["estimate"], strict=True)) == {("least squares", "other"), ("draws", "mean")}
+    rows = pd.read_csv(asked_more / "rows.csv").set_index(["cell", "method"])
+    line = pairs.query("cell == 'K=4 C=4 hadamard' and other == 'least squares'").iloc[0]
+    assert line["ssim"] == pytest.approx(rows.loc[("K=4 C=4 hadamard", "exact mean"), "ssim_gain"], abs=1e-6)
+    assert line["ssim_error"] > 0
+
+
+def test_fewer_whole_particles_are_a_control(plan: Path, asked_more: Path) -> None:
+    row = (
+        pd.read_csv(asked_more / "rows.csv")
+        .query("cell == 'ring C=2.5 published' and method == 'fewer particles'")
+        .iloc[0]
+    )
+    work = ImageWork(images_plan(plan), plan.parent / "out")
+    blank = work.original.clone()
+    blank[2:] = 0  # of six particles at C = 2.5
+    assert work.clean is not None
+    assert row["correlation"] == pytest.approx(pooled_scores(PairSums.of(blank, work.clean))["correlation"], rel=1e-4)
+    assert (row["kind"], np.isnan(row["ssim"])) == ("control", True)
+
+
+def test_samples_are_held_against_what_was_not_measured(plan: Path, asked_more: Path) -> None:
+    lines = pd.read_csv(asked_more / "unmeasured.csv").set_index("cell")
+    assert set(lines["method"]) == {"draws"}
+    assert (lines["n"].iloc[0], lines["samples"].iloc[0]) == (FEW, 3)
+    cell = CellWork(
+        ImageWork(images_plan(plan), plan.parent / "more"),
+        next(c for c in images_plan(plan).all_cells if c.name == PIXEL),
+    )
+    draws = [
+        sample.x
+        for sample in cell.samples(ImageMethod("draws", "exact:estimate=sample,steps=3", samples=3, particles=FEW), 0)
+    ]
+    original = cell.work.original[:FEW]
+    power, shares = missing_power(cell.operator, draws[0], original), coverage(cell.operator, draws, original)
+    assert lines.loc[PIXEL, "power_mean"] == pytest.approx(power["mean"], rel=1e-4)
+    assert lines.loc[PIXEL, "covered_80%"] == pytest.approx(shares[0.8][0], rel=1e-4)
+    assert "### Samples where nothing was measured" in (asked_more / "table.md").read_text()
+
+
+def test_a_plan_may_be_looked_at_in_part(plan: Path) -> None:
+    small = images_plan(plan).narrowed("K=4 hadamard, spoke", 2)
+    assert [cell.name for cell in small.all_cells] == [PIXEL]
+    assert (small.particles, small.named) == (2, (PIXEL,))
+    assert method(small, "DPS").cells == (PIXEL,)
+    other = images_plan(plan).narrowed("uniform", None)
+    assert [cell.name for cell in other.all_cells] == [FOURIER]
+    assert "DPS" not in [m.name for m in other.methods]
+    assert other.named == ()
+    with pytest.raises(InputError, match="expected words of the names"):
+        images_plan(plan).narrowed("K=5", None)

@@ -12,6 +12,7 @@ import torch
 from cryoprior.benchmark.images.plan import ImagesPlan
 from cryoprior.benchmark.images.table import run_images
 from cryoprior.benchmark.maps.table import run_maps
+from cryoprior.benchmark.plan import MapsPlan
 from cryoprior.benchmark.toml import read_plan
 from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
@@ -28,6 +29,10 @@ EXAMPLE = "cryoprior bench bench.toml -o bench/"
 class Options(Computing):
     plan: Path = argument("Benchmark (.toml): particles, cells, methods; docs/benchmarks.md names the keys.")
     output: Path = output_option("Folder to fill; what it holds already is kept, so an interrupted run goes on.")
+    cells: str | None = option(
+        "Of a table of images, only the cells whose names hold these words: 'K=16 hadamard, uniform C=10'.", None
+    )
+    particles: int | None = option("Of a table of images, only so many of the first particles.", None, minimum=1)
     batch: int = option("Particles in memory at a time.", 32, minimum=1, group=COMPUTING)
 
     def __post_init__(self) -> None:
@@ -35,7 +40,7 @@ class Options(Computing):
 
 
 def run(options: Options) -> dict[str, Any]:
-    plan = read_plan(options.plan)
+    plan = _narrowed(read_plan(options.plan), options)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     folder = options.output.resolve()
@@ -46,6 +51,17 @@ def run(options: Options) -> dict[str, Any]:
     write_provenance(folder, "bench", options, [options.plan], plan.seed)
     write_summary(folder, summary)
     return {"title": summary["title"], "rows": len(summary["rows"]), "report": str(folder / "report.html")}
+
+
+def _narrowed(plan: ImagesPlan | MapsPlan, options: Options) -> ImagesPlan | MapsPlan:
+    """Return the plan for a quick look, where cells or particles were chosen."""
+    if isinstance(plan, ImagesPlan):
+        return plan.narrowed(options.cells, options.particles)
+    if options.cells is not None or options.particles is not None:
+        raise InputError(
+            f"{options.plan}: table = 'maps'; <cells> and <particles> are for a table of images; leave them out"
+        )
+    return plan
 
 
 def _claim(folder: Path, plan: Path) -> None:

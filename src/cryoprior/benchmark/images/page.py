@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from jaxtyping import Float
 from cryoprior.benchmark.images.cost_figure import PANELS, quality_against_cost
 from cryoprior.benchmark.images.figures import GAINS, SCORE_NAMES, compression_figures, example_pictures, quality_of
 from cryoprior.benchmark.images.sheet import Sheet
-from cryoprior.benchmark.images.sheets import paper_sheets, score_sheets, signal_sheets
+from cryoprior.benchmark.images.sheets import against_paper, paper_sheets, score_sheets, signal_sheets
+from cryoprior.benchmark.images.unmeasured import unmeasured_sheet
 from cryoprior.benchmark.images.verdicts import comparison_sheets, cost_sheet, downstream_sheet, operating_sheet
 from cryoprior.benchmark.operating_point import operating_points
 from cryoprior.evaluation.page import MEANING, MOSTLY_NOISE
@@ -40,6 +41,7 @@ class ImageTable:
     rows: one for each (cell, method, seed), the full noisy images with an empty cell; ``operating_points`` and the
         tables name the columns that they read. Empty texts are "", unknown numbers NaN.
     pairs: one for each comparison of two methods in a cell, with paired standard errors.
+    unmeasured: what ``unmeasured_lines`` yields; empty where it was not asked for.
     examples: cell to column title to image; ``original`` gives the grey scale.
     facts: names and values of what was compared: particles, box, prior, device.
     published: the paper's figures: mask, compression, lpips, ssim.
@@ -54,6 +56,7 @@ class ImageTable:
     pairs: pd.DataFrame
     examples: Mapping[str, Mapping[str, Float[np.ndarray, "box box"]]]
     facts: Sequence[tuple[str, str]]
+    unmeasured: pd.DataFrame = field(default_factory=pd.DataFrame)
     published: pd.DataFrame | None = None
     downstream: Sequence[Mapping[str, Any]] | None = None
     headline: tuple[str, ...] = ()
@@ -64,14 +67,16 @@ class ImageTable:
         """Return every row, every comparison and the operating points; what is unknown is None."""
         points = operating_points(self.rows)
         frames = {"rows": self.rows, "pairs": self.pairs, "operating_points": points}
+        frames |= {"unmeasured": self.unmeasured} if len(self.unmeasured) else {}
         return {"title": self.title, **{k: json.loads(v.to_json(orient="records")) for k, v in frames.items()}}
 
     def write(self, folder: Path) -> None:
-        """Write rows.csv, pairs.csv, table.md, the pictures and report.html."""
+        """Write rows.csv, pairs.csv, unmeasured.csv, table.md, the pictures and report.html."""
         self.rows.to_csv(folder / "rows.csv", index=False, float_format="%.6g")
-        (folder / "pairs.csv").unlink(missing_ok=True)
-        if len(self.pairs):
-            self.pairs.to_csv(folder / "pairs.csv", index=False, float_format="%.6g")
+        for name, lines in (("pairs", self.pairs), ("unmeasured", self.unmeasured)):
+            (folder / f"{name}.csv").unlink(missing_ok=True)
+            if len(lines):
+                lines.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
         (folder / "table.md").write_text(self.markdown(), encoding="utf-8")
         pictures = dict(self._pictures())
         for name, picture in pictures.items():
@@ -90,9 +95,11 @@ class ImageTable:
         """Yield each part of the report with its tables, parts without a table left out."""
         parts = {
             "Comparisons": list(comparison_sheets(self.pairs)) if len(self.pairs) else [],
+            "Where nothing was measured": [unmeasured_sheet(self.unmeasured)] if len(self.unmeasured) else [],
             "Signal": list(signal_sheets(self.rows)),
             "Cost": [cost_sheet(self.rows)],
             "LPIPS and SSIM": list(score_sheets(self.rows, self.published)),
+            "Against the paper": list(against_paper(self.rows, self.published)),
             "Operating points": [operating_sheet(self.rows)],
             "As the paper arranges it": list(paper_sheets(self.rows, self.published, self.headline)),
             "Downstream": [downstream_sheet(self.downstream)] if self.downstream else [],

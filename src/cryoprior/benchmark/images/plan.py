@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
+
+from cryoprior.benchmark.images.cells import FourierGrid, FreeCell, ImageCell, PixelGrid, PublishedGrid
+from cryoprior.benchmark.images.published import read_published
+from cryoprior.benchmark.images.scorer import IMAGE_SCORES
 from cryoprior.benchmark.plan import SimulatePlan, check_unique
 from cryoprior.errors import InputError
 from cryoprior.operators import parse_operator
@@ -16,82 +21,12 @@ from cryoprior.solvers import Solver, parse_solver
 
 
 @dataclass(frozen=True)
-class ImageCell:
-    """One measurement. mask: ``K=16`` or ``uniform``; variant: rows of a pixel mask, symmetry of a Fourier mask."""
-
-    name: str
-    operator: str
-    series: str
-    mask: str
-    variant: str
-
-
-@dataclass(frozen=True)
-class PixelGrid:
-    """Sums in blocks of K x K pixels: a cell for each compression K^2 / b (b rounded) and each kind of rows."""
-
-    block: int
-    compressions: tuple[float, ...]
-    rows: tuple[str, ...] = ("hadamard",)
-    sets: int = 1
-
-    def __post_init__(self) -> None:
-        _check_compressions(f"[[pixel]] of block = {self.block}", self.compressions)
-
-    def cells(self) -> Iterator[ImageCell]:
-        """Yield the cells, the highest compression first as they are given."""
-        for compression in self.compressions:
-            masks = round(self.block**2 / compression)
-            for rows in self.rows:
-                spec = f"pixel:block={self.block},masks={masks},rows={rows},sets={self.sets}"
-                mask = f"K={self.block}"
-                yield ImageCell(f"{mask} C={compression:g} {rows}", spec, "pixel", mask, rows)
-
-
-@dataclass(frozen=True)
-class FourierGrid:
-    """Fourier coefficients of a pattern: a cell for each compression and each symmetry."""
-
-    pattern: str
-    compressions: tuple[float, ...]
-    symmetry: tuple[str, ...] = ("hermitian",)
-    sets: int = 1
-
-    def __post_init__(self) -> None:
-        _check_compressions(f"[[fourier]] of pattern = {self.pattern!r}", self.compressions)
-
-    def cells(self) -> Iterator[ImageCell]:
-        """Yield the cells, in the order in which they are given."""
-        for compression in self.compressions:
-            for symmetry in self.symmetry:
-                spec = (
-                    f"fourier:pattern={self.pattern},compression={compression:g},symmetry={symmetry},sets={self.sets}"
-                )
-                name = f"{self.pattern} C={compression:g} {symmetry}"
-                yield ImageCell(name, spec, "fourier", self.pattern, symmetry)
-
-
-@dataclass(frozen=True)
-class FreeCell:
-    """A cell of any operator. mask: the row that it stands in; its name where not given."""
-
-    name: str
-    operator: str
-    series: str = "pixel"
-    mask: str | None = None
-    variant: str = ""
-
-    def cells(self) -> Iterator[ImageCell]:
-        """Yield the one cell."""
-        yield ImageCell(self.name, self.operator, self.series, self.mask or self.name, self.variant)
-
-
-@dataclass(frozen=True)
 class ImageMethod:
     """One way to reconstruct.
 
     samples: results of so many independent seeds are averaged; what is averaged counts as a mean.
-    particles: only so many of the first ones. cells: only in these; all where none is named.
+    particles: only so many of the first ones.
+    cells, masks: only in these cells, and only in cells of these masks (``K=16``, ``ring``); all where none is named.
     prior: another than the plan's.
     ours: it is compared with every other method of its kind, mean or sample, in the cells that both have.
     guess: what it calls a sample is an optimum and no draw; it is compared with means that are ours too.
@@ -102,6 +37,7 @@ class ImageMethod:
     samples: int = 1
     particles: int | None = None
     cells: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
     prior: str | None = None
     ours: bool = False
     guess: bool = False
@@ -110,6 +46,10 @@ class ImageMethod:
     def component(self) -> Solver:
         """The solver that the text names."""
         return parse_solver(self.solver)
+
+    def has(self, cell: ImageCell) -> bool:
+        """Return whether the method is wanted in a cell."""
+        return (not self.cells or cell.name in self.cells) and (not self.masks or cell.mask in self.masks)
 
     @property
     def estimate(self) -> str:
@@ -134,9 +74,12 @@ class ImagesPlan:
     particles: only so many of the first ones. box, resize: as ``cryoprior measure`` has them.
     prior: the embedded one that suits each solver (default), or the folder of one.
     sigma: standard deviation of the noise added to each number. spectrum, dtype: as ``cryoprior reconstruct`` has them.
-    lpips: auto, off or fetch, as ``cryoprior evaluate`` has it.
+    scores: of each image against the recorded one. lpips: auto, off or fetch, as ``cryoprior evaluate`` has it.
     named: cells that pictures are made of. headline: methods shown in the paper's own arrangement.
-    published: CSV with mask, compression, lpips and ssim of the paper.
+    published: CSV with mask, compression, lpips and ssim of the paper. grid: its cells.
+    against: methods that ours are compared with although they are of another kind.
+    unmeasured: the power and the coverage of samples where nothing was measured are reported.
+    fewer_particles: a control: the cell's numbers are spent on whole images of fewer particles, the others blank.
     """
 
     title: str
@@ -144,6 +87,7 @@ class ImagesPlan:
     pixel: tuple[PixelGrid, ...] = ()
     fourier: tuple[FourierGrid, ...] = ()
     cells: tuple[FreeCell, ...] = ()
+    grid: PublishedGrid | None = None
     simulate: SimulatePlan | None = None
     star: str | None = None
     clean: str | None = None
@@ -155,36 +99,54 @@ class ImagesPlan:
     spectrum: str = "measured"
     contrast: str = "auto"
     dtype: str = "float32"
+    scores: tuple[str, ...] = ("psnr", "ssim", "lpips")
     lpips: str = "auto"
     named: tuple[str, ...] = ()
     headline: tuple[str, ...] = ()
     published: str | None = None
+    against: tuple[str, ...] = ()
+    unmeasured: bool = False
+    fewer_particles: bool = False
     downstream: tuple[DownstreamPlan, ...] = ()
     seeds: tuple[int, ...] = (0,)
     folder: Path = field(default_factory=Path)
 
     def __post_init__(self) -> None:
+        self._check_particles()
+        self._check_cells()
+        self._check_methods()
+        for key, choices in CHOICES.items():
+            if getattr(self, key) not in choices:
+                raise InputError(f"bench: {key} = {getattr(self, key)!r}; expected one of {', '.join(choices)}")
+        _check_known("scores", self.scores, set(IMAGE_SCORES))
+        _check_least("sigma", self.sigma, 0)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"bench: seeds {list(self.seeds)}; expected at least one, each once")
+
+    def _check_particles(self) -> None:
         if (self.simulate is None) == (self.star is None):
             raise InputError("bench: expected either [simulate] or star = ..., the particles to use; give one of them")
         if self.clean is not None and self.star is None:
             raise InputError("bench: clean = ... belongs to star = ...; simulated particles have their own")
-        if not self.all_cells:
-            raise InputError("bench: no cell; add [[pixel]], [[fourier]] or [[cells]]")
-        if not self.methods:
-            raise InputError("bench: no method; add [[methods]]")
-        check_unique("cells", [cell.name for cell in self.all_cells])
-        check_unique("methods", [method.name for method in self.methods])
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise InputError(f"bench: seeds {list(self.seeds)}; expected at least one, each once")
-        for key, choices in CHOICES.items():
-            if getattr(self, key) not in choices:
-                raise InputError(f"bench: {key} = {getattr(self, key)!r}; expected one of {', '.join(choices)}")
         _check_least("particles", self.particles, 1)
         _check_least("box", self.box, 2)
-        _check_least("sigma", self.sigma, 0)
+
+    def _check_cells(self) -> None:
+        if self.grid is not None and self.published is None:
+            raise InputError("bench: [grid] without published = ..., the figures whose cells it has; add it")
+        if not self.all_cells:
+            raise InputError("bench: no cell; add [grid], [[pixel]], [[fourier]] or [[cells]]")
+        check_unique("cells", [cell.name for cell in self.all_cells])
         box = self.box or (self.simulate.box if self.simulate else None)
         for cell in self.all_cells if box else ():  # that of a stack is known when it is opened
             parse_operator(cell.operator, box=box)
+        _check_known("named", self.named, {cell.name for cell in self.all_cells})
+
+    def _check_methods(self) -> None:
+        if not self.methods:
+            raise InputError("bench: no method; add [[methods]]")
+        names = [method.name for method in self.methods]
+        check_unique("methods", names)
         known = {cell.name for cell in self.all_cells}
         for method in self.methods:
             _check_least(f"{method.name}: samples", method.samples, 1)
@@ -195,14 +157,21 @@ class ImagesPlan:
                     f"bench: {method.name}: samples = {method.samples}, but {method.solver} gives none; leave it out"
                 )
             _check_known(f"{method.name}: cells", method.cells, known)
-        _check_known("named", self.named, known)
-        _check_known("headline", self.headline, {method.name for method in self.methods})
+            _check_known(f"{method.name}: masks", method.masks, {cell.mask for cell in self.all_cells})
+        _check_known("headline", self.headline, set(names))
+        _check_known("against", self.against, set(names))
 
     @cached_property
     def all_cells(self) -> tuple[ImageCell, ...]:
         """Every cell of all grids."""
         grids: tuple[PixelGrid | FourierGrid | FreeCell, ...] = (*self.pixel, *self.fourier, *self.cells)
-        return tuple(cell for grid in grids for cell in grid.cells())
+        of_paper = [] if self.grid is None or self.figures is None else self.grid.cells(self.figures)
+        return (*of_paper, *(cell for grid in grids for cell in grid.cells()))
+
+    @cached_property
+    def figures(self) -> pd.DataFrame | None:
+        """The published figures, one row for each mask and compression."""
+        return None if self.published is None else read_published(self.path(self.published))
 
     @property
     def seed(self) -> int:
@@ -213,6 +182,46 @@ class ImagesPlan:
         """Return the name or the folder of a method's prior."""
         named = method.prior or self.prior
         return suited_prior(named, method.component) if named in EMBEDDED else str(self.path(named))
+
+    def narrowed(self, cells: str | None, particles: int | None) -> ImagesPlan:
+        """Return the plan with some of its cells and the first of its particles alone, for a quick look.
+
+        cells: wishes with commas between them; a cell is taken if its name holds every word of one of them.
+
+        Raises
+        ------
+        InputError: no cell is wished for.
+        """
+        plan = self if particles is None else dataclasses.replace(self, particles=particles)
+        if cells is None:
+            return plan
+        wishes = [set(wish.split()) for wish in cells.split(",")]
+        chosen = [cell for cell in self.all_cells if any(wish <= set(cell.name.split()) for wish in wishes)]
+        if not chosen:
+            known = ", ".join(cell.name for cell in self.all_cells)
+            raise InputError(f"bench: cells {cells!r}; expected words of the names of some of {known}")
+        names = {cell.name for cell in chosen}
+        methods = [
+            dataclasses.replace(
+                method,
+                cells=tuple(name for name in method.cells if name in names),
+                masks=tuple(mask for mask in method.masks if mask in {cell.mask for cell in chosen}),
+            )
+            for method in self.methods
+            if any(method.has(cell) for cell in chosen)
+        ]
+        kept = {method.name for method in methods}
+        return dataclasses.replace(
+            plan,
+            grid=None,
+            pixel=(),
+            fourier=(),
+            methods=tuple(methods),
+            cells=tuple(FreeCell(**vars(cell)) for cell in chosen),
+            named=tuple(name for name in self.named if name in names),
+            headline=tuple(name for name in self.headline if name in kept),
+            against=tuple(name for name in self.against if name in kept),
+        )
 
     def path(self, text: str) -> Path:
         """Return a path of the file: absolute, or relative to the folder that the file lies in."""
@@ -237,8 +246,3 @@ def _check_known(what: str, names: tuple[str, ...], known: set[str]) -> None:
 def _check_least(what: str, value: float | None, least: int) -> None:
     if value is not None and not value >= least:
         raise InputError(f"bench: {what} = {value:g}; expected at least {least}")
-
-
-def _check_compressions(where: str, compressions: tuple[float, ...]) -> None:
-    if not all(compression > 0 for compression in compressions):
-        raise InputError(f"bench: {where}: compressions {list(compressions)}; expected numbers above 0")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
-from cryoprior.benchmark.images.sheet import Sheet, Spread, general, short, winners
+from cryoprior.benchmark.images.published import Published
+from cryoprior.benchmark.images.sheet import Sheet, Spread, general, winners
 from cryoprior.benchmark.operating_point import HIGHER_IS_BETTER
 
 PAPER = "paper"
@@ -17,13 +17,12 @@ BOLD = (
     "n: only so many of the particles; such scores are of other images and stand in no contest, the comparisons do."
 )
 AGAINST_RECORDED = f"Against the recorded image. {BOLD} The paper has other particles and another prior."
+SHORT_OF_PAPER = "To two decimals; of other particles than the paper's. Hermitian masks, which see less, are left out."
 SIGNAL = (
     ("correlation", "Correlation with the clean image", 3),
     ("frc", "FRC with the clean image, pooled over particles", 3),
     ("psnr", "PSNR against the recorded image (dB)", 2),
 )
-NEAR = 0.05
-"""How far, as a share, a compression of the paper may lie from ours."""
 
 
 def method_names(rows: pd.DataFrame) -> list[str]:
@@ -41,28 +40,6 @@ def contests(cell: pd.DataFrame) -> tuple[list[str], list[str]]:
     methods = cell[(cell["kind"] == "method") & (cell["n"] == cell["n"].max())]
     sampled = methods["estimate"] == "sample"
     return list(dict.fromkeys(methods[~sampled]["method"])), list(dict.fromkeys(methods[sampled]["method"]))
-
-
-@dataclass(frozen=True)
-class Published:
-    """The paper's figures: mask, compression, lpips, ssim."""
-
-    figures: pd.DataFrame | None
-
-    def text(self, mask: str, compression: float) -> str:
-        """Return ``.14 / .31`` of the nearest compression, empty where the paper has none within 5 %."""
-        if self.figures is None:
-            return ""
-        found = self.figures[self.figures["mask"] == mask]
-        distance = (found["compression"] / compression - 1).abs()
-        if not len(found) or distance.min() > NEAR:
-            return ""
-        nearest = found.loc[distance.idxmin()]
-        return f"{short(float(nearest['lpips']), 2)} / {short(float(nearest['ssim']), 2)}"
-
-    def has(self, masks: Sequence[str]) -> bool:
-        """Return whether the paper has figures of any of the masks."""
-        return self.figures is not None and bool(self.figures["mask"].isin(masks).any())
 
 
 def score_sheets(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterator[Sheet]:
@@ -90,6 +67,27 @@ def paper_sheets(rows: pd.DataFrame, published: pd.DataFrame | None, headline: S
                 arrange = _by_block if found["series"].iloc[0] == "pixel" else _by_pattern
                 columns, lines = arrange(own, paper)
                 yield Sheet(f"{method}, LPIPS / SSIM, {heading}, as the paper arranges it", columns, lines)
+
+
+def against_paper(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterator[Sheet]:
+    """Yield a sheet that names, by method, the cells that fall short of the paper; Hermitian masks see less than its.
+
+    Both scores count to two decimals, as the paper prints them.
+    """
+    paper = Published(published)
+    ours = rows[(rows["cell"] != "") & (rows["kind"] == "method") & (rows["variant"] != "hermitian")]
+    lines = []
+    for method, of_method in ours.groupby("method", sort=False):
+        means = of_method.groupby(["cell", "mask", "compression"], sort=False)[["ssim", "lpips"]].mean().reset_index()
+        beside = [(cell, paper.nearest(cell["mask"], cell["compression"])) for cell in means.to_dict("records")]
+        known = [(cell, printed) for cell, printed in beside if printed is not None]
+        low = [cell["cell"] for cell, printed in known if round(cell["ssim"], 2) < printed["ssim"]]
+        far = [cell["cell"] for cell, printed in known if round(cell["lpips"], 2) > printed["lpips"]]
+        if known:
+            lines.append([str(method), f"{len(known)}", *(f"{len(names)}: {', '.join(names)}" for names in (low, far))])
+    if lines:
+        columns = ["method", "cells", "SSIM below the paper's", "LPIPS above the paper's"]
+        yield Sheet("Cells that fall short of the paper's figures", columns, lines, SHORT_OF_PAPER)
 
 
 def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:

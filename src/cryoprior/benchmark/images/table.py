@@ -10,35 +10,38 @@ import numpy as np
 import pandas as pd
 
 from cryoprior.benchmark.images.page import ImageTable
+from cryoprior.benchmark.images.pairs import ImagePairs
 from cryoprior.benchmark.images.plan import DownstreamPlan, ImagesPlan
-from cryoprior.benchmark.images.rows import COLUMNS, ImageRows, Scorer
-from cryoprior.benchmark.images.work import CellWork, ImageWork, MethodImages
+from cryoprior.benchmark.images.rows import ImageRows, columns
+from cryoprior.benchmark.images.scorer import Scorer
+from cryoprior.benchmark.images.unmeasured import unmeasured_lines
+from cryoprior.benchmark.images.work import CellWork, ImagesBySeed, ImageWork
 from cryoprior.errors import InputError
 from cryoprior.evaluation.lpips import choose_lpips
 from cryoprior.progress import track
 
-PUBLISHED = ("mask", "compression", "lpips", "ssim")
-
-Found = dict[tuple[str, int], MethodImages]
-
 
 def run_images(plan: ImagesPlan, folder: Path, **computing: Any) -> dict[str, Any]:
     """Return the summary of a table of images, written into the folder with its pictures."""
-    published, downstream = _published(plan), [_downstream(plan, wanted) for wanted in plan.downstream]
+    published, downstream = plan.figures, [_downstream(plan, wanted) for wanted in plan.downstream]
     work = ImageWork(plan, folder, **computing)
     lpips, note = choose_lpips(plan.lpips, work.stacks[0].box)
-    rows = ImageRows(work, Scorer(work.original, work.clean, lpips))
-    lines, pairs, examples = [rows.full()], list[dict[str, Any]](), dict[str, dict[str, np.ndarray]]()
+    scorer = Scorer(work.original, work.clean, lpips, plan.scores)
+    rows, pairs = ImageRows(work, scorer), ImagePairs(plan, scorer)
+    lines, compared, drawn = [rows.full()], list[dict[str, Any]](), list[dict[str, Any]]()
+    examples: dict[str, dict[str, np.ndarray]] = {}
     for cell in track(list(work.cells()), "cells", len(plan.all_cells)):
-        found: Found = {(m.name, s): cell.images(m, s) for m in cell.wanted() for s in plan.seeds}
-        lines += rows.cell(cell, found)
-        pairs += rows.pairs(cell, found)
+        images: ImagesBySeed = {(m.name, s): cell.images(m, s) for m in cell.wanted() for s in plan.seeds}
+        lines += rows.cell(cell, images)
+        compared += pairs.cell(cell, images)
+        drawn += unmeasured_lines(cell) if plan.unmeasured else ()
         if cell.cell.name in plan.named:
-            examples[cell.cell.name] = _example(cell, found)
+            examples[cell.cell.name] = _example(cell, images)
     table = ImageTable(
         title=plan.title,
-        rows=pd.DataFrame(lines, columns=list(COLUMNS)),
-        pairs=pd.DataFrame(pairs),
+        rows=pd.DataFrame(lines, columns=columns(plan.scores)),
+        pairs=pd.DataFrame(compared),
+        unmeasured=pd.DataFrame(drawn),
         examples=examples,
         published=published,
         downstream=downstream,
@@ -49,12 +52,14 @@ def run_images(plan: ImagesPlan, folder: Path, **computing: Any) -> dict[str, An
     return table.summary()
 
 
-def _example(cell: CellWork, found: Found) -> dict[str, np.ndarray]:
+def _example(cell: CellWork, images: ImagesBySeed) -> dict[str, np.ndarray]:
     """Return pictures of the first particle by title: the clean image, the recorded one, least squares, the methods."""
     work, seed = cell.work, cell.work.plan.seed
     first = {} if work.clean is None else {"clean": work.clean[0].numpy()}
     measured = {"least squares": cell.least_squares[0].numpy()}
-    shown = {m.name: found[m.name, seed].x[0].numpy() for m in cell.wanted() if m.component.estimate != "least-squares"}
+    shown = {
+        m.name: images[m.name, seed].x[0].numpy() for m in cell.wanted() if m.component.estimate != "least-squares"
+    }
     return {**first, "original": work.original[0].numpy(), **measured, **shown}
 
 
@@ -73,22 +78,6 @@ def _facts(work: ImageWork, note: str) -> list[tuple[str, str]]:
         ("Seeds", ", ".join(map(str, plan.seeds))),
     ]
     return [*facts, ("LPIPS", note)] if note else facts
-
-
-def _published(plan: ImagesPlan) -> pd.DataFrame | None:
-    if plan.published is None:
-        return None
-    path = plan.path(plan.published)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV of published figures with {', '.join(PUBLISHED)}")
-    try:
-        table = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not CSV: {str(error).strip()}; expected {', '.join(PUBLISHED)}") from None
-    missing = [name for name in PUBLISHED if name not in table.columns]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}; expected {', '.join(PUBLISHED)}; add them")
-    return table
 
 
 def _downstream(plan: ImagesPlan, wanted: DownstreamPlan) -> dict[str, Any]:
@@ -114,10 +103,10 @@ def _summary(plan: ImagesPlan, folder: str | None, command: str, keys: tuple[str
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected the output of cryoprior {command}; run it first")
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        summary: dict[str, Any] = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON ({error}); run cryoprior {command} again") from None
-    missing = [key for key in keys if key not in found]
+    missing = [key for key in keys if key not in summary]
     if missing:
         raise InputError(f"{path}: no {', '.join(missing)}; expected the output of cryoprior {command}")
-    return found
+    return summary

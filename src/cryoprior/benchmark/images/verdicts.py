@@ -13,7 +13,11 @@ from cryoprior.benchmark.images.sheets import method_names
 from cryoprior.benchmark.operating_point import operating_points
 
 LOWER = "LOWER"
-ESTIMATES = (("mean", "means against means"), ("sample", "samples against samples"))
+ESTIMATES = (
+    ("mean", "means against means"),
+    ("sample", "samples against samples"),
+    ("other", "against methods of another kind"),
+)
 COST = (
     ("evaluations", "forward"),
     ("backward", "backward"),

@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.benchmark.images.cells import ImageCell
 from cryoprior.benchmark.images.memory import peak_megabytes
-from cryoprior.benchmark.images.plan import ImageCell, ImageMethod, ImagesPlan
+from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
 from cryoprior.benchmark.images.units import Unit, kept
 from cryoprior.benchmark.maps.images import simulate_values
 from cryoprior.benchmark.steps import run_step, slug
@@ -188,16 +189,20 @@ class CellWork:
 
     def wanted(self) -> list[ImageMethod]:
         """Return the methods of the plan that this cell has."""
-        return [method for method in self.work.plan.methods if not method.cells or self.cell.name in method.cells]
+        return [method for method in self.work.plan.methods if method.has(self.cell)]
 
     def images(self, method: ImageMethod, seed: int) -> MethodImages:
         """Return a method's images with one seed, averaged over its samples."""
-        n = min(method.particles or len(self.y), len(self.y))
-        samples = [self._sample(method, seed, sample, n) for sample in range(method.samples)]
+        samples = self.samples(method, seed)
         total = {name: sum(getattr(s, name) for s in samples) for name in COSTS}
         x = samples[0].x if len(samples) == 1 else torch.stack([s.x.double() for s in samples]).mean(0).float()
         residual = samples[0].residual if len(samples) == 1 else self._residual(x)
         return MethodImages(x, residual, **total)
+
+    def samples(self, method: ImageMethod, seed: int) -> list[MethodImages]:
+        """Return each of a method's samples with one seed; one where it averages none."""
+        n = min(method.particles or len(self.y), len(self.y))
+        return [self._sample(method, seed, sample, n) for sample in range(method.samples)]
 
     def memory(self, method: ImageMethod) -> float:
         """Return the peak memory of a method in MiB; see bench_memory.py."""
@@ -270,6 +275,8 @@ class CellWork:
         return self.work.folder / "units" / slug(self.cell.name) / f"{slug(method.solver)}--{prior}"
 
 
+ImagesBySeed = dict[tuple[str, int], MethodImages]
+"""The images of a cell by the name of a method and a seed."""
 COSTS = ("evaluations", "backward", "seconds", "seconds_network")
 
 

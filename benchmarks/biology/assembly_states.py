@@ -42,7 +42,5 @@ def write_assembly(structure: Path, path: Path) -> Path:
     for chain in chains.values():
         atoms.add_chain(chain)
     model.setup_entities()
-    partial = path.with_name(f".{path.name}.partial")
-    model.make_mmcif_document().write_file(str(partial))
-    partial.replace(path)
+    model.make_mmcif_document().write_file(str(path))
     return path

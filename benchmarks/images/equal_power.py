@@ -4,7 +4,7 @@ A draw of the right law has the power of a recorded image. A sampler whose draws
 mean, and scores better for that alone. Here a draw of `exact` goes towards the mean of `exact`, m + a (s - m), until it
 has the power of the peer's, and both are held against the clean images, on the images of a finished benchmark.
 
-    python benchmarks/equal_power.py PLAN.toml OUT [--particles 16]
+    python -m benchmarks.images.equal_power PLAN.toml OUT [--particles 16]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from table import command, markdown, signed, write, write_csv
+from benchmarks.kit.table import ROOT, command, markdown, signed, write, write_csv
 from torch import Tensor
 
 from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     found.add_argument("plan", type=Path, help="plan of the benchmark")
     found.add_argument("folder", type=Path, help="its finished folder")
-    found.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    found.add_argument("--out", type=Path, default=ROOT / "results")
     found.add_argument("--particles", type=int, help="only so many of the first ones")
     found.add_argument("--batch", type=int, default=16, help="that of the benchmark's run")
     options = found.parse_args(arguments)
@@ -110,9 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     assert isinstance(plan, ImagesPlan)
     work = ImageWork(plan, options.folder.resolve(), options.batch)
     result = [line for cell in work.cells() for line in compared(cell, plan, options.particles)]
-    write_csv(options.out / "equal_power.csv", result)
-    shown = command("equal_power.py", [f"benchmarks/{options.plan.name}", "OUT"])
-    write(options.out / "equal_power.md", HEAD + verdict(result) + table(result) + f"\n    {shown}\n")
+    write_csv(options.out / "equal_power" / "comparisons.csv", result)
+    shown = command("images.equal_power", [f"benchmarks/images/{options.plan.name}", "OUT"])
+    write(options.out / "equal_power.md", HEAD + verdict(result) + table(by_peer(result)) + f"\n    {shown}\n")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ Every solver of the comparison runs on measurements without noise, with a stand-
 image by one number; what the stand-in costs is metered and taken off. What is left is CPU time of conditioning,
 operators and random numbers. The network's own cost is measured beside it.
 
-    python benchmarks/own_work.py [--boxes 64 128 256] [--rounds 3] [--images 8] [--prior FOLDER]
+    python -m benchmarks.cost.own_work [--boxes 64 128 256] [--rounds 3] [--images 8] [--prior FOLDER]
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,29 +21,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from arguments import Run, parser
-from cells import Cell, all_cells, choose
-from harness import DTYPES, measure
-from table import markdown, write, write_csv
+from benchmarks.kit.table import command, machine, markdown, parser, prior_digest, progress, versions, write, write_csv
 from torch import Tensor
 
+from cryoprior.benchmark.images.cells import FourierGrid, ImageCell, PixelGrid
 from cryoprior.image import shell_index
-from cryoprior.operators import Operator
-from cryoprior.prior import GaussianPrior, Prior
+from cryoprior.operators import Operator, parse_operator
+from cryoprior.prior import GaussianPrior, Prior, load_prior
 from cryoprior.prior.denoiser import MeteredDenoiser
 from cryoprior.prior.signal import SignalDenoiser, Spectra
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers import DmPlug, Solver, parse_solver
 
-SCRIPT = "own_work.py"
-CELLS = (
-    "pixel K=2 C=2 hadamard",
-    "pixel K=4 C=2.7 hadamard",
-    "pixel K=8 C=2.6 hadamard",
-    "pixel K=16 C=2.5 hadamard",
-    "pixel K=32 C=2.5 hadamard",
-    "fourier uniform C=2.5 hermitian",
+SCRIPT = "cost.own_work"
+GRIDS = (
+    *(PixelGrid(k, (c,)) for k, c in ((2, 2), (4, 2.7), (8, 2.6), (16, 2.5), (32, 2.5))),
+    FourierGrid("uniform", (2.5,)),
 )
+CELLS = {cell.name: cell for grid in GRIDS for cell in grid.cells()}
 LARGE, LARGE_IMAGES = 256, 4
 
 
@@ -113,14 +110,15 @@ class CpuMeter(MeteredDenoiser):
 class Bench:
     """One box with all that is measured in it; the parts are made when a result needs them."""
 
-    run: Run
+    prior: Prior
     box: int
     images: int
+    rounds: int
 
     @cached_property
     def spectra(self) -> Spectra:
         """Return the prior's spectra; for a box unknown to it those of the next, or its largest, by cycles a pixel."""
-        return spectra_for(self.run.prior, self.box)
+        return spectra_for(self.prior, self.box)
 
     @cached_property
     def stand_in(self) -> StandIn:
@@ -133,35 +131,34 @@ class Bench:
 
     def network(self) -> dict[str, Any]:
         """Return CPU ms an image of a forward evaluation of the network in every round, after one to warm up."""
-        asked = SignalDenoiser(self.run.prior.denoiser.network, {self.box: self.spectra})  # type: ignore[attr-defined]
-        meter = CpuMeter(asked, DTYPES[self.run.options.dtype])
+        asked = SignalDenoiser(self.prior.denoiser.network, {self.box: self.spectra})  # type: ignore[attr-defined]
+        meter = CpuMeter(asked)
         x, tau, rounds = self.white("images"), torch.ones(self.images), []
         with torch.no_grad():
-            for _ in range(1 + self.run.options.rounds):
+            for _ in range(1 + self.rounds):
                 before = meter.seconds
                 meter(x, tau)
                 rounds.append(meter.seconds - before)
         return {"ms": [1e3 * seconds / self.images for seconds in rounds[1:]]}
 
-    def system(self, cell: Cell) -> dict[str, Any]:
+    def system(self, cell: ImageCell) -> dict[str, Any]:
         """Return CPU seconds to draw an operator and build its singular system, once, and the bytes that it takes."""
         start = time.process_time()
-        operator = cell.operator(self.box)
+        operator = parse_operator(cell.operator, box=self.box)
         held = operator.set_bytes
         return {"seconds": time.process_time() - start, "bytes": held, "m": operator.m, "rank": operator.rank}
 
-    def measured(self, cell: Cell) -> tuple[Operator, Tensor]:
+    def measured(self, cell: ImageCell) -> tuple[Operator, Tensor]:
         """Return an operator whose system is built, and images of the prior's power measured with it."""
-        operator = cell.operator(self.box)
-        y = measure(operator, self.stand_in.draw(self.white("images")))
-        return operator, y
+        operator = parse_operator(cell.operator, box=self.box)
+        return operator, operator.forward(self.stand_in.draw(self.white("images")), range(self.images))
 
     def own(self, entry: Entry, operator: Operator, y: Tensor) -> dict[str, Any]:
         """Return CPU ms an image of own work, of every round, for the whole solve and for each of what it repeats."""
         full, short, times = entry.solvers()
         rounds, meter = [], CpuMeter(self.stand_in)
         with torch.no_grad():
-            for _ in range(self.run.options.rounds):
+            for _ in range(self.rounds):
                 meter, start = CpuMeter(self.stand_in), time.process_time()
                 noise = ParticleNoise(0, "own work", range(self.images))
                 short.solve(y, operator, meter, 0.0, noise)
@@ -194,88 +191,54 @@ def spectra_for(prior: Prior, box: int) -> Spectra:
     return Spectra(stretched(known[nearest].signal), stretched(known[nearest].noise))
 
 
-def results(bench: Bench, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """Return one line for every operator and solver of a box, what was computed before not computed again."""
-    run, lines = bench.run, []
-    size = {"box": bench.box, "images": bench.images, "rounds": run.options.rounds}
-    network = median(run.cached(bench.network, what="network", **size)["ms"])
+def results(bench: Bench, cells: Sequence[ImageCell]) -> list[dict[str, Any]]:
+    """Return one line for every operator and solver of a box."""
+    lines, network = [], median(bench.network()["ms"])
     for cell in cells:
-        system = run.cached(lambda cell=cell: bench.system(cell), what="system", cell=cell.name, box=bench.box)
-        made: list[tuple[Operator, Tensor]] = []
-
-        def own(entry: Entry, cell: Cell = cell, made: list[tuple[Operator, Tensor]] = made) -> dict[str, Any]:
-            made.extend([] if made else [bench.measured(cell)])
-            return bench.own(entry, *made[0])
-
+        system = bench.system(cell)
+        operator, y = bench.measured(cell)
         for entry in ENTRIES:
-            key = {"what": "own work", "cell": cell.name, "solver": entry.name, "text": entry.text}
-            found = run.cached(lambda entry=entry, own=own: own(entry), **key, shorter=str(entry.shorter), **size)
-            solve, each = median(found["ms"]), median(found["ms each"]) if found["ms each"] else None
-            share = solve / (solve + found["evaluations"] * network) if found["evaluations"] else None
-            lines.append(
-                {
-                    "box": bench.box,
-                    "cell": cell.name,
-                    "solver": entry.name,
-                    "text": entry.text,
-                    "evaluations": found["evaluations"],
-                    "backward": found["backward"],
-                    "repeats": found["repeats"],
-                    "repeats run": found["repeats run"],
-                    "own ms each": each,
-                    "own ms a solve": solve,
-                    "network ms an evaluation": network,
-                    "own share": share,
-                    "build s": system["seconds"],
-                    "system bytes": system["bytes"],
-                    "images": bench.images,
-                }
-            )
+            cost = bench.own(entry, operator, y)
+            progress(f"{bench.box} {cell.name} {entry.name}")
+            lines.append({"box": bench.box, "cell": cell.name} | line_of(entry, cost, network, system, bench.images))
     return lines
+
+
+def line_of(entry: Entry, cost: dict[str, Any], network: float, system: dict[str, Any], images: int) -> dict[str, Any]:
+    """Return the numbers of one solver: medians over the rounds, beside the network and the operator's system."""
+    solve = median(cost["ms"])
+    return {
+        "solver": entry.name,
+        "text": entry.text,
+        **{key: cost[key] for key in ("evaluations", "backward", "repeats", "repeats run")},
+        "own ms each": median(cost["ms each"]) if cost["ms each"] else None,
+        "own ms a solve": solve,
+        "network ms an evaluation": network,
+        "own share": solve / (solve + cost["evaluations"] * network) if cost["evaluations"] else None,
+        "build s": system["seconds"],
+        "system bytes": system["bytes"],
+        "images": images,
+    }
 
 
 def grid(lines: Sequence[dict[str, Any]], beside: dict[str, str], show: Callable[[dict[str, Any]], str | None]) -> str:
     """Return a table with a row for each solver, a column for each operator, and further columns of the solver's."""
     cells = list(dict.fromkeys(line["cell"] for line in lines))
-    found = {(line["solver"], line["cell"]): line for line in lines}
+    by_place = {(line["solver"], line["cell"]): line for line in lines}
     rows = []
     for name in dict.fromkeys(line["solver"] for line in lines):
-        first = found[name, cells[0]]
-        rows.append([name, *(show(found[name, cell]) for cell in cells), *(shown(first[key]) for key in beside)])
+        first = by_place[name, cells[0]]
+        rows.append([name, *(show(by_place[name, cell]) for cell in cells), *(shown(first[key]) for key in beside)])
     return markdown(("solver", *cells, *beside.values()), rows)
 
 
 def section(lines: Sequence[dict[str, Any]]) -> str:
-    """Return the tables of one box."""
+    """Return the table of one box: the share of own work, own / (own + forward evaluations x network)."""
     first = lines[0]
-    repeated = {"repeats": "evaluations, or iterations", "network ms an evaluation": "network, ms an evaluation"}
-    cost = {"evaluations": "forward evaluations", "backward": "backward evaluations"}
+    cost = {"evaluations": "forward evaluations", "network ms an evaluation": "network, ms an evaluation"}
     with_network = [line for line in lines if line["evaluations"]]
-    each = grid([line for line in lines if line["repeats"]], repeated, lambda line: shown(line["own ms each"]))
-    return (
-        f"## {first['box']} pixels, batches of {first['images']}\n\n"
-        f"### CPU ms an image, each forward evaluation (total-variation, wavelet, dct: each iteration)\n\n{each}\n"
-        f"### CPU ms an image, the whole solve\n\n{grid(lines, cost, lambda line: shown(line['own ms a solve']))}\n"
-        "### Share of own work: own / (own + forward evaluations x network)\n\n"
-        f"{grid(with_network, cost, percent)}\n"
-    )
-
-
-def systems(lines: Sequence[dict[str, Any]]) -> str:
-    """Return the table of what it takes to build the operators."""
-    boxes = list(dict.fromkeys(line["box"] for line in lines))
-    found = {(line["cell"], line["box"]): line for line in lines}
-    rows = [
-        [cell, *(text for box in boxes for text in built(found[cell, box]))]
-        for cell in dict.fromkeys(line["cell"] for line in lines)
-    ]
-    header = ["operator", *(text for box in boxes for text in (f"{box} pixels, s", f"{box} pixels, MB"))]
-    return f"## The operator's singular system, built once\n\n{markdown(header, rows)}"
-
-
-def built(line: dict[str, Any]) -> tuple[str, str]:
-    """Return CPU seconds and megabytes of a singular system."""
-    return f"{line['build s']:.3f}", f"{line['system bytes'] / 1e6:.2f}"
+    heading = f"## {first['box']} pixels, batches of {first['images']}: share of own work"
+    return f"{heading}\n\n{grid(with_network, cost, percent)}\n"
 
 
 def percent(line: dict[str, Any]) -> str:
@@ -291,21 +254,29 @@ def shown(value: float | None) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    found = parser(__doc__)
-    found.add_argument("--boxes", type=int, nargs="+", default=[64, 128, LARGE])
-    found.add_argument("--rounds", type=int, default=3, help="of which the median is taken")
-    found.add_argument("--images", type=int, default=8, help=f"of a batch; at most {LARGE_IMAGES} from {LARGE} pixels")
-    options = found.parse_args(arguments)
-    run = Run.open(SCRIPT, options, arguments)
-    cells = choose([cell for cell in all_cells() if cell.name in CELLS], options.cells)
+    options = _options(arguments)
+    torch.set_num_threads(options.threads)
+    prior, cells = load_prior(options.prior), [CELLS[name] for name in options.cells]
     text, lines = f"# Own work of the solvers\n\n{HEAD}\n", []
     for box in options.boxes:
-        images = min(options.images, options.limit or options.images, LARGE_IMAGES if box >= LARGE else options.images)
-        part = results(Bench(run, box, images), cells)
-        lines += part
-        text += section(part)
-    write_csv(options.out / "own_work.csv", lines)
-    write(options.out / "own_work.md", text + systems(lines) + run.footer())
+        images = min(options.images, LARGE_IMAGES if box >= LARGE else options.images)
+        of_box = results(Bench(prior, box, images, options.rounds), cells)
+        lines += of_box
+        text += section(of_box)
+    write_csv(options.out / "own_work" / "solvers.csv", lines)
+    made_by = command(SCRIPT, list(sys.argv[1:] if arguments is None else arguments))
+    facts = f"{machine()}. Prior: sha256 {prior_digest(prior)}. {versions()}."
+    write(options.out / "own_work.md", f"{text}All numbers: own_work/solvers.csv. {facts}\n\n    {made_by}\n")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    asked = parser(__doc__, "own_work")
+    asked.add_argument("--prior", default="default", help="the embedded prior (default), or the folder of one")
+    asked.add_argument("--boxes", type=int, nargs="+", default=[64, 128, LARGE])
+    asked.add_argument("--rounds", type=int, default=3, help="of which the median is taken")
+    asked.add_argument("--images", type=int, default=8, help=f"of a batch; at most {LARGE_IMAGES} from {LARGE} pixels")
+    asked.add_argument("--cells", nargs="+", default=list(CELLS), choices=list(CELLS))
+    return asked.parse_args(arguments)
 
 
 HEAD = """Times are CPU seconds of one thread (`process_time`), taken beside other work on the same cores, which shares

@@ -6,18 +6,14 @@ interpolation (as the paper did) and by Fourier padding. One mask, made at 222 p
 
 from __future__ import annotations
 
-import argparse
-import shlex
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
-from gaussian_oracle import processor
+from benchmarks.kit.table import command, machine, markdown, parser, write
 from scipy import ndimage
-from table import markdown, write
 
 from cryoprior.io import ParticleStack, read_particles
 from cryoprior.maps.backprojection import MapSettings, backproject_maps
@@ -59,7 +55,7 @@ def stacks(data: Path, folder: Path, n: int, snr: float, pixel_size: float) -> d
 def rows(data: Path, n: int, snr: float, pixel_size: float, threads: int) -> list[list[str]]:
     """Return one row a preparation: box, pixel size, resolutions by half maps unmasked and corrected, at two levels."""
     torch.set_num_threads(threads)
-    found, mask = [], None
+    lines, mask = [], None
     with tempfile.TemporaryDirectory() as folder:
         for name, stack in stacks(data, Path(folder), n, snr, pixel_size).items():
             maps = backproject_maps(FullParticles(stack), MapSettings(symmetry="D2", batch=8), name)
@@ -71,8 +67,8 @@ def rows(data: Path, n: int, snr: float, pixel_size: float, threads: int) -> lis
             at_half = resolution(judgement.curves.corrected, maps.box, size, 0.5).angstrom
             corrected, unmasked = judgement.resolution.angstrom, judgement.unmasked.angstrom
             cells = [f"{value:.3f}" for value in (size, unmasked, at_half, corrected, shell / corrected)]
-            found.append([name, str(maps.box), *cells])
-    return found
+            lines.append([name, str(maps.box), *cells])
+    return lines
 
 
 def resampled(mask: torch.Tensor, box: int) -> torch.Tensor:
@@ -86,15 +82,12 @@ def resampled(mask: torch.Tensor, box: int) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--n", type=int, default=300)
-    parser.add_argument("--snr", type=float, default=0.05)
-    parser.add_argument("--pixel-size", type=float, default=1.1)
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    found = rows(arguments.data, arguments.n, arguments.snr, arguments.pixel_size, arguments.threads)
+    asked = parser(__doc__, "resize_control")
+    asked.add_argument("--n", type=int, default=300)
+    asked.add_argument("--snr", type=float, default=0.05)
+    asked.add_argument("--pixel-size", type=float, default=1.1)
+    arguments = asked.parse_args()
+    lines = rows(arguments.data, arguments.n, arguments.snr, arguments.pixel_size, arguments.threads)
     columns = [
         "preparation",
         "box",
@@ -104,12 +97,12 @@ def main() -> None:
         "0.143 corrected (Å)",
         "shell",
     ]
-    facts = f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {arguments.threads} thread(s). {arguments.n} particles of"
-    command = shlex.join(["python", "benchmarks/resize_control.py", *sys.argv[1:]])
+    facts = f"{machine(arguments.threads)}. {arguments.n} particles of"
+    made_by = command("maps.resize_control", sys.argv[1:])
     text = (
         f"# Bicubic resizing from {OLD} to {NEW} pixels, as the paper prepares EMPIAR-10648\n\n{MEANING}\n\n"
-        f"{markdown(columns, found)}\n{facts} pkm2_tetramer (D2, simulated, not 6TTF), {arguments.pixel_size} Å, "
-        f"SNR {arguments.snr}.\n\n    {command}\n"
+        f"{markdown(columns, lines)}\n{facts} pkm2_tetramer (D2, simulated, not 6TTF), {arguments.pixel_size} Å, "
+        f"SNR {arguments.snr}.\n\n    {made_by}\n"
     )
     write(arguments.out / "resize_control.md", text)
     print(text)

@@ -9,25 +9,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assembly_states import LEFT_OUT, write_assembly
-from gaussian_oracle import processor
-from pictures import keep_picture
-from table import command, markdown, write, write_csv
+from benchmarks.biology.assembly_states import LEFT_OUT, write_assembly
+from benchmarks.kit.pictures import keep_picture
+from benchmarks.kit.table import command, machine, markdown, parser, write, write_csv
 
 from cryoprior.benchmark.steps import run_step
 from cryoprior.external.cryodrgn_training import CRYODRGN_PRESETS, trained_version
 from cryoprior.heterogeneity.training import TrainingJob, train_latents
 from cryoprior.io.pickles import read_pickle
 
-HERE = Path(__file__).parent
 OPERATOR = "pixel:block=16,masks=205"  # 205 of 256 sums: C = 1.25
 METHODS: dict[str, dict[str, Any]] = {
     "posterior mean": {"solver": "posterior"},
@@ -100,13 +96,13 @@ def latents(particles: Path, work: Path, options: argparse.Namespace) -> dict[st
 
 def compared(z: dict[str, Path], labels: Path, work: Path, seeds: int) -> list[dict[str, Any]]:
     """Return a row a method: its agreement with the originals, and its accuracy against the true states."""
-    found = []
+    rows = []
     for name in (*METHODS, AGAIN):
         folder = work / "compared" / slug(name)
         given = {"original": z[ORIGINAL], "reconstructed": z[name], "labels": labels, "seeds": seeds}
         summary = run_step("heterogeneity", folder, ceiling=z[AGAIN], **given)
-        found.append({"method": name, "summary": summary})
-    return found
+        rows.append({"method": name, "summary": summary})
+    return rows
 
 
 def slug(name: str) -> str:
@@ -125,18 +121,18 @@ def readout(z: Path, labels: Path) -> float:
     return float(cross_val_score(LinearDiscriminantAnalysis(), read_pickle(z), states, cv=folds).mean())
 
 
-def spread(found: dict[str, Any], name: str) -> str:
+def spread(scores: dict[str, Any], name: str) -> str:
     """Return a median in percent with its minimum and maximum."""
-    low, high = (100 * found["spread"][name][end] for end in ("min", "max"))
-    return f"{100 * found[name]:.1f} ({low:.1f} to {high:.1f})"
+    low, high = (100 * scores["spread"][name][end] for end in ("min", "max"))
+    return f"{100 * scores[name]:.1f} ({low:.1f} to {high:.1f})"
 
 
-def table(found: list[dict[str, Any]], z: dict[str, Path], labels: Path) -> str:
+def table(compared: list[dict[str, Any]], z: dict[str, Path], labels: Path) -> str:
     """Return the Markdown table."""
     header = ["", "agreement, %", "by cluster, %", "ARI", "NMI", "accuracy, %", "linear readout, %"]
-    original = found[0]["summary"]["labels"]["original"]
+    original = compared[0]["summary"]["labels"]["original"]
     rows = [[ORIGINAL, "", "", "", "", spread(original, "accuracy"), f"{100 * readout(z[ORIGINAL], labels):.1f}"]]
-    for row in found:
+    for row in compared:
         summary, name = row["summary"], row["method"]
         by_cluster = ", ".join(f"{100 * share:.0f}" for share in summary["agreement_by_cluster"])
         accuracy = spread(summary["labels"]["reconstructed"], "accuracy")
@@ -146,7 +142,7 @@ def table(found: list[dict[str, Any]], z: dict[str, Path], labels: Path) -> str:
     return markdown(header, rows)
 
 
-def csv_rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def csv_rows(compared: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return every number of the summaries, one row a method, keys joined by points."""
 
     def flat(value: Any, key: str = "") -> dict[str, Any]:
@@ -156,48 +152,45 @@ def csv_rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
             }
         return {key: json.dumps(value) if isinstance(value, list) else value}
 
-    return [{"method": r["method"], **flat({k: v for k, v in r["summary"].items() if k not in FOLDERS})} for r in found]
+    return [
+        {"method": r["method"], **flat({k: v for k, v in r["summary"].items() if k not in FOLDERS})} for r in compared
+    ]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    data = os.environ.get("CRYOPRIOR_SHARED_DATA") or HERE.parent.parent / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder with real/, structures/ and meta/")
-    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the table and its pictures")
-    parser.add_argument("--work", type=Path, default=HERE / "work" / "heterogeneity", help="folder of all steps")
-    parser.add_argument("--n", type=int, default=4000, help="particles")
-    parser.add_argument("--snr", type=float, default=0.3, help="variance of signal over noise in the particle mask")
-    parser.add_argument("--epochs", type=int, help="of cryoDRGN; the preset's where not given")
-    parser.add_argument("--seeds", type=int, default=5, help="of UMAP and mixture")
-    parser.add_argument("--threads", type=int, default=1, help="for the reconstructions")
-    parser.add_argument("--parallel", type=int, default=1, help="trainings at a time, of one thread each")
-    options = parser.parse_args(arguments)
+    asked = parser(__doc__, "heterogeneity")
+    asked.add_argument("--n", type=int, default=4000, help="particles")
+    asked.add_argument("--snr", type=float, default=0.3, help="variance of signal over noise in the particle mask")
+    asked.add_argument("--epochs", type=int, help="of cryoDRGN; the preset's where not given")
+    asked.add_argument("--seeds", type=int, default=5, help="of UMAP and mixture")
+    asked.add_argument("--parallel", type=int, default=1, help="trainings at a time, of one thread each")
+    options = asked.parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
 
     particles = simulated(options.data, options.work, options.n, options.snr)
     z = latents(particles, options.work, options)
     labels = options.work / "sim" / "labels.csv"
-    found = compared(z, labels, options.work, options.seeds)
+    rows = compared(z, labels, options.work, options.seeds)
     shown = []
     for name in (*METHODS, AGAIN):
         for kind in ("embedding", "confusion"):
             picture = options.work / "compared" / slug(name) / f"{kind}.png"
             kept = keep_picture(picture, options.out / "heterogeneity" / f"{slug(name)}_{kind}.png")
             shown.append(f"![{kind} of {name}](heterogeneity/{kept.name})")
-    made_by = command("heterogeneity.py", given)
+    made_by = command("biology.heterogeneity", given)
     facts = (
         f"{options.n} particles of 64 pixels at 5 angstrom, SNR {options.snr:g}, {OPERATOR}. cryoDRGN "
-        f"{trained_version(z[ORIGINAL].parent)}, preset small. {datetime.now(UTC):%Y-%m-%d}, {processor()}."
+        f"{trained_version(z[ORIGINAL].parent)}, preset small. {machine(options.threads)}."
     )
     parts = [
         "# Assembly states after compression",
         MEANING,
-        f"{table(found, z, labels)}\n{facts}",
+        f"{table(rows, z, labels)}\n{facts}",
         f"    {made_by}",
         *shown,
     ]
     write(options.out / "heterogeneity.md", "\n\n".join(parts) + "\n")
-    write_csv(options.out / "heterogeneity.csv", csv_rows(found))
+    write_csv(options.out / "heterogeneity" / "summaries.csv", csv_rows(rows))
 
 
 if __name__ == "__main__":

@@ -6,21 +6,15 @@ paper's and the place where the paper has it, a paragraph or a table of publishe
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from gaussian_oracle import processor
-from pictures import keep_picture
-from table import command, markdown, write
+from benchmarks.kit.pictures import keep_picture
+from benchmarks.kit.table import command, machine, markdown, parser, published, write
 
 from cryoprior.benchmark.steps import run_step
 from cryoprior.metrics.atomic_model import TIE_BREAKS
 
-HERE = Path(__file__).parent
 STATES = "Heterogeneity (K = 16, C = 1.25); Table 5"
 ATOMS = "Heterogeneity, on atomic models; Table 5"
 PICTURES = {"heterogeneity": ("embedding", "confusion", "agreement"), "model": ("traces", "confidence", "pairs")}
@@ -30,46 +24,57 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def states(found: dict[str, Any], linear: dict[str, Any]) -> str:
+def paper(quantity: str) -> str:
+    return f"{published(quantity):g}"
+
+
+def states(scores: dict[str, Any], linear: dict[str, Any]) -> str:
     """Return the table of the heterogeneity experiment."""
-    spread, ceiling = found["spread"], found["ceiling"]
+    spread, ceiling = scores["spread"], scores["ceiling"]
+    ends_of_paper = (published(f"agreement_by_cluster_{end}_percent") for end in ("least", "most"))
+    by_paper = "{:g} to {:g}".format(*ends_of_paper)
 
     def row(name: str, value: str, low: str, high: str, paper: str) -> list[str]:
         return [name, value, f"{low} to {high}", paper, STATES if paper else ""]
 
     ends = [spread["agreement_by_cluster"][end] for end in ("min", "max")]
-    by_cluster = zip(found["agreement_by_cluster"], *ends, strict=True)
+    by_cluster = zip(scores["agreement_by_cluster"], *ends, strict=True)
     rows = [
-        row(f"agreement, cluster {i}, %", *map(percent, values), "82.1 to 91.4")
-        for i, values in enumerate(by_cluster, 1)
+        row(f"agreement, cluster {i}, %", *map(percent, values), by_paper) for i, values in enumerate(by_cluster, 1)
     ]
     ends = [spread["agreement"][end] for end in ("min", "max")]
-    rows.append(row("agreement, all, %", *map(percent, (found["agreement"], *ends)), "87.9, mean of clusters"))
+    rows.append(
+        row(
+            "agreement, all, %",
+            *map(percent, (scores["agreement"], *ends)),
+            f"{published('agreement_mean_percent'):g}, mean of clusters",
+        )
+    )
     rows += [
-        row(key.upper(), *(f"{v:.3f}" for v in (found[key], spread[key]["min"], spread[key]["max"])), "")
+        row(key.upper(), *(f"{v:.3f}" for v in (scores[key], spread[key]["min"], spread[key]["max"])), "")
         for key in ("ari", "nmi")
     ]
     ends = [ceiling["spread"]["agreement"][end] for end in ("min", "max")]
     rows.append(row("ceiling, %", *map(percent, (ceiling["agreement"], *ends)), ""))
-    rows.append(["chance, %", percent(found["chance"]["agreement"]), "", "random for DMPlug", STATES])
+    rows.append(["chance, %", percent(scores["chance"]["agreement"]), "", "random for DMPlug", STATES])
     ends = [linear["spread"]["agreement"][end] for end in ("min", "max")]
     rows.append(row("agreement, all, with PCA in UMAP's place, %", *map(percent, (linear["agreement"], *ends)), ""))
     return markdown(["", "median of 5 seeds", "least to most", "paper", "where"], rows)
 
 
-def atoms(found: dict[str, dict[str, Any]]) -> str:
-    """Return the table of the atomic models; ``found`` by tie-break."""
-    first = found["first"]
-    recovery = first["recovery"]
+def atoms(models: dict[str, dict[str, Any]]) -> str:
+    """Return the table of the atomic models; ``models`` by tie-break."""
+    first = models["first"]
+    recovery, rmsd = first["recovery"], paper("backbone_rmsd_angstrom")
     rows = [
-        ["confidence, original", f"{first['confidence_a']:.2f}", "67.3", ATOMS],
-        ["confidence, reconstruction", f"{first['confidence_b']:.2f}", "62.5", ATOMS],
+        ["confidence, original", f"{first['confidence_a']:.2f}", paper("confidence_original"), ATOMS],
+        ["confidence, reconstruction", f"{first['confidence_b']:.2f}", paper("confidence_reconstruction"), ATOMS],
         ["chains of 20 residues, original", first["chains_a"], "", ""],
         ["chains of 20 residues, reconstruction", first["chains_b"], "", ""],
-        ["pairs of chains", first["pairs"], "42", ATOMS],
-        ["mean alignment score", f"{first['mean_score']:.2f}", "38.1", ATOMS],
+        ["pairs of chains", first["pairs"], paper("chain_pairs"), ATOMS],
+        ["mean alignment score", f"{first['mean_score']:.2f}", paper("alignment_score"), ATOMS],
         *(
-            [f"mean backbone RMSD, tie-break {name}, Å", f"{found[name]['mean_rmsd_angstrom']:.3f}", "2.34", ATOMS]
+            [f"mean backbone RMSD, tie-break {name}, Å", f"{models[name]['mean_rmsd_angstrom']:.3f}", rmsd, ATOMS]
             for name in TIE_BREAKS
         ),
         ["median backbone RMSD, tie-break first, Å", f"{first['median_rmsd_angstrom']:.2f}", "", ""],
@@ -116,17 +121,12 @@ Scoring took {score_seconds:.0f} s with the first tie-break, pictures and page i
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    data = os.environ.get("CRYOPRIOR_SHARED_DATA") or HERE.parent.parent / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder with published/")
-    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the table and its pictures")
-    parser.add_argument("--work", type=Path, default=HERE / "work" / "published", help="folder of all steps")
-    options = parser.parse_args(arguments)
-    published = options.data / "published"
-    z = {"original": published / "original_z.99.pkl", "reconstructed": published / "cryogen_z.99.pkl"}
-    found = run_step("heterogeneity", options.work / "heterogeneity", **z)
+    options = parser(__doc__, "published").parse_args(arguments)
+    files = options.data / "published"
+    z = {"original": files / "original_z.99.pkl", "reconstructed": files / "cryogen_z.99.pkl"}
+    by_umap = run_step("heterogeneity", options.work / "heterogeneity", **z)
     linear = run_step("heterogeneity", options.work / "heterogeneity_pca", **z, embedding="pca")
-    models = {side: published / f"modelangelo_{name}.cif.gz" for side, name in (("a", "original"), ("b", "cryogen"))}
+    models = {side: files / f"modelangelo_{name}.cif.gz" for side, name in (("a", "original"), ("b", "cryogen"))}
     scores = {
         name: run_step("model score", options.work / f"model_{name}", **models, tie_break=name) for name in TIE_BREAKS
     }
@@ -137,13 +137,13 @@ def main(arguments: list[str] | None = None) -> None:
             keep_picture(folder / f"{name}.png", pictures / f"{step}_{name}.png")
     given = sys.argv[1:] if arguments is None else arguments
     text = TEXT.format(
-        states=states(found, linear),
+        states=states(by_umap, linear),
         atoms=atoms(scores),
-        seconds=", ".join(f"{s:.0f}" for s in found["seconds_by_seed"]),
-        wall=found["seconds"],
+        seconds=", ".join(f"{s:.0f}" for s in by_umap["seconds_by_seed"]),
+        wall=by_umap["seconds"],
         score_seconds=scores["first"]["seconds"],
-        facts=f"{datetime.now(UTC):%Y-%m-%d}, {processor()}.",
-        command=command("published.py", given),
+        facts=f"{machine()}.",
+        command=command("biology.published", given),
     )
     write(options.out / "published.md", text)
 

@@ -4,27 +4,22 @@ The time of many particles less that of fewer, over their difference: what does 
 Both read star file and stack, correct the CTF and end in a map; ours makes half maps too, at no cost a particle, and
 RELION makes none. Particles are white noise with random poses and defocus, which takes the time that any take.
 
-    python benchmarks/backprojection.py [--boxes 64 128 256] [--repeats 3]
+    python -m benchmarks.cost.backprojection [--boxes 64 128 256] [--repeats 3]
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import pandas as pd
 import torch
-from gaussian_oracle import processor
-from table import markdown, progress, write
+from benchmarks.kit.table import command, machine, markdown, parser, progress, versions, write
 
 from cryoprior.external.relion import RELION, relion_version
 from cryoprior.io import StackWriter, read_particles, write_star
@@ -32,7 +27,7 @@ from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.maps.backprojection import MapSettings, backproject_maps
 from cryoprior.maps.sources import FullParticles
 
-SCRIPT = "backprojection.py"
+SCRIPT = "cost.backprojection"
 COUNTS = {64: (500, 2000), 128: (500, 2000), 256: (200, 800)}
 """Particles of the shorter and of the longer run; fewer at 256, where the map itself takes most of the time."""
 AT_MOST = 3.0
@@ -102,9 +97,9 @@ def row(box: int, counts: tuple[int, int], seconds: dict[str, list[float]]) -> l
     cost = {name: 1e3 * (long - short) / (counts[1] - counts[0]) for name, (short, long) in seconds.items()}
     ratios = [cost[OURS] / cost[name] for name in (GRIDDING, PLAIN)]
     met = "met" if max(ratios) <= AT_MOST else "NOT MET"
-    found: list[str | int] = [box, f"{counts[1]} - {counts[0]}", *(f"{cost[name]:.2f}" for name in PROGRAMS)]
-    found += [*(f"{ratio:.2f}" for ratio in ratios), f"{met}, at most {AT_MOST:g}"]
-    return found + [f"{seconds[name][1]:.1f}" for name in PROGRAMS]
+    line: list[str | int] = [box, f"{counts[1]} - {counts[0]}", *(f"{cost[name]:.2f}" for name in PROGRAMS)]
+    line += [*(f"{ratio:.2f}" for ratio in ratios), f"{met}, at most {AT_MOST:g}"]
+    return line + [f"{seconds[name][1]:.1f}" for name in PROGRAMS]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -112,11 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     if RELION.path is None:
         sys.exit(f"{SCRIPT}: no RELION on the PATH; {RELION.how_to_get}")
-    ours(write_particles(options.work / "backprojection", 8, 32))  # warm up
+    ours(write_particles(options.work, 8, 32))  # warm up
     rows = []
     for box in options.boxes:
         counts = COUNTS[box]
-        stars = [write_particles(options.work / "backprojection", n, box) for n in counts]
+        stars = [write_particles(options.work, n, box) for n in counts]
         rows.append(row(box, counts, measure(stars, options.repeats)))
         if not options.keep:
             for star in stars:
@@ -129,7 +124,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _page(rows: Sequence[Sequence[str | int]], repeats: int, given: Sequence[str]) -> str:
     header = ["box", "particles", *(f"ms a particle, {name}" for name in PROGRAMS)]
     header += ["ratio", "ratio without gridding", "", *(f"s of the longer run, {name}" for name in PROGRAMS)]
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
         "# Speed of back-projection\n\n"
         "What one more particle costs: the longer run less the shorter one, over the particles between them, from\n"
@@ -138,20 +132,16 @@ def _page(rows: Sequence[Sequence[str | int]], repeats: int, given: Sequence[str
         "Ours makes two half maps and the map, with one step of conjugate gradients each; RELION makes the map alone.\n"
         "Gridding, and the making of a map, cost the same for any number of particles.\n\n"
         f"{markdown(header, rows)}\n"
-        f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, 1 thread. RELION {relion_version()}. "
-        f"Python {platform.python_version()}, {versions}.\n\n"
-        f"    {shlex.join(['python', f'benchmarks/{SCRIPT}', *given])}\n"
+        f"{machine(1)}. RELION {relion_version()}. {versions(PACKAGES)}.\n\n    {command(SCRIPT, given)}\n"
     )
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--boxes", type=int, nargs="+", default=sorted(COUNTS), choices=sorted(COUNTS))
-    found.add_argument("--repeats", type=int, default=3, help="runs of which the median is taken")
-    found.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    found.add_argument("--work", type=Path, default=Path("benchmarks/work"), help="where the particles are made")
-    found.add_argument("--keep", action="store_true", help="keep the particles")
-    return found.parse_args(arguments)
+    asked = parser(__doc__, "backprojection")
+    asked.add_argument("--boxes", type=int, nargs="+", default=sorted(COUNTS), choices=sorted(COUNTS))
+    asked.add_argument("--repeats", type=int, default=3, help="runs of which the median is taken")
+    asked.add_argument("--keep", action="store_true", help="keep the particles")
+    return asked.parse_args(arguments)
 
 
 if __name__ == "__main__":

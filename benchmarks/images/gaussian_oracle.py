@@ -7,19 +7,16 @@ of each posterior 4,000 draws are taken without clamps. In the null space of A t
   at most 1.05 is wanted. The same for perfect draws (Cholesky) is printed beside it: that is what chance does.
 - variance: power of the draws about the posterior mean over the trace of the posterior covariance.
 
-    python benchmarks/gaussian_oracle.py [--draws 4000] [--images 8] [--box 16]
+    python -m benchmarks.images.gaussian_oracle [--draws 4000] [--images 8] [--box 16]
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
+from benchmarks.kit.table import ROOT, command, machine, markdown, progress, versions, write
 
 from cryoprior.image.spectrum import apply_filter
 from cryoprior.operators import Operator, parse_operator
@@ -30,7 +27,7 @@ from cryoprior.solvers import Exact
 OPERATORS = ("pixel:block=4,masks=4,rows=bernoulli", "fourier:pattern=uniform,compression=4,symmetry=hermitian")
 SIGMAS = (0.0, 0.3)
 STEPS = (1, 25, 100)
-RESULT = Path(__file__).parent / "results" / "gaussian_oracle.md"
+RESULT = ROOT / "results" / "gaussian_oracle.md"
 
 
 def spectrum(box: int) -> torch.Tensor:
@@ -66,7 +63,7 @@ def errors(draws: torch.Tensor, mean: torch.Tensor) -> tuple[float, float]:
     return float(about.mean(dim=0).square().sum()), float(about.square().sum(dim=1).mean())
 
 
-def judge(text: str, sigma: float, options: argparse.Namespace) -> list[str]:
+def judge(text: str, sigma: float, options: argparse.Namespace) -> list[list[str]]:
     """Return the table rows of one operator and noise."""
     operator, prior = parse_operator(text, box=options.box, seed=0), GaussianPrior(spectrum(options.box))
     posterior = Posterior(operator, prior, sigma)
@@ -94,11 +91,10 @@ def judge(text: str, sigma: float, options: argparse.Namespace) -> list[str]:
         size = options.images * torch.tensor([trace / b, trace])
         (mean_ratio, variance), (mean_ideal, variance_ideal) = (total / size).tolist(), (ideal / size).tolist()
         of_mean = f"{(mean_error / (options.images * trace)) ** 0.5:.1e}" if steps >= 2 else "-"
-        rows.append(
-            f"| {text} | {sigma} | {steps} | {mean_ratio**0.5:.3f} ({mean_ideal**0.5:.3f}) | "
-            f"{variance:.3f} ({variance_ideal:.3f}) | {of_mean} | {time.perf_counter() - start:.0f} |"
-        )
-        print(rows[-1], flush=True)
+        line = [text, f"{sigma}", f"{steps}", f"{mean_ratio**0.5:.3f} ({mean_ideal**0.5:.3f})"]
+        line += [f"{variance:.3f} ({variance_ideal:.3f})", of_mean, f"{time.perf_counter() - start:.0f}"]
+        rows.append(line)
+        progress(" ".join(line))
     return rows
 
 
@@ -109,27 +105,17 @@ def main() -> None:
     parser.add_argument("--box", type=int, default=16)
     options = parser.parse_args()
     rows = [row for text in OPERATORS for sigma in SIGMAS for row in judge(text, sigma, options)]
-    command = f"python benchmarks/gaussian_oracle.py --draws {options.draws} --images {options.images}"
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(
+    header = ("operator", "sigma", "evaluations", "mean", "variance", "error of `--estimate mean`", "s")
+    given = ["--draws", str(options.draws), "--images", str(options.images), "--box", str(options.box)]
+    write(
+        RESULT,
         "# Gaussian oracle: the law of `exact` in the null space of A\n\n"
         f"{options.draws} draws of each of {options.images} posteriors, box {options.box}, float64, no clamps. "
         "In brackets: perfect draws.\n"
         "mean: error of the average of the draws over its sampling error. variance: power about the posterior mean "
         "over its trace.\nerror of `--estimate mean`: root mean square over the posterior deviation.\n\n"
-        "| operator | sigma | evaluations | mean | variance | error of `--estimate mean` | s |\n"
-        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
-        f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {torch.get_num_threads()} thread(s), torch {torch.__version__}, "
-        f"`{command} --box {options.box}`\n"
+        f"{markdown(header, rows)}\n{machine()}. {versions()}.\n\n    {command('images.gaussian_oracle', given)}\n",
     )
-
-
-def processor() -> str:
-    """Return the processor's name and count."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,60 @@
+"""What images score against the recorded particles and, where they are known, their clean images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoprior.evaluation.pooled import PairSums, pooled_scores
+from cryoprior.metrics import IMAGE_METRICS, Lpips, ssim
+
+SCORE_BATCH = 32
+IMAGE_SCORES = (*(name for name in IMAGE_METRICS if name != "correlation"), "lpips")
+"""Scores of one image against the recorded one; correlation is that with the clean image, of all particles together."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores images against the particles and their clean images; lpips is None where it is not known."""
+
+    original: Float[Tensor, "n box box"]
+    clean: Float[Tensor, "n box box"] | None
+    lpips: Lpips | None
+    names: tuple[str, ...] = ("psnr", "ssim", "lpips")
+
+    def scores(self, x: Float[Tensor, "n box box"]) -> dict[str, float]:
+        """Return mean and deviation of the image scores, the power against the original's, and the pooled agreement.
+
+        ``power``: of x about its mean, over that of the original, all particles together: 1 for a draw of the right
+        law, less for a mean.
+        """
+        original = self.original[: len(x)]
+        values = {name: IMAGE_METRICS[name](x, original) for name in self.names if name != "lpips"}
+        if self.lpips is not None:
+            parts = [slice(start, start + SCORE_BATCH) for start in range(0, len(x), SCORE_BATCH)]
+            values["lpips"] = torch.cat([self.lpips(x[rows], original[rows]) for rows in parts])
+        scores: dict[str, float] = {}
+        for name in self.names:
+            score = values.get(name, torch.full((1,), torch.nan)).double()
+            scores[name], scores[f"{name}_std"] = float(score.mean()), float(score.std(correction=0))
+        scores["power"] = power_of(x) / power_of(original)
+        agreement = {"correlation": float("nan"), "frc": float("nan")}
+        return scores | (agreement if self.clean is None else pooled_scores(self.sums(x)))
+
+    def sums(self, x: Float[Tensor, "n box box"]) -> PairSums:
+        """Return the products with the clean images, particle by particle."""
+        assert self.clean is not None
+        return PairSums.of(x, self.clean[: len(x)])
+
+    def similarity(self, x: Float[Tensor, "n box box"]) -> Float[Tensor, " n"]:
+        """Return the SSIM of each image with the recorded one."""
+        return ssim(x, self.original[: len(x)]).double()
+
+
+def power_of(x: Float[Tensor, "n box box"]) -> float:
+    """Return the variance of images about their own mean, averaged."""
+    return float(np.var(x.double().numpy(), axis=(1, 2)).mean())
