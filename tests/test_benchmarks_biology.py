@@ -11,16 +11,12 @@ import gemmi
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import itertools
 
-import assembly_states
-import published
-from pictures import keep_picture
-from table import command
-
-import heterogeneity
+from benchmarks.biology import assembly_states, heterogeneity, published
+from benchmarks.kit.pictures import keep_picture
 
 
 def test_the_states_lack_more_and_more() -> None:
@@ -92,11 +88,6 @@ def test_the_tables_of_the_published_results() -> None:
     text = published.atoms({key: {**models, "recovery": recovery} for key in published.TIE_BREAKS})
     assert "| mean backbone RMSD, tie-break published, Å | 2.389 | 2.34 |" in text
     assert "| pairs of chains | 42 | 42 |" in text
-
-
-def test_the_command_of_a_result_names_no_folder() -> None:
-    given = ["--data", "/home/me/data", "--n", "100", "--work=/scratch", "--out", "here"]
-    assert command("heterogeneity.py", given) == "python benchmarks/heterogeneity.py --n 100"
 
 
 def test_a_kept_picture_is_small(tmp_path: Path) -> None:

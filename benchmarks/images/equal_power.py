@@ -12,10 +12,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
-from benchmarks.kit.table import ROOT, command, markdown, signed, write, write_csv
+from benchmarks.kit.table import ROOT, command, markdown, write, write_csv
 from torch import Tensor
 
 from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
@@ -30,6 +31,7 @@ FRC with the clean image of `exact` less that of the peer, with paired standard 
 its draws as they are, and moved towards its mean until they have the power of the peer's, m + a (s - m), a from 0 to 1.
 Power: variance of the images over that of the recorded ones. A peer of more power than a draw of `exact` is compared
 with the draw as it is. Mean and draw together take 49 evaluations of the network.
+Every cell: equal_power/comparisons.csv.
 
 """
 
@@ -59,7 +61,7 @@ def compared(cell: CellWork, plan: ImagesPlan, particles: int | None) -> list[di
     def sums(x: Tensor) -> PairSums:
         return PairSums.of(x, clean[: len(x)])
 
-    found = []
+    lines = []
     for peer in [m for m in methods.values() if _is_peer(m)]:
         theirs = cell.images(peer, seed).x[:particles]
         n = len(theirs)
@@ -69,42 +71,50 @@ def compared(cell: CellWork, plan: ImagesPlan, particles: int | None) -> list[di
         line |= {"power": power_of(theirs) / recorded, "power of a draw": power_of(sample[:n]) / recorded}
         for name, ours in (("draw", sample[:n]), ("equal power", mixed)):
             line[name], line[f"{name}, error"] = pooled_gain(sums(ours), sums(theirs))["frc"]
-        found.append(line)
-    return found
+        lines.append(line)
+    return lines
 
 
 def _is_peer(method: ImageMethod) -> bool:
     return method.estimate == "sample" and not method.ours
 
 
-def verdict(found: Sequence[dict[str, Any]]) -> str:
+def verdict(lines: Sequence[dict[str, Any]]) -> str:
     """Return in how many comparisons ours is lower, as it is and at equal power."""
     words = []
     for name in ("draw", "equal power"):
-        lower = [line for line in found if line[name] < -2 * line[f"{name}, error"]]
-        words.append(f"{name}: lower by more than two standard errors in {len(lower)} of {len(found)}")
+        lower = [line for line in lines if line[name] < -2 * line[f"{name}, error"]]
+        words.append(f"{name}: lower by more than two standard errors in {len(lower)} of {len(lines)}")
     return "; ".join(words) + ".\n\n"
 
 
-def table(found: Sequence[dict[str, Any]]) -> str:
-    """Return the lines as Markdown."""
-    header = ["cell", "peer", "n", "power of the peer", "of a draw", "draw, Δ FRC", "a", "equal power, Δ FRC"]
+def by_peer(lines: Sequence[dict[str, Any]]) -> list[list[Any]]:
+    """Return a row for each peer: how many cells, in how many ours is lower, and the median power and gains."""
     rows = []
-    for line in found:
-        row = [line["cell"], line["peer"], line["n"], f"{line['power']:.2f}", f"{line['power of a draw']:.2f}"]
-        row += [signed([line["draw"], line["draw, error"]], 4), f"{line['a']:.2f}"]
-        rows.append([*row, signed([line["equal power"], line["equal power, error"]], 4)])
-    return markdown(header, rows)
+    for peer in dict.fromkeys(line["peer"] for line in lines):
+        of_peer = [line for line in lines if line["peer"] == peer]
+        row: list[Any] = [peer, len(of_peer), f"{median(line['power'] for line in of_peer):.2f}"]
+        for name in ("draw", "equal power"):
+            lower = sum(line[name] < -2 * line[f"{name}, error"] for line in of_peer)
+            row += [lower, f"{median(line[name] for line in of_peer):+.4f}"]
+        rows.append(row)
+    return rows
+
+
+def table(rows: Sequence[Sequence[Any]]) -> str:
+    """Return the rows as Markdown."""
+    header = ["peer", "cells", "power of the peer, median", "draw: lower in", "median Δ FRC"]
+    return markdown([*header, "equal power: lower in", "median Δ FRC"], rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    found = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    found.add_argument("plan", type=Path, help="plan of the benchmark")
-    found.add_argument("folder", type=Path, help="its finished folder")
-    found.add_argument("--out", type=Path, default=ROOT / "results")
-    found.add_argument("--particles", type=int, help="only so many of the first ones")
-    found.add_argument("--batch", type=int, default=16, help="that of the benchmark's run")
-    options = found.parse_args(arguments)
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    asked.add_argument("plan", type=Path, help="plan of the benchmark")
+    asked.add_argument("folder", type=Path, help="its finished folder")
+    asked.add_argument("--out", type=Path, default=ROOT / "results")
+    asked.add_argument("--particles", type=int, help="only so many of the first ones")
+    asked.add_argument("--batch", type=int, default=16, help="that of the benchmark's run")
+    options = asked.parse_args(arguments)
     torch.set_num_threads(1)
     plan = read_plan(options.plan)
     assert isinstance(plan, ImagesPlan)

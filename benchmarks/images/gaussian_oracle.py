@@ -7,6 +7,9 @@ of each posterior 4,000 draws are taken without clamps. In the null space of A t
   at most 1.05 is wanted. The same for perfect draws (Cholesky) is printed beside it: that is what chance does.
 - variance: power of the draws about the posterior mean over the trace of the posterior covariance.
 
+Then draws of ``posterior`` on images of a Gaussian prior with the spectrum of the learned one: their power and coverage
+where nothing was measured, which samples.toml has of held-out particles.
+
     python -m benchmarks.images.gaussian_oracle [--draws 4000] [--images 8] [--box 16]
 """
 
@@ -18,13 +21,22 @@ import time
 import torch
 from benchmarks.kit.table import ROOT, command, machine, markdown, progress, versions, write
 
+from cryoprior.evaluation.unmeasured import LEVELS, coverage, missing_power
 from cryoprior.image.spectrum import apply_filter
 from cryoprior.operators import Operator, parse_operator
+from cryoprior.prior import load_prior
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.random import ParticleNoise
-from cryoprior.solvers import Exact
+from cryoprior.solvers import Exact, Posterior
 
 OPERATORS = ("pixel:block=4,masks=4,rows=bernoulli", "fourier:pattern=uniform,compression=4,symmetry=hermitian")
+LEARNED_BOX = 64
+LEARNED = (
+    "fourier:pattern=uniform,compression=2",
+    "fourier:pattern=uniform,compression=4",
+    "pixel:block=16,masks=128,rows=hadamard",
+    "pixel:block=16,masks=64,rows=hadamard",
+)
 SIGMAS = (0.0, 0.3)
 STEPS = (1, 25, 100)
 RESULT = ROOT / "results" / "gaussian_oracle.md"
@@ -38,7 +50,7 @@ def spectrum(box: int) -> torch.Tensor:
     return power * box**2 / (power.sum() + power[:, 1 : (box + 1) // 2].sum())
 
 
-class Posterior:
+class PosteriorLaw:
     """Mean map and covariance of p(x | y), dense."""
 
     def __init__(self, operator: Operator, prior: GaussianPrior, sigma: float) -> None:
@@ -66,7 +78,7 @@ def errors(draws: torch.Tensor, mean: torch.Tensor) -> tuple[float, float]:
 def judge(text: str, sigma: float, options: argparse.Namespace) -> list[list[str]]:
     """Return the table rows of one operator and noise."""
     operator, prior = parse_operator(text, box=options.box, seed=0), GaussianPrior(spectrum(options.box))
-    posterior = Posterior(operator, prior, sigma)
+    posterior = PosteriorLaw(operator, prior, sigma)
     trace, b = float(posterior.covariance.trace()), options.draws
     rows = []
     for steps in STEPS:
@@ -98,15 +110,34 @@ def judge(text: str, sigma: float, options: argparse.Namespace) -> list[list[str
     return rows
 
 
+def drawn(text: str, options: argparse.Namespace) -> list[str]:
+    """Return the row of one operator: power and coverage of draws of ``posterior`` on images of a Gaussian prior."""
+    prior = GaussianPrior(load_prior("operator-aware").spectrum(LEARNED_BOX).double())
+    operator, n = parse_operator(text, box=LEARNED_BOX), options.particles
+    nothing = torch.empty(n, LEARNED_BOX, LEARNED_BOX, dtype=torch.float64)
+    truth = prior.draw(ParticleNoise(1, "oracle", range(n)).normal_like(nothing))
+    y, solver = operator.forward(truth, range(n)), Posterior(estimate="sample", steps=20)
+    streams = [ParticleNoise(i, "reconstruct", range(n)) for i in range(options.samples)]
+    draws = [solver.solve(y, operator, prior, 0.0, noise).x for noise in streams]
+    power, shares = missing_power(operator, draws[0], truth), coverage(operator, draws, truth)
+    worst = f"{power['deviation']:+.3f} ± {power['error']:.3f} at shell {power['shell']}"
+    return [text, worst, f"{power['mean']:.3f}", *(f"{share:.3f} ± {error:.3f}" for share, error in shares.values())]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--particles", type=int, default=96, help="of the draws of posterior")
+    parser.add_argument("--samples", type=int, default=16, help="draws of posterior per particle")
     parser.add_argument("--draws", type=int, default=4000)
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--box", type=int, default=16)
     options = parser.parse_args()
     rows = [row for text in OPERATORS for sigma in SIGMAS for row in judge(text, sigma, options)]
     header = ("operator", "sigma", "evaluations", "mean", "variance", "error of `--estimate mean`", "s")
+    draws = [drawn(text, options) for text in LEARNED]
+    heads = ("operator", "power, largest deviation", "mean ratio", *(f"covered at {level:.0%}" for level in LEVELS))
     given = ["--draws", str(options.draws), "--images", str(options.images), "--box", str(options.box)]
+    given += ["--particles", str(options.particles), "--samples", str(options.samples)]
     write(
         RESULT,
         "# Gaussian oracle: the law of `exact` in the null space of A\n\n"
@@ -114,7 +145,9 @@ def main() -> None:
         "In brackets: perfect draws.\n"
         "mean: error of the average of the draws over its sampling error. variance: power about the posterior mean "
         "over its trace.\nerror of `--estimate mean`: root mean square over the posterior deviation.\n\n"
-        f"{markdown(header, rows)}\n{machine()}. {versions()}.\n\n    {command('images.gaussian_oracle', given)}\n",
+        f"{markdown(header, rows)}\n"
+        f"## Draws of `posterior`, {options.samples} of each of {options.particles} images\n\n"
+        f"{markdown(heads, draws)}\n{machine()}. {versions()}.\n\n    {command('images.gaussian_oracle', given)}\n",
     )
 
 

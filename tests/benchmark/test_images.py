@@ -27,7 +27,7 @@ from cryoprior.benchmark.images.work import CellWork, ImageWork
 from cryoprior.benchmark.toml import read_plan
 from cryoprior.errors import InputError
 from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
-from cryoprior.evaluation.unmeasured import coverage, missing_power
+from cryoprior.evaluation.unmeasured import coverage, missing_power, unmeasured
 from cryoprior.io import read_particles, write_map, write_stack, write_star
 from cryoprior.measurement import command as measure
 from cryoprior.reconstruction import command as reconstruct
@@ -902,23 +902,24 @@ def test_fewer_whole_particles_are_a_control(plan: Path, asked_more: Path) -> No
     assert (row["kind"], np.isnan(row["ssim"])) == ("control", True)
 
 
-def test_samples_are_held_against_what_was_not_measured(plan: Path, asked_more: Path) -> None:
-    lines = pd.read_csv(asked_more / "unmeasured.csv").set_index("cell")
-    assert set(lines["method"]) == {"draws"}
-    assert (lines["n"].iloc[0], lines["samples"].iloc[0]) == (FEW, 3)
-    cell = CellWork(
-        ImageWork(images_plan(plan), plan.parent / "more"),
-        next(c for c in images_plan(plan).all_cells if c.name == PIXEL),
-    )
-    draws = [
-        sample.x
-        for sample in cell.samples(ImageMethod("draws", "exact:estimate=sample,steps=3", samples=3, particles=FEW), 0)
-    ]
-    original = cell.work.original[:FEW]
+def test_images_are_held_against_what_was_not_measured(plan: Path, asked_more: Path) -> None:
+    lines = pd.read_csv(asked_more / "unmeasured.csv").set_index(["cell", "method"])
+    cell = worked(images_plan(plan), asked_more)
+    drawn = ImageMethod("draws", "exact:estimate=sample,steps=3", samples=3, particles=FEW)
+    draws = [sample.x for sample in cell.samples(drawn, 0)]
+    original, line = cell.work.original[:FEW], lines.loc[(PIXEL, "draws")]
     power, shares = missing_power(cell.operator, draws[0], original), coverage(cell.operator, draws, original)
-    assert lines.loc[PIXEL, "power_mean"] == pytest.approx(power["mean"], rel=1e-4)
-    assert lines.loc[PIXEL, "covered_80%"] == pytest.approx(shares[0.8][0], rel=1e-4)
-    assert "### Samples where nothing was measured" in (asked_more / "table.md").read_text()
+    assert line[["n", "samples"]].tolist() == [FEW, 3]
+    assert line["power_mean"] == pytest.approx(power["mean"], rel=1e-4)
+    assert line["covered_80%"] == pytest.approx(shares[0.8][0], rel=1e-4)
+    assert cell.work.clean is not None
+    mean = lines.loc[(PIXEL, "exact mean")]
+    x = cell.images(ImageMethod("exact mean", "exact:steps=4"), 0).x
+    hidden = [unmeasured(cell.operator, images, cell.particles) for images in (x, cell.work.clean)]
+    assert mean["correlation"] == pytest.approx(pooled_scores(PairSums.of(*hidden))["correlation"], rel=1e-4)
+    assert np.isnan(mean["power_mean"])
+    assert "### Where nothing was measured" in (asked_more / "table.md").read_text()
+    assert pd.read_csv(asked_more / "pairs.csv")["unmeasured_error"].gt(0).all()
 
 
 def test_a_plan_may_be_looked_at_in_part(plan: Path) -> None:

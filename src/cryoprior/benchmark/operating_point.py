@@ -12,8 +12,6 @@ import pandas as pd
 from cryoprior.errors import InputError
 from cryoprior.options import argument, check_options, option
 
-HIGHER_IS_BETTER = {"psnr": True, "ssim": True, "lpips": False, "correlation": True, "frc": True, "residual": False}
-"""The scores of a benchmark of images."""
 LINE = ["series", "mask", "variant", "method"]
 
 TEXTS = ["series", "cell", "mask", "variant", "method"]
@@ -36,14 +34,16 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
+    from cryoprior.metrics import METRICS
+
     rows = _read_rows(options.rows)
-    scores = [name for name in HIGHER_IS_BETTER if _has_numbers(rows, name)]
+    scores = [name for name in METRICS if _has_numbers(rows, name)]
     if options.score not in scores:
         raise InputError(f"{options.rows}: no score {options.score!r}; expected one of {', '.join(scores)}")
     if options.method is not None:
         rows = _only(options.method, rows, options.rows)
     points = operating_points(rows, options.score, options.at_least)
-    sign = "≥" if HIGHER_IS_BETTER[options.score] else "≤"
+    sign = "≥" if METRICS[options.score].higher_is_better else "≤"
     reached: dict[str, dict[str, float | str]] = {}
     for point in points.to_dict("records"):
         masks = " ".join(str(point[name]) for name in ("series", "mask", "variant") if point[name])
@@ -72,11 +72,11 @@ def _has_numbers(rows: pd.DataFrame, name: str) -> bool:
 
 def _only(method: str, rows: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return the rows of one method."""
-    found = rows[rows["method"] == method]
-    if not len(found):
+    of_method = rows[rows["method"] == method]
+    if not len(of_method):
         names = "; ".join(dict.fromkeys(rows["method"]))
         raise InputError(f"{path}: no method {method!r}; expected one of {names}")
-    return found
+    return of_method
 
 
 def operating_points(rows: pd.DataFrame, score: str = "ssim", at_least: float = 0.8) -> pd.DataFrame:
@@ -88,19 +88,21 @@ def operating_points(rows: pd.DataFrame, score: str = "ssim", at_least: float = 
     Parameters
     ----------
     rows: of a benchmark of images, one line for each (cell, method, seed).
-    score: a key of HIGHER_IS_BETTER.
+    score: a key of METRICS.
 
     Returns
     -------
     One row for each (series, mask, variant, method) in the order of ``rows``, with compression, effective_compression
     and the score there; NaN in all three where no cell reaches it.
     """
+    from cryoprior.metrics import METRICS
+
     columns = ["compression", "effective_compression", score]
     cells = rows[rows["cell"] != ""].groupby([*LINE, "cell"], sort=False)[columns].mean().reset_index()
-    higher = HIGHER_IS_BETTER[score]
+    higher = METRICS[score].higher_is_better
     points = []
-    for names, found in cells.groupby(LINE, sort=False):
-        reached = found[found[score] >= at_least] if higher else found[found[score] <= at_least]
+    for names, line in cells.groupby(LINE, sort=False):
+        reached = line[line[score] >= at_least] if higher else line[line[score] <= at_least]
         best = reached.sort_values(["compression", score], ascending=[False, not higher])
         values = best[columns].iloc[0].tolist() if len(best) else [math.nan] * 3
         points.append([*names, *values])

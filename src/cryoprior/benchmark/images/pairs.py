@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
 from cryoprior.benchmark.images.scorer import Scorer, power_of
+from cryoprior.benchmark.images.unmeasured import unmeasured_sums
 from cryoprior.benchmark.images.work import CellWork, ImagesBySeed, MethodImages
 from cryoprior.evaluation.pooled import PairSums, pooled_gain
 
@@ -43,6 +44,9 @@ class ImagePairs:
                 mine, theirs = by_seed[ours.name], by_seed[other.name]
                 n = min(len(mine[0].x), len(theirs[0].x))
                 gain = pooled_gain(sums[ours.name].first(n), sums[other.name].first(n))
+                if self.plan.unmeasured:
+                    hidden = [unmeasured_sums(cell, made[0]).first(n) for made in (mine, theirs)]
+                    gain |= {"unmeasured": pooled_gain(*hidden)["correlation"]}
                 gain |= {"ssim": paired(self._similar(mine, n) - self._similar(theirs, n))}
                 kind = ours.estimate if self._alike(ours, other) else OTHER
                 what = {"cell": cell.cell.name, "ours": ours.name, "other": other.name, "estimate": kind, "n": n}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cryoprior.benchmark.images.cells import FourierGrid, FreeCell, ImageCell, PixelGrid, PublishedGrid
 from cryoprior.benchmark.images.published import read_published
-from cryoprior.benchmark.images.scorer import IMAGE_SCORES
+from cryoprior.benchmark.images.scorer import image_scores
 from cryoprior.benchmark.plan import SimulatePlan, check_unique
 from cryoprior.errors import InputError
 from cryoprior.operators import parse_operator
@@ -118,7 +118,7 @@ class ImagesPlan:
         for key, choices in CHOICES.items():
             if getattr(self, key) not in choices:
                 raise InputError(f"bench: {key} = {getattr(self, key)!r}; expected one of {', '.join(choices)}")
-        _check_known("scores", self.scores, set(IMAGE_SCORES))
+        _check_known("scores", self.scores, set(image_scores()))
         _check_least("sigma", self.sigma, 0)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"bench: seeds {list(self.seeds)}; expected at least one, each once")

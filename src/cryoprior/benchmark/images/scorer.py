@@ -10,11 +10,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.evaluation.pooled import PairSums, pooled_scores
-from cryoprior.metrics import IMAGE_METRICS, Lpips, ssim
+from cryoprior.metrics import METRICS, Lpips, ssim
 
 SCORE_BATCH = 32
-IMAGE_SCORES = (*(name for name in IMAGE_METRICS if name != "correlation"), "lpips")
-"""Scores of one image against the recorded one; correlation is that with the clean image, of all particles together."""
+POOLED = ("correlation", "frc")
+"""Scores with the clean images, of all particles together."""
+
+
+def image_scores() -> list[str]:
+    """Return the names of the scores of one image against the recorded one."""
+    return [name for name, metric in METRICS.items() if metric.compares == "images" and name not in POOLED]
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Scorer:
         law, less for a mean.
         """
         original = self.original[: len(x)]
-        values = {name: IMAGE_METRICS[name](x, original) for name in self.names if name != "lpips"}
+        values = {name: METRICS[name].function(x, original) for name in self.names if name != "lpips"}
         if self.lpips is not None:
             parts = [slice(start, start + SCORE_BATCH) for start in range(0, len(x), SCORE_BATCH)]
             values["lpips"] = torch.cat([self.lpips(x[rows], original[rows]) for rows in parts])
@@ -42,7 +47,7 @@ class Scorer:
             score = values.get(name, torch.full((1,), torch.nan)).double()
             scores[name], scores[f"{name}_std"] = float(score.mean()), float(score.std(correction=0))
         scores["power"] = power_of(x) / power_of(original)
-        agreement = {"correlation": float("nan"), "frc": float("nan")}
+        agreement = dict.fromkeys(POOLED, float("nan"))
         return scores | (agreement if self.clean is None else pooled_scores(self.sums(x)))
 
     def sums(self, x: Float[Tensor, "n box box"]) -> PairSums:

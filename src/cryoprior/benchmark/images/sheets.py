@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from cryoprior.benchmark.images.published import Published
+from cryoprior.benchmark.images.scorer import POOLED
 from cryoprior.benchmark.images.sheet import Sheet, Spread, general, winners
-from cryoprior.benchmark.operating_point import HIGHER_IS_BETTER
+from cryoprior.metrics import METRICS
 
 PAPER = "paper"
 FULL = "full image"
@@ -18,11 +19,12 @@ BOLD = (
 )
 AGAINST_RECORDED = f"Against the recorded image. {BOLD} The paper has other particles and another prior."
 SHORT_OF_PAPER = "To two decimals; of other particles than the paper's. Hermitian masks, which see less, are left out."
-SIGNAL = (
-    ("correlation", "Correlation with the clean image", 3),
-    ("frc", "FRC with the clean image, pooled over particles", 3),
-    ("psnr", "PSNR against the recorded image (dB)", 2),
-)
+AGAINST = {
+    "correlation": "Correlation with the clean image",
+    "frc": "FRC with the clean image, pooled over particles",
+    "psnr": "PSNR against the recorded image (dB)",
+}
+"""The scores that stand in no sheet of LPIPS and SSIM; others that a plan asks for follow."""
 
 
 def method_names(rows: pd.DataFrame) -> list[str]:
@@ -94,14 +96,15 @@ def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:
     """Yield a sheet a score that is known: cells down, methods across, the full noisy image beside them."""
     methods = method_names(rows)
     full = rows[rows["cell"] == ""]
-    for score, heading, digits in SIGNAL:
-        if rows[score].isna().all():
-            continue
-        beside = Spread.of(full[score], digits).text() if len(full) and score != "psnr" else None
+    more = [name for name in rows if name in METRICS and name not in (*AGAINST, "ssim", "lpips", "residual")]
+    for score in [name for name in (*AGAINST, *more) if rows[name].notna().any()]:
+        heading = AGAINST.get(score, f"{METRICS[score].title} against the recorded image")
+        digits = METRICS[score].digits
+        beside = Spread.of(full[score], digits).text() if len(full) and score in POOLED else None
         lines = []
         for name, cell in rows[rows["cell"] != ""].groupby("cell", sort=False):
             scores = {m: Spread.of(of[score], digits) for m, of in cell.groupby("method", sort=False)}
-            best, few = winners(scores, contests(cell), HIGHER_IS_BETTER[score]), few_particles(cell)
+            best, few = winners(scores, contests(cell), METRICS[score].higher_is_better), few_particles(cell)
             shown = {m: scores[m].text(m in best) + few.get(m, "") for m in scores}
             line = [str(name), *(shown.get(m, "") for m in methods)]
             lines.append(line if beside is None else [*line, beside])
@@ -127,7 +130,7 @@ def _lpips_ssim(cell: pd.DataFrame, groups: Sequence[Sequence[str]] = ()) -> dic
     texts: dict[str, list[str]] = {}
     for score in ("lpips", "ssim"):
         scores = {name: Spread.of(found[score]) for name, found in cell.groupby("method", sort=False)}
-        best = winners(scores, groups, HIGHER_IS_BETTER[score])
+        best = winners(scores, groups, METRICS[score].higher_is_better)
         for name, spread in scores.items():
             texts.setdefault(name, []).append(spread.text(name in best))
     few = few_particles(cell)
