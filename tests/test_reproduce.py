@@ -58,8 +58,8 @@ ADDED = {
 
 SMALL = {"paper-128": "small", "paper-256": "small"}
 TINY = "--steps 2 --width 0.25 --batch 4 --cpu"
-TABLES = "benchmarks/reproduce_10076.toml"
-BENCH = (TABLES, "benchmarks/table3.toml")
+TABLES = "benchmarks/images/reproduce_10076.toml"
+BENCH = (TABLES, "benchmarks/maps/table3.toml")
 """Plans; the second has tests of its own."""
 QUICK = {
     "least-squares": "least-squares",
