@@ -10,6 +10,8 @@ from pathlib import Path
 
 import gemmi
 
+from cryoprior.output.files import whole_file
+
 RNA_23S = "BA"
 REST = "Bco"
 # residues of 23S in the numbering of E. coli, which 4v5d has
@@ -42,5 +44,6 @@ def write_assembly(structure: Path, path: Path) -> Path:
     for chain in chains.values():
         atoms.add_chain(chain)
     model.setup_entities()
-    model.make_mmcif_document().write_file(str(path))
+    with whole_file(path) as partial:
+        model.make_mmcif_document().write_file(str(partial))
     return path

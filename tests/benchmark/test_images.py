@@ -257,23 +257,29 @@ def test_tables_pictures_and_page_are_there(finished: Path) -> None:
 
 
 def test_another_folder_gets_the_same_numbers_byte_by_byte(plan: Path, finished: Path, tmp_path: Path) -> None:
-    tables(images_plan(plan), tmp_path / "other")
+    tables(images_plan(plan).narrowed(PIXEL, None), tmp_path / "other")
 
     def lines(folder: Path) -> list[list[str]]:
         table = pd.read_csv(folder / "rows.csv", dtype=str, keep_default_na=False).drop(columns=TIMES)
         assert "memory_mb" in table
         return [list(table.columns), *table.to_numpy().tolist()]
 
-    assert lines(tmp_path / "other") == lines(finished)
-    assert (tmp_path / "other" / "pairs.csv").read_bytes() == (finished / "pairs.csv").read_bytes()
+    again, before = lines(tmp_path / "other"), lines(finished)
+    assert again == [line for line in before if line[1] in ("cell", PIXEL, "")]
+    assert len(again) < len(before)
+    pairs = (finished / "pairs.csv").read_text().splitlines()
+    assert (tmp_path / "other" / "pairs.csv").read_text().splitlines() == [p for p in pairs if FOURIER not in p]
 
 
 def test_results_do_not_depend_on_the_batch(plan: Path, finished: Path, tmp_path: Path) -> None:
-    rows, pairs = tables(images_plan(plan), tmp_path / "batches", batch=4)
+    rows, pairs = tables(images_plan(plan).narrowed(PIXEL, None), tmp_path / "batches", batch=4)
     assert any(path.name.endswith("000004-000006.npz") for path in unit_files(tmp_path / "batches"))
-    before = read_rows(finished).drop(columns=TIMES)
-    pd.testing.assert_frame_equal(rows.drop(columns=TIMES), before, rtol=1e-5, atol=1e-5)
-    pd.testing.assert_frame_equal(pairs, pd.read_csv(finished / "pairs.csv"), rtol=1e-3, atol=1e-5)
+    before, compared = read_rows(finished).drop(columns=TIMES), pd.read_csv(finished / "pairs.csv")
+    before = before[before["cell"] != FOURIER].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows.drop(columns=TIMES), before, rtol=1e-5, atol=1e-5, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        pairs, compared[compared["cell"] != FOURIER].reset_index(drop=True), rtol=1e-3, atol=1e-5
+    )
     whole, parts = (
         worked(images_plan(plan), folder).images(method(images_plan(plan), "DDRM"), 0).x
         for folder in (finished, tmp_path / "batches")

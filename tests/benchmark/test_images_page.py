@@ -94,6 +94,14 @@ def made_up_table(**changed: Any) -> ImageTable:
     return replace(table, **changed)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that the made-up table was written to."""
+    folder = tmp_path_factory.mktemp("page")
+    made_up_table().write(folder)
+    return folder
+
+
 def section(text: str, heading: str) -> list[list[str]]:
     """Return the table below a heading, its head first."""
     body = text.split(f"### {heading}\n")[1].split("\n### ", maxsplit=1)[0]
@@ -220,7 +228,10 @@ def test_comparisons_name_the_winner_where_ours_is_lower() -> None:
     assert "standard errors in 0." in text
 
 
-def test_what_there_is_none_of_is_left_out(tmp_path: Path) -> None:
+def test_what_there_is_none_of_is_left_out(tmp_path: Path, written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    png = (written / "cost-seconds.png").read_bytes()
+    monkeypatch.setattr("cryoprior.benchmark.images.page.quality_against_cost", lambda *_: png)
+    monkeypatch.setattr("cryoprior.benchmark.images.page.compression_figures", lambda *_: iter(()))
     table = made_up_table(pairs=pd.DataFrame(), examples={}, published=None, headline=())
     table.write(tmp_path)
     page = (tmp_path / "report.html").read_text()
@@ -280,11 +291,9 @@ def test_a_score_exactly_at_the_limit_is_reached_by_the_mean_over_seeds() -> Non
     assert operating_points(rows, "ssim", 0.876).set_index(["mask", "method"])["compression"].isna()[("K=2", "exact")]
 
 
-def test_pictures_are_the_same_png_twice_and_small(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        made_up_table().write(tmp_path / name)
-    pictures = sorted(path.name for path in (tmp_path / "a").glob("*.png"))
+def test_pictures_are_the_same_png_twice_and_small(tmp_path: Path, written: Path) -> None:
+    made_up_table().write(tmp_path)
+    pictures = sorted(path.name for path in written.glob("*.png"))
     assert pictures == [
         "compression-fourier-masks-hermitian.png",
         "compression-pixel-masks-hadamard.png",
@@ -293,25 +302,24 @@ def test_pictures_are_the_same_png_twice_and_small(tmp_path: Path) -> None:
         "images-k16-c2.5-1.png",
     ]
     for name in pictures:
-        png = (tmp_path / "a" / name).read_bytes()
+        png = (written / name).read_bytes()
         assert imread(io.BytesIO(png)).size > 10_000
-        assert png == (tmp_path / "b" / name).read_bytes()
+        assert png == (tmp_path / name).read_bytes()
         assert len(png) < 250_000
 
 
-def test_everything_is_written_and_the_page_marks_the_best(tmp_path: Path) -> None:
+def test_everything_is_written_and_the_page_marks_the_best(written: Path) -> None:
     table = made_up_table()
-    table.write(tmp_path)
-    rows = pd.read_csv(tmp_path / "rows.csv")
+    rows = pd.read_csv(written / "rows.csv")
     np.testing.assert_allclose(rows["frc"], table.rows["frc"], rtol=1e-5)
     assert list(rows.columns) == list(table.rows.columns)
-    assert len(pd.read_csv(tmp_path / "pairs.csv")) == 3
-    page = (tmp_path / "report.html").read_text()
+    assert len(pd.read_csv(written / "pairs.csv")) == 3
+    page = (written / "report.html").read_text()
     assert "<strong>.185</strong> / <strong>.930</strong>" in page
     assert "**" not in page
     assert "none &lt;at all&gt;" in page
     assert page.count("data:image/png;base64,") == 5
-    assert "exact mean | DPS, mean of 8" in (tmp_path / "table.md").read_text()
+    assert "exact mean | DPS, mean of 8" in (written / "table.md").read_text()
 
 
 def test_the_summary_is_json_with_none_for_what_is_unknown() -> None:

@@ -17,11 +17,13 @@ from cryoprior.benchmark.toml import read_plan
 from cryoprior.commands import load_command
 from cryoprior.errors import InputError
 from cryoprior.io import write_map
+from cryoprior.output.folder import resume_output
 
 PLAN = """
 table = "maps"
 title = "small"
 prior_weights = [1.0, 0.5]
+refinements = 1
 pictured = ["half"]
 [simulate]
 structures = ["{map}"]
@@ -183,7 +185,7 @@ def test_a_folder_of_something_else_is_left_alone(plan: Path, tmp_path: Path) ->
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="in use by something else"):
         bench.run(bench.Options(plan, tmp_path))
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["thesis.txt"]
 
 
 def test_a_missing_plan_is_named(tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_the_committed_plans_are_read(
     shared_data: Path, monkeypatch: pytest.MonkeyPatch, name: str, cells: int
 ) -> None:
     monkeypatch.setenv("CRYOPRIOR_SHARED_DATA", str(shared_data))
-    plan = read_plan(Path(__file__).resolve().parents[2] / "benchmarks" / f"{name}.toml")
+    plan = read_plan(Path(__file__).resolve().parents[2] / "benchmarks" / "maps" / f"{name}.toml")
     assert len(plan.cells) == cells
     assert plan.simulate is not None
     assert plan.path(plan.simulate.structures[0]).is_file()
@@ -208,9 +210,15 @@ def test_the_committed_plans_are_read(
 
 def test_a_folder_keeps_its_kind_of_table(plan: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    output.mkdir()
-    before = 'table = "images"\ntitle = "${NOT_SET}"\n'
-    (output / "plan.toml").write_text(before)
-    with pytest.raises(InputError, match=r"out: holds a benchmark with table = 'images'; .* has 'maps'; pass another"):
+    with resume_output(output, "bench", {"table": "images"}) as work:
+        (work.folder / "plan.toml").write_text('table = "images"\n')
+    with pytest.raises(InputError, match=r"out: the output is in use by a run with other table; pass another"):
         bench.run(bench.Options(plan, output, threads=1))
-    assert (output / "plan.toml").read_text() == before
+    assert (output / "plan.toml").read_text() == 'table = "images"\n'
+
+
+def test_a_folder_that_holds_an_input_is_refused(plan: Path) -> None:
+    before = sorted(plan.parent.iterdir())
+    with pytest.raises(InputError, match=r"holds .*plan.toml, which this run reads"):
+        bench.run(bench.Options(plan, plan.parent, threads=1))
+    assert sorted(plan.parent.iterdir()) == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,27 @@ from cryoprior.benchmark.toml import read_plan
 from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.options import COMPUTING, Computing, argument, check_options, option, output_option
+from cryoprior.output.files import write_whole
+from cryoprior.output.folder import resume_output
 from cryoprior.output.record import write_provenance, write_summary
 
 PLAN = "plan.toml"
+MAKES = (
+    PLAN,
+    "particles",
+    "cells",
+    "maps",
+    "poses",
+    "posed",
+    "units",
+    "*.csv",
+    "*.json",
+    "*.md",
+    "*.mrc",
+    "*.png",
+    "*.html",
+)
+"""What a benchmark makes in its folder."""
 
 
 EXAMPLE = "cryoprior bench bench.toml -o bench/"
@@ -43,13 +60,16 @@ def run(options: Options) -> dict[str, Any]:
     plan = _narrowed(read_plan(options.plan), options)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    folder = options.output.resolve()
-    _claim(folder, options.plan)
     computing = {"batch": options.batch, "threads": options.threads, "device": str(choose_device(options.device))}
     make = run_images if isinstance(plan, ImagesPlan) else run_maps
-    summary = make(plan, folder, **computing)  # type: ignore[arg-type]
-    write_provenance(folder, "bench", options, [options.plan], plan.seed)
-    write_summary(folder, summary)
+    kind = {"table": "images" if isinstance(plan, ImagesPlan) else "maps"}
+    reads = [options.plan, *plan.reads()]
+    with resume_output(options.output, "bench", kind, makes=MAKES, inputs=reads, reopen=True) as work:
+        write_whole(work.folder / PLAN, options.plan.read_text(encoding="utf-8"))
+        summary = make(plan, work.folder, **computing)  # type: ignore[arg-type]
+        write_provenance(work.folder, "bench", options, [options.plan], plan.seed)
+        write_summary(work.folder, summary)
+        folder = work.complete()
     return {"title": summary["title"], "rows": len(summary["rows"]), "report": str(folder / "report.html")}
 
 
@@ -62,22 +82,3 @@ def _narrowed(plan: ImagesPlan | MapsPlan, options: Options) -> ImagesPlan | Map
             f"{options.plan}: table = 'maps'; <cells> and <particles> are for a table of images; leave them out"
         )
     return plan
-
-
-def _claim(folder: Path, plan: Path) -> None:
-    """Make the folder of a benchmark, or go on in one that was begun; another plan may add cells and methods."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: a file; expected a folder; pass another <output>")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / PLAN).is_file():
-        raise InputError(f"{folder}: in use by something else than a benchmark; pass another <output>")
-    if (folder / PLAN).is_file() and _kind(folder / PLAN) != _kind(plan):
-        raise InputError(
-            f"{folder}: holds a benchmark with table = {_kind(folder / PLAN)!r}; {plan} has {_kind(plan)!r}; "
-            "pass another <output>"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PLAN).write_text(plan.read_text(encoding="utf-8"), encoding="utf-8")
-
-
-def _kind(plan: Path) -> str:
-    return str(tomllib.loads(plan.read_text(encoding="utf-8")).get("table"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryoprior.errors import InputError
+from cryoprior.io import read_particles
 from cryoprior.operators import parse_operator
+from cryoprior.prior.checkpoint import EMBEDDED
 from cryoprior.solvers import parse_solver
 
 LEAST_SQUARES = "least squares"
@@ -109,9 +111,33 @@ class MapsPlan:
         if not all(0 <= weight <= 1 for weight in self.prior_weights):
             raise InputError(f"bench: prior_weights {self.prior_weights}; expected numbers from 0 to 1")
 
+    def reads(self) -> list[Path]:
+        """Return all files and folders that the benchmark reads."""
+        named = [self.star, self.truth, *given_priors(method.prior for method in self.methods)]
+        plans = (self.simulate, self.poses.simulate if self.poses else None)
+        paths = [self.path(text) for text in named if text is not None]
+        return [*paths, *images_of(paths[:1] if self.star else []), *simulated_from(plans, self.folder)]
+
     def path(self, text: str) -> Path:
         """Return a path of the file: absolute, or relative to the folder that the file lies in."""
         return self.folder / text
+
+
+def given_priors(names: Iterable[str]) -> list[str]:
+    """Return the priors that are folders, each once."""
+    return [name for name in dict.fromkeys(names) if name not in EMBEDDED]
+
+
+def images_of(stacks: Iterable[Path]) -> list[Path]:
+    """Return the files that the images of particles lie in."""
+    return [file for path in stacks for file in read_particles(path).files]
+
+
+def simulated_from(plans: Iterable[SimulatePlan | None], folder: Path) -> list[Path]:
+    """Return the structures, CTFs and noise that particles are simulated from."""
+    wanted = [plan for plan in plans if plan is not None]
+    named = [text for plan in wanted for text in (*plan.structures, plan.ctf, plan.noise_like)]
+    return [folder / text for text in named if text is not None]
 
 
 def check_unique(what: str, names: Sequence[str]) -> None:

@@ -32,8 +32,8 @@ def run_step(command: str, output: Path, **values: Any) -> dict[str, Any]:
         summary: dict[str, Any] = json.loads((output / "summary.json").read_text())
         return summary
     log.info("%s: %s", command, output)
-    found: dict[str, Any] = stage.run(options)
-    return found
+    made: dict[str, Any] = stage.run(options)
+    return made
 
 
 def slug(name: str) -> str:

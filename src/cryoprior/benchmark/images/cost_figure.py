@@ -42,10 +42,10 @@ def quality_against_cost(rows: pd.DataFrame, cells: Sequence[str], cost: str) ->
     figure, panels = panels_of(cells, 2, 6.2, 3.9, 0.42)
     scale = CostAxis.of(means[means["kind"] == "method"][cost])
     for axes, cell in zip(panels, cells, strict=True):
-        found = means[means["cell"] == cell].dropna(subset=[score])
+        here = means[means["cell"] == cell].dropna(subset=[score])
         scale.draw(axes, COST_NAMES[cost])
         axes.set_ylabel(GAINS[score], color=INK)
-        _cost_panel(axes, found, (score, cost), scale.left, colours)
+        _cost_panel(axes, here, (score, cost), scale.left, colours)
     _cost_legend(figure, panels[0])
     return with_palette(png_bytes(figure))
 
@@ -61,17 +61,17 @@ def over_least_squares(rows: pd.DataFrame, cells: Sequence[str], score: str) -> 
             full.assign(cell=cell, **{f"{score}_gain": full[score] - level}) if score == "frc" else full.iloc[:0]
         )
         parts += [here, reference]
-    found = pd.concat(parts)
-    return found.assign(**{score: found[f"{score}_gain"]})
+    chosen = pd.concat(parts)
+    return chosen.assign(**{score: chosen[f"{score}_gain"]})
 
 
 def _cost_panel(
-    axes: Axes, found: pd.DataFrame, columns: tuple[str, str], left: float, colours: Mapping[str, str]
+    axes: Axes, rows: pd.DataFrame, columns: tuple[str, str], left: float, colours: Mapping[str, str]
 ) -> None:
     """Draw the methods of a cell as points, and controls and the full image as grey lines, all with their names."""
     score, cost = columns
-    references = found[found["kind"] == "control"]
-    points = found[(found["kind"] == "method") & found[cost].notna()]
+    references = rows[rows["kind"] == "control"]
+    points = rows[(rows["kind"] == "method") & rows[cost].notna()]
     levels = [*points[score], *references[score]]
     margin = 0.09 * max(max(levels) - min(levels), 1e-3)
     axes.set_ylim(min(levels) - margin, max(levels) + margin)

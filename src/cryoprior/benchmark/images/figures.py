@@ -81,9 +81,9 @@ def quality_against_compression(rows: pd.DataFrame, lines: Sequence[str] = ()) -
 
 def compression_figures(rows: pd.DataFrame, lines: Sequence[str] = ()) -> Iterator[tuple[str, bytes]]:
     """Yield the name of each variant of masks that has more than one compression, with its figure."""
-    for heading, found in families(rows):
-        if (found.groupby("mask")["compression"].nunique() > 1).any():
-            yield heading, quality_against_compression(found, lines)
+    for heading, family in families(rows):
+        if (family.groupby("mask")["compression"].nunique() > 1).any():
+            yield heading, quality_against_compression(family, lines)
 
 
 def example_pictures(cell: str, images: Mapping[str, Float[np.ndarray, "box box"]]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ import pandas as pd
 from cryoprior.benchmark.images.cells import FourierGrid, FreeCell, ImageCell, PixelGrid, PublishedGrid
 from cryoprior.benchmark.images.published import read_published
 from cryoprior.benchmark.images.scorer import image_scores
-from cryoprior.benchmark.plan import SimulatePlan, check_unique
+from cryoprior.benchmark.plan import SimulatePlan, check_unique, given_priors, images_of, simulated_from
 from cryoprior.errors import InputError
 from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import EMBEDDED
@@ -182,6 +182,14 @@ class ImagesPlan:
         """Return the name or the folder of a method's prior."""
         named = method.prior or self.prior
         return suited_prior(named, method.component) if named in EMBEDDED else str(self.path(named))
+
+    def reads(self) -> list[Path]:
+        """Return all files and folders that the benchmark reads."""
+        stacks = [self.path(text) for text in (self.star, self.clean) if text is not None]
+        folders = [text for row in self.downstream for text in (row.heterogeneity, row.model)]
+        priors = given_priors([self.prior, *(method.prior or self.prior for method in self.methods)])
+        paths = [self.path(text) for text in (self.published, *folders, *priors) if text is not None]
+        return [*stacks, *images_of(stacks), *paths, *simulated_from([self.simulate], self.folder)]
 
     def narrowed(self, cells: str | None, particles: int | None) -> ImagesPlan:
         """Return the plan with some of its cells and the first of its particles alone, for a quick look.

@@ -47,10 +47,10 @@ def contests(cell: pd.DataFrame) -> tuple[list[str], list[str]]:
 def score_sheets(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterator[Sheet]:
     """Yield LPIPS / SSIM, one sheet for each variant of masks: mask and compression down, methods across."""
     paper = Published(published)
-    for heading, found in families(rows):
-        methods, beside = method_names(found), paper.has(list(found["mask"].unique()))
+    for heading, family in families(rows):
+        methods, beside = method_names(family), paper.has(list(family["mask"].unique()))
         lines = []
-        for (mask, compression), cell in ordered_cells(found):
+        for (mask, compression), cell in ordered_cells(family):
             scores = _lpips_ssim(cell, contests(cell))
             line = [mask, general(compression), general(float(cell["effective_compression"].mean()))]
             line += [scores.get(name, "") for name in methods]
@@ -62,11 +62,11 @@ def score_sheets(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterator
 def paper_sheets(rows: pd.DataFrame, published: pd.DataFrame | None, headline: Sequence[str]) -> Iterator[Sheet]:
     """Yield LPIPS / SSIM of one method a sheet as the paper arranges it, its own figures in a row below each."""
     paper = Published(published)
-    for heading, found in families(rows):
+    for heading, family in families(rows):
         for method in headline:
-            own = found[found["method"] == method]
+            own = family[family["method"] == method]
             if len(own):
-                arrange = _by_block if found["series"].iloc[0] == "pixel" else _by_pattern
+                arrange = _by_block if family["series"].iloc[0] == "pixel" else _by_pattern
                 columns, lines = arrange(own, paper)
                 yield Sheet(f"{method}, LPIPS / SSIM, {heading}, as the paper arranges it", columns, lines)
 
@@ -113,15 +113,15 @@ def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:
 
 def families(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the rows of each variant of a series of masks, with its name."""
-    for (series, variant), found in rows[rows["cell"] != ""].groupby(["series", "variant"], sort=False):
+    for (series, variant), family in rows[rows["cell"] != ""].groupby(["series", "variant"], sort=False):
         kind = "Fourier masks" if series == "fourier" else f"{series} masks"
-        yield ", ".join(text for text in (kind, variant) if text), found
+        yield ", ".join(text for text in (kind, variant) if text), family
 
 
 def ordered_cells(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, float], pd.DataFrame]]:
     """Yield mask and nominal compression with their rows: masks in their order, compression from high to low."""
-    for mask, found in rows.groupby("mask", sort=False):
-        for compression, cell in sorted(found.groupby("compression"), key=lambda item: -float(item[0])):
+    for mask, of_mask in rows.groupby("mask", sort=False):
+        for compression, cell in sorted(of_mask.groupby("compression"), key=lambda item: -float(item[0])):
             yield (str(mask), float(compression)), cell
 
 
@@ -129,7 +129,7 @@ def _lpips_ssim(cell: pd.DataFrame, groups: Sequence[Sequence[str]] = ()) -> dic
     """Return ``LPIPS / SSIM`` by method, the best of each group bold, each score for itself."""
     texts: dict[str, list[str]] = {}
     for score in ("lpips", "ssim"):
-        scores = {name: Spread.of(found[score]) for name, found in cell.groupby("method", sort=False)}
+        scores = {name: Spread.of(of_method[score]) for name, of_method in cell.groupby("method", sort=False)}
         best = winners(scores, groups, METRICS[score].higher_is_better)
         for name, spread in scores.items():
             texts.setdefault(name, []).append(spread.text(name in best))
@@ -150,11 +150,11 @@ def _by_block(rows: pd.DataFrame, paper: Published) -> tuple[list[str], list[lis
         cells.setdefault(mask, []).extend((compression, text) for text in _lpips_ssim(cell).values())
     lines = []
     width = max(map(len, cells.values()))
-    for mask, found in cells.items():
-        blank = [""] * 2 * (width - len(found))
-        lines.append([mask, *(text for c, scores in found for text in (general(c), scores)), *blank])
+    for mask, of_mask in cells.items():
+        blank = [""] * 2 * (width - len(of_mask))
+        lines.append([mask, *(text for c, scores in of_mask for text in (general(c), scores)), *blank])
         if paper.has([mask]):
-            lines.append([PAPER, *(text for c, _ in found for text in ("", paper.text(mask, c))), *blank])
+            lines.append([PAPER, *(text for c, _ in of_mask for text in ("", paper.text(mask, c))), *blank])
     return ["K", *["C", "LPIPS / SSIM"] * width], lines
 
 

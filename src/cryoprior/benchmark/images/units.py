@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float
 
 from cryoprior.errors import InputError
-from cryoprior.output.record import to_json
+from cryoprior.output.files import whole_file
+from cryoprior.output.manifest import differences, plain
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ def kept(path: Path, identity: Mapping[str, Any], compute: Callable[[], Unit]) -
     ------
     InputError: the file holds a unit of another identity, or is damaged.
     """
-    known = json.loads(to_json(identity))
+    known = plain(identity)
     if not path.is_file():
         unit = compute()
         _write(path, known, unit)
         return unit
-    found, unit = _read(path)
-    changed = sorted(key for key in {*found, *known} if found.get(key) != known.get(key))
+    made_from, unit = _read(path)
+    changed = differences(made_from, known)
     if changed:
         raise InputError(f"{path}: made with other {', '.join(changed)}; pass another <output>, or delete this file")
     return unit
@@ -53,13 +54,11 @@ def kept(path: Path, identity: Mapping[str, Any], compute: Callable[[], Unit]) -
 
 def _write(path: Path, identity: Mapping[str, Any], unit: Unit) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     cost = {k: v for k, v in vars(unit).items() if not isinstance(v, np.ndarray)}
-    with partial.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         np.savez(
             file, x=unit.x, residual=unit.residual, record=np.array(json.dumps({"identity": identity, "cost": cost}))
         )
-    partial.replace(path)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Unit]:

@@ -46,10 +46,10 @@ def comparison_sheets(pairs: pd.DataFrame) -> Iterator[Sheet]:
         "ratio",
     ]
     for estimate, words in ESTIMATES:
-        found = pairs[pairs["estimate"] == estimate]
-        if len(found):
-            lines = [_pair_line(pair) for pair in found.to_dict("records")]
-            yield Sheet(f"Comparisons, {words}", columns, lines, verdict(found, words), names=3)
+        compared = pairs[pairs["estimate"] == estimate]
+        if len(compared):
+            lines = [_pair_line(pair) for pair in compared.to_dict("records")]
+            yield Sheet(f"Comparisons, {words}", columns, lines, verdict(compared, words), names=3)
 
 
 def verdict(pairs: pd.DataFrame, words: str) -> str:
@@ -81,8 +81,8 @@ def operating_sheet(rows: pd.DataFrame) -> Sheet:
     """Return the largest nominal compression at which each method has an SSIM of 0.8, masks down, methods across."""
     methods, lines = method_names(rows), []
     points = operating_points(rows, "ssim", REACHED)
-    for names, found in points.groupby(["series", "mask", "variant"], sort=False):
-        reached = dict(zip(found["method"], found["compression"], strict=True))
+    for names, line in points.groupby(["series", "mask", "variant"], sort=False):
+        reached = dict(zip(line["method"], line["compression"], strict=True))
         texts = [(NEVER if math.isnan(reached[m]) else general(reached[m])) if m in reached else "" for m in methods]
         lines.append([" ".join(name for name in names if name), *texts])
     note = "The rule of the paper: the fewest measurements (largest C) with an SSIM of 0.8 against the recorded image."
@@ -95,14 +95,14 @@ def downstream_sheet(downstream: Sequence[Mapping[str, Any]]) -> Sheet:
     Each of ``downstream`` has method, agreement (cluster to share), agreement_all, chains (of the original's model,
     of the reconstruction's), pairs, rmsd_angstrom and confidence (of both); what is None or absent stays empty.
     """
-    clusters = list(dict.fromkeys(name for found in downstream for name in found.get("agreement") or {}))
+    clusters = list(dict.fromkeys(name for result in downstream for name in result.get("agreement") or {}))
     lines = []
-    for found in downstream:
-        shares = found.get("agreement") or {}
-        line = [str(found["method"]), *(_percent(shares.get(name)) for name in clusters)]
-        line += [_percent(found.get("agreement_all")), _both(found.get("chains"), ".0f")]
-        line += [_known(found.get("pairs"), ".0f"), _known(found.get("rmsd_angstrom"), ".2f")]
-        lines.append([*line, _both(found.get("confidence"), ".1f")])
+    for result in downstream:
+        shares = result.get("agreement") or {}
+        line = [str(result["method"]), *(_percent(shares.get(name)) for name in clusters)]
+        line += [_percent(result.get("agreement_all")), _both(result.get("chains"), ".0f")]
+        line += [_known(result.get("pairs"), ".0f"), _known(result.get("rmsd_angstrom"), ".2f")]
+        lines.append([*line, _both(result.get("confidence"), ".1f")])
     columns = ["method", *clusters, "all", "chains", "pairs", "RMSD (Å)", "confidence"]
     note = (
         "Agreement of conformational states by cluster and over all particles; chains and confidence of the original's "

@@ -24,13 +24,15 @@ from cryoprior.benchmark.maps.images import simulate_values
 from cryoprior.benchmark.steps import run_step, slug
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, read_particles
-from cryoprior.measurement.reading import calibration_sample, read_varied
+from cryoprior.io.rows import row_batches
+from cryoprior.measurement.reading import ArrayRows, read_varied
 from cryoprior.operators import Operator, parse_operator
+from cryoprior.output.files import write_whole
 from cryoprior.output.record import file_digest
 from cryoprior.prior import Prior, load_prior
-from cryoprior.prior.calibration import Calibration, calibrate
+from cryoprior.prior.calibration import Calibration
 from cryoprior.random import ParticleNoise
-from cryoprior.reconstruction.reconstructor import Reconstructor
+from cryoprior.reconstruction.reconstructor import Reconstructor, fit_prior, make_reconstructor
 from cryoprior.solvers import SOLVERS
 from cryoprior.spec import format_spec
 
@@ -78,9 +80,9 @@ class ImageWork:
             paths = [self.folder / "particles" / f"{name}.star" for name in ("particles", "clean")]
         else:
             paths = [plan.path(text) for text in (plan.star, plan.clean) if text is not None]
-        found = [read_particles(path) for path in paths]
-        _check_alike(found)
-        chosen = [stack.subset(slice(plan.particles)) for stack in found]
+        stacks = [read_particles(path) for path in paths]
+        _check_alike(stacks)
+        chosen = [stack.subset(slice(plan.particles)) for stack in stacks]
         resized = [stack.resized(plan.box, plan.resize) if plan.box else stack for stack in chosen]
         return resized[0], resized[1] if len(resized) > 1 else None
 
@@ -157,18 +159,11 @@ class CellWork:
     def calibration(self, name: str) -> Calibration:
         """Return a prior fitted to these measurements, as ``cryoprior reconstruct`` fits it."""
         if name not in self._calibrated:
-            places = torch.from_numpy(calibration_sample(len(self.y)))
-            plan = self.work.plan
-            with torch.no_grad():
-                self._calibrated[name] = calibrate(
-                    self.y[places],
-                    self.operator,
-                    self.work.priors[name][0].denoiser,
-                    plan.sigma,
-                    [self.particles[int(i)] for i in places],
-                    spectrum=plan.spectrum == "measured",
-                    contrast=plan.contrast,
-                )
+            plan, measured = self.work.plan, ArrayRows(self.y, self.particles)
+            prior, _ = self.work.priors[name]
+            self._calibrated[name] = fit_prior(
+                prior, measured, self.operator, plan.sigma, spectrum=plan.spectrum, contrast=plan.contrast
+            )
         return self._calibrated[name]
 
     def reconstructor(self, method: ImageMethod, seed: int, sample: int = 0) -> Reconstructor:
@@ -176,15 +171,9 @@ class CellWork:
         fitted = None
         if method.component.needs_prior:
             fitted = self.calibration(self.work.plan.prior_of(method))
-        return Reconstructor(
-            method.component,
-            self.operator,
-            None if fitted is None else fitted.denoiser,
-            None if fitted is None else fitted.intensity,
-            self.work.plan.sigma,
-            seed,
-            "reconstruct" if sample == 0 else f"reconstruct/sample{sample}",
-            torch.bfloat16 if self.work.plan.dtype == "bfloat16" else None,
+        stage, plan = "reconstruct" if sample == 0 else f"reconstruct/sample{sample}", self.work.plan
+        return make_reconstructor(
+            method.component, self.operator, fitted, plan.sigma, seed=seed, stage=stage, dtype=plan.dtype
         )
 
     def wanted(self) -> list[ImageMethod]:
@@ -209,11 +198,9 @@ class CellWork:
         path = self._folder(method) / "memory.json"
         if not path.is_file():
             n = min(MEMORY_BATCH, len(self.y))
-            found = peak_megabytes(self.reconstructor(method, 0), self.y[:n], self.particles[:n])
+            peak = peak_megabytes(self.reconstructor(method, 0), self.y[:n], self.particles[:n])
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.partial")
-            partial.write_text(json.dumps({"peak_mib": found, "particles": n}) + "\n")
-            partial.replace(path)
+            write_whole(path, json.dumps({"peak_mib": peak, "particles": n}) + "\n")
         return float(json.loads(path.read_text())["peak_mib"])
 
     def _sample(self, method: ImageMethod, seed: int, sample: int, n: int) -> MethodImages:
@@ -233,8 +220,8 @@ class CellWork:
     def _restored(self, method: ImageMethod, seed: int, sample: int, rows: slice) -> Unit:
         reconstructor = self.reconstructor(method, seed, sample)
         start = time.perf_counter()
-        found = reconstructor.reconstruct(self.y[rows], self.particles[rows])
-        x = found.solution.x.cpu().float().numpy()
+        made = reconstructor.reconstruct(self.y[rows], self.particles[rows])
+        x = made.solution.x.cpu().float().numpy()
         if not np.isfinite(x).all():
             raise InputError(
                 f"bench: {self.cell.name}: images by {method.name} are not finite; expected numbers; give its solver "
@@ -242,11 +229,11 @@ class CellWork:
             )
         return Unit(
             x,
-            found.residual.cpu().double().numpy(),
-            found.solution.evaluations,
-            found.solution.backward,
+            made.residual.cpu().double().numpy(),
+            made.solution.evaluations,
+            made.solution.backward,
             time.perf_counter() - start,
-            found.seconds_network,
+            made.seconds_network,
         )
 
     def _identity(self, method: ImageMethod) -> dict[str, Any]:
@@ -292,7 +279,7 @@ def _check_alike(stacks: list[ParticleStack]) -> None:
 
 
 def _slices(n: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    return [slice(rows.start, rows.stop) for rows in row_batches(n, size)]
 
 
 def _digest(numbers: list[int]) -> str:

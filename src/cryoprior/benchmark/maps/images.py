@@ -19,6 +19,7 @@ from cryoprior.io import ParticleStack, read_map, read_particles, write_map
 from cryoprior.io.volumes import read_volume
 from cryoprior.maps.backprojection import MapSettings, backproject_maps
 from cryoprior.maps.sources import FullParticles
+from cryoprior.output.files import whole_file
 
 BY_LEAST_SQUARES = MethodPlan(LEAST_SQUARES, "least-squares")
 
@@ -97,7 +98,8 @@ class BenchImages:
             volume = self.truth
             if volume is None:
                 volume = backproject_maps(FullParticles(self.stack), MapSettings()).full
-            write_map(path, volume.numpy(), float(self.stack.pixel_size[0]))
+            with whole_file(path) as partial:
+                write_map(partial, volume.numpy(), float(self.stack.pixel_size[0]))
         return path
 
     def _cell(self, cell: CellPlan) -> Path:

@@ -100,10 +100,10 @@ class MapTable:
             full = group[group["method"] == FULL].iloc[0]
             for column, label in known:
                 rows = [[FULL, "1", *[_number(full, column)] * bool(methods), *[""] * (len(methods) - 1)]]
-                for (series, cell), found in cells.groupby(["series", "cell"], sort=False):
-                    by = found.set_index("method")
+                for (series, cell), rows_of_cell in cells.groupby(["series", "cell"], sort=False):
+                    by = rows_of_cell.set_index("method")
                     shown = [_number(by.loc[m], column) if m in by.index else "" for m in methods]
-                    rows.append([f"{series} {cell}", f"{found['compression'].iloc[0]:.3g}", *shown])
+                    rows.append([f"{series} {cell}", f"{rows_of_cell['compression'].iloc[0]:.3g}", *shown])
                 yield f"{label}, {particles} particles", ["cell", "C", *methods], rows
             for other in (PRIOR_FREE, LEAST_SQUARES, FEWER) * ("fsc_truth" in self.curves):
                 rows = list(self._differences(int(particles), methods, other))
@@ -120,25 +120,25 @@ class MapTable:
         """Yield the paper's Table 3 of every method, at the largest number of particles."""
         particles = self.numbers["particles"].max()
         cells = self.numbers[(self.numbers["particles"] == particles) & (self.numbers["cell"] != "")]
-        for method, found in cells.groupby("method", sort=False):
+        for method, of_method in cells.groupby("method", sort=False):
             poses = self.poses[self.poses["method"] == method] if len(self.poses) else self.poses
-            columns, rows = paper_table_3(found, poses)
+            columns, rows = paper_table_3(of_method, poses)
             yield f"Table 3 in the paper's shape: {method}, {particles} particles", columns, rows
 
     def _differences(self, particles: int, methods: list[str], other: str) -> Iterator[list[str]]:
         """Yield by cell what each method's FSC with the truth gains on another's: worst, best and mean over shells."""
         chosen = self.curves[(self.curves["particles"] == particles) & (self.curves["cell"] != "")]
-        for (series, cell), found in chosen.groupby(["series", "cell"], sort=False):
-            curves = {m: rows["fsc_truth"].to_numpy()[1:-1] for m, rows in found.groupby("method")}
+        for (series, cell), of_cell in chosen.groupby(["series", "cell"], sort=False):
+            curves = {m: rows["fsc_truth"].to_numpy()[1:-1] for m, rows in of_cell.groupby("method")}
             gains = {m: curves[m] - curves[other] for m in methods if m in curves and m != other}
             yield [f"{series} {cell}", *(_gain(gains[m]) if m in gains else "" for m in methods)]
 
     def _claims(self, particles: int, methods: list[str]) -> Iterator[list[str]]:
         """Yield by cell by how much sqrt(2 FSC / (1 + FSC)) of the half maps exceeds the FSC with the truth."""
         chosen = self.curves[(self.curves["particles"] == particles) & (self.curves["cell"] != "")]
-        for (series, cell), found in chosen.groupby(["series", "cell"], sort=False):
+        for (series, cell), of_cell in chosen.groupby(["series", "cell"], sort=False):
             excess = {}
-            for method, rows in found.groupby("method"):
+            for method, rows in of_cell.groupby("method"):
                 half = rows["fsc_corrected"].to_numpy()[1:-1].clip(0, 1)
                 excess[method] = np.sqrt(2 * half / (1 + half)) - rows["fsc_truth"].to_numpy()[1:-1]
             yield [f"{series} {cell}", *(_gain(excess[m]) if m in excess else "" for m in methods)]
@@ -199,8 +199,8 @@ class MapTable:
 
 def _lines(rows: pd.DataFrame, column: str) -> dict[str, list[tuple[float, float, bool]]]:
     lines = {}
-    for method, found in rows.groupby("method", sort=False):
-        ordered = found.sort_values("compression")
+    for method, of_method in rows.groupby("method", sort=False):
+        ordered = of_method.sort_values("compression")
         values = zip(ordered["compression"], ordered[column], ordered[LIMITED[column]], strict=True)
         lines[str(method)] = [(float(c), float(r), bool(limited)) for c, r, limited in values]
     return lines

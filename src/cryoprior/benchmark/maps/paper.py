@@ -30,10 +30,10 @@ def paper_table_3(numbers: pd.DataFrame, poses: pd.DataFrame) -> tuple[list[str]
     columns: list[str] = []
     halves = []
     for series, head in HEADS.items():
-        found = numbers[numbers["series"] == series]
-        if len(found):
+        of_series = numbers[numbers["series"] == series]
+        if len(of_series):
             columns += [*head, *QUALITY]
-            halves.append([_line(row, errors.get(row["cell"], {})) for row in found.to_dict("records")])
+            halves.append([_line(row, errors.get(row["cell"], {})) for row in of_series.to_dict("records")])
     blank = [[""] * len(half[0]) for half in halves]
     lines = zip_longest(*halves)
     rows = [[text for part, empty in zip(line, blank, strict=True) for text in part or empty] for line in lines]

@@ -24,7 +24,7 @@ def pose_table(images: BenchImages) -> pd.DataFrame:
         images = dataclasses.replace(images, plan=own, folder=images.folder / "posed")
     rows = []
     for cell, method, star in _posed(images, wanted):
-        found = run_step(
+        errors = run_step(
             "poses",
             images.folder / "poses" / slug(f"{cell} {method}"),
             particles=star,
@@ -37,7 +37,7 @@ def pose_table(images: BenchImages) -> pd.DataFrame:
             contrast="bright",
             threads=images.threads or 1,
         )
-        rows.append({"cell": cell, "method": method, **found})
+        rows.append({"cell": cell, "method": method, **errors})
     return pd.DataFrame(rows)
 
 

@@ -86,7 +86,7 @@ class RowMaker:
 
     def _write(self, folder: Path, key: RowKey, maps: MapSet) -> None:
         judgement = judge_maps(maps, self.mask, self.truth, self.seed)
-        with claim_output(folder, overwrite=True) as partial:
+        with claim_output(folder, "bench", overwrite=True) as partial:
             write_map_set(partial, NamedMaps(key.method, maps, judgement))
             numbers = _flat({"kept": maps.n, **judgement.summary()})
             (partial / ROW).write_text(to_json({"key": key, "numbers": numbers}) + "\n")

@@ -27,6 +27,7 @@ from cryoprior.maps.sources import FullParticles, MeasuredParticles, Reconstruct
 from cryoprior.measurement.reading import open_measurements
 from cryoprior.metrics.local_resolution import local_resolution
 from cryoprior.operators import parse_operator
+from cryoprior.output.files import whole_file
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class MapBench:
         path, truth = self.folder / "mask.mrc", self.images.truth
         if not path.is_file():
             mask, _ = map_mask(backproject_maps(FullParticles(self.images.stack), settings, "mask"))
-            write_map(path, mask.numpy(), float(self.images.stack.pixel_size[0]))
+            with whole_file(path) as partial:
+                write_map(partial, mask.numpy(), float(self.images.stack.pixel_size[0]))
         return RowMaker(self.folder, settings, torch.from_numpy(self._mask()), truth, self.plan.seed)
 
     def _mask(self) -> np.ndarray:
