@@ -18,6 +18,7 @@ from cryoprior import cli
 from cryoprior.benchmark import command as bench
 from cryoprior.benchmark.images import pairs as image_pairs
 from cryoprior.benchmark.images.cells import FourierGrid, FreeCell, PixelGrid, PublishedGrid
+from cryoprior.benchmark.images.narrowing import narrowed
 from cryoprior.benchmark.images.page import ImageTable
 from cryoprior.benchmark.images.pairs import ImagePairs
 from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
@@ -257,7 +258,7 @@ def test_tables_pictures_and_page_are_there(finished: Path) -> None:
 
 
 def test_another_folder_gets_the_same_numbers_byte_by_byte(plan: Path, finished: Path, tmp_path: Path) -> None:
-    tables(images_plan(plan).narrowed(PIXEL, None), tmp_path / "other")
+    tables(narrowed(images_plan(plan), PIXEL, None), tmp_path / "other")
 
     def lines(folder: Path) -> list[list[str]]:
         table = pd.read_csv(folder / "rows.csv", dtype=str, keep_default_na=False).drop(columns=TIMES)
@@ -272,7 +273,7 @@ def test_another_folder_gets_the_same_numbers_byte_by_byte(plan: Path, finished:
 
 
 def test_results_do_not_depend_on_the_batch(plan: Path, finished: Path, tmp_path: Path) -> None:
-    rows, pairs = tables(images_plan(plan).narrowed(PIXEL, None), tmp_path / "batches", batch=4)
+    rows, pairs = tables(narrowed(images_plan(plan), PIXEL, None), tmp_path / "batches", batch=4)
     assert any(path.name.endswith("000004-000006.npz") for path in unit_files(tmp_path / "batches"))
     before, compared = read_rows(finished).drop(columns=TIMES), pd.read_csv(finished / "pairs.csv")
     before = before[before["cell"] != FOURIER].reset_index(drop=True)
@@ -929,13 +930,13 @@ def test_images_are_held_against_what_was_not_measured(plan: Path, asked_more: P
 
 
 def test_a_plan_may_be_looked_at_in_part(plan: Path) -> None:
-    small = images_plan(plan).narrowed("K=4 hadamard, spoke", 2)
+    small = narrowed(images_plan(plan), "K=4 hadamard, spoke", 2)
     assert [cell.name for cell in small.all_cells] == [PIXEL]
     assert (small.particles, small.named) == (2, (PIXEL,))
     assert method(small, "DPS").cells == (PIXEL,)
-    other = images_plan(plan).narrowed("uniform", None)
+    other = narrowed(images_plan(plan), "uniform", None)
     assert [cell.name for cell in other.all_cells] == [FOURIER]
     assert "DPS" not in [m.name for m in other.methods]
     assert other.named == ()
     with pytest.raises(InputError, match="expected words of the names"):
-        images_plan(plan).narrowed("K=5", None)
+        narrowed(images_plan(plan), "K=5", None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from cryoprior.benchmark.images.narrowing import narrowed
 from cryoprior.benchmark.images.plan import ImagesPlan
 from cryoprior.benchmark.images.table import run_images
 from cryoprior.benchmark.maps.table import run_maps
@@ -76,7 +77,7 @@ def run(options: Options) -> dict[str, Any]:
 def _narrowed(plan: ImagesPlan | MapsPlan, options: Options) -> ImagesPlan | MapsPlan:
     """Return the plan for a quick look, where cells or particles were chosen."""
     if isinstance(plan, ImagesPlan):
-        return plan.narrowed(options.cells, options.particles)
+        return narrowed(plan, options.cells, options.particles)
     if options.cells is not None or options.particles is not None:
         raise InputError(
             f"{options.plan}: table = 'maps'; <cells> and <particles> are for a table of images; leave them out"

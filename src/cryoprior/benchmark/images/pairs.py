@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.benchmark.images.method_images import ImagesBySeed, MethodImages
 from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
 from cryoprior.benchmark.images.scorer import Scorer, power_of
 from cryoprior.benchmark.images.unmeasured import unmeasured_sums
-from cryoprior.benchmark.images.work import CellWork, ImagesBySeed, MethodImages
+from cryoprior.benchmark.images.work import CellWork
 from cryoprior.evaluation.pooled import PairSums, pooled_gain
 
 OTHER = "other"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -190,46 +189,6 @@ class ImagesPlan:
         priors = given_priors([self.prior, *(method.prior or self.prior for method in self.methods)])
         paths = [self.path(text) for text in (self.published, *folders, *priors) if text is not None]
         return [*stacks, *images_of(stacks), *paths, *simulated_from([self.simulate], self.folder)]
-
-    def narrowed(self, cells: str | None, particles: int | None) -> ImagesPlan:
-        """Return the plan with some of its cells and the first of its particles alone, for a quick look.
-
-        cells: wishes with commas between them; a cell is taken if its name holds every word of one of them.
-
-        Raises
-        ------
-        InputError: no cell is wished for.
-        """
-        plan = self if particles is None else dataclasses.replace(self, particles=particles)
-        if cells is None:
-            return plan
-        wishes = [set(wish.split()) for wish in cells.split(",")]
-        chosen = [cell for cell in self.all_cells if any(wish <= set(cell.name.split()) for wish in wishes)]
-        if not chosen:
-            known = ", ".join(cell.name for cell in self.all_cells)
-            raise InputError(f"bench: cells {cells!r}; expected words of the names of some of {known}")
-        names = {cell.name for cell in chosen}
-        methods = [
-            dataclasses.replace(
-                method,
-                cells=tuple(name for name in method.cells if name in names),
-                masks=tuple(mask for mask in method.masks if mask in {cell.mask for cell in chosen}),
-            )
-            for method in self.methods
-            if any(method.has(cell) for cell in chosen)
-        ]
-        kept = {method.name for method in methods}
-        return dataclasses.replace(
-            plan,
-            grid=None,
-            pixel=(),
-            fourier=(),
-            methods=tuple(methods),
-            cells=tuple(FreeCell(**vars(cell)) for cell in chosen),
-            named=tuple(name for name in self.named if name in names),
-            headline=tuple(name for name in self.headline if name in kept),
-            against=tuple(name for name in self.against if name in kept),
-        )
 
     def path(self, text: str) -> Path:
         """Return a path of the file: absolute, or relative to the folder that the file lies in."""

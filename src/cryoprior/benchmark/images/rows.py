@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.benchmark.images.method_images import ImagesBySeed
 from cryoprior.benchmark.images.scorer import Scorer
-from cryoprior.benchmark.images.work import CellWork, ImagesBySeed, ImageWork
+from cryoprior.benchmark.images.work import CellWork, ImageWork
 from cryoprior.evaluation.floors import constant_image, radial_spectrum, spectrum_noise
 from cryoprior.evaluation.pooled import pooled_scores
 from cryoprior.measurement.reading import calibration_sample

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryoprior.benchmark.images.method_images import ImagesBySeed
 from cryoprior.benchmark.images.page import ImageTable
 from cryoprior.benchmark.images.pairs import ImagePairs
 from cryoprior.benchmark.images.plan import DownstreamPlan, ImagesPlan
 from cryoprior.benchmark.images.rows import ImageRows, columns
 from cryoprior.benchmark.images.scorer import Scorer
 from cryoprior.benchmark.images.unmeasured import unmeasured_lines
-from cryoprior.benchmark.images.work import CellWork, ImagesBySeed, ImageWork
+from cryoprior.benchmark.images.work import CellWork, ImageWork
 from cryoprior.errors import InputError
 from cryoprior.evaluation.lpips import choose_lpips
 from cryoprior.progress import track

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from cryoprior.benchmark.images.method_images import MethodImages
 from cryoprior.benchmark.images.plan import ImageMethod
 from cryoprior.benchmark.images.sheet import Sheet
-from cryoprior.benchmark.images.work import CellWork, MethodImages
+from cryoprior.benchmark.images.work import CellWork
 from cryoprior.evaluation.pooled import PairSums, pooled_scores
 from cryoprior.evaluation.unmeasured import FIRST_SHELL, LEVELS, coverage, missing_power, unmeasured
 

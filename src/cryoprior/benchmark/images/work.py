@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cryoprior.benchmark.images.cells import ImageCell
 from cryoprior.benchmark.images.memory import peak_megabytes
+from cryoprior.benchmark.images.method_images import COSTS, MethodImages
 from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
 from cryoprior.benchmark.images.units import Unit, kept
 from cryoprior.benchmark.maps.images import simulate_values
@@ -38,24 +39,6 @@ from cryoprior.spec import format_spec
 
 MEMORY_BATCH = 8
 """Particles solved together when memory is measured, whatever the batch of a run is."""
-
-
-@dataclass(frozen=True)
-class MethodImages:
-    """All images of a method in a cell with one seed, (n, box, box), on the CPU, and what one image cost."""
-
-    x: Float[Tensor, "n box box"]
-    residual: Float[Tensor, " n"]
-    evaluations: float
-    backward: float
-    seconds: float
-    seconds_network: float
-
-    def cost(self) -> dict[str, float]:
-        """Return the mean residual, what an image cost, and of its seconds those outside the network."""
-        spent = {name: float(getattr(self, name)) for name in COSTS}
-        own = self.seconds - self.seconds_network
-        return {"residual": float(self.residual.mean()), **spent, "seconds_own": own}
 
 
 @dataclass(frozen=True)
@@ -194,7 +177,7 @@ class CellWork:
         return [self._sample(method, seed, sample, n) for sample in range(method.samples)]
 
     def memory(self, method: ImageMethod) -> float:
-        """Return the peak memory of a method in MiB; see bench_memory.py."""
+        """Return the peak memory of a method in MiB; see memory.py."""
         path = self._folder(method) / "memory.json"
         if not path.is_file():
             n = min(MEMORY_BATCH, len(self.y))
@@ -260,11 +243,6 @@ class CellWork:
     def _folder(self, method: ImageMethod) -> Path:
         prior = slug(Path(self.work.plan.prior_of(method)).name) if method.component.needs_prior else "no-prior"
         return self.work.folder / "units" / slug(self.cell.name) / f"{slug(method.solver)}--{prior}"
-
-
-ImagesBySeed = dict[tuple[str, int], MethodImages]
-"""The images of a cell by the name of a method and a seed."""
-COSTS = ("evaluations", "backward", "seconds", "seconds_network")
 
 
 def _check_alike(stacks: list[ParticleStack]) -> None:
