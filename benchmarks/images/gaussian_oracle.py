@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import torch
 from benchmarks.kit.table import ROOT, command, machine, markdown, progress, versions, write
@@ -39,7 +40,6 @@ LEARNED = (
 )
 SIGMAS = (0.0, 0.3)
 STEPS = (1, 25, 100)
-RESULT = ROOT / "results" / "gaussian_oracle.md"
 
 
 def spectrum(box: int) -> torch.Tensor:
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=4000)
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--box", type=int, default=16)
+    parser.add_argument("--out", type=Path, default=ROOT / "results", help="folder of the table")
     options = parser.parse_args()
     rows = [row for text in OPERATORS for sigma in SIGMAS for row in judge(text, sigma, options)]
     header = ("operator", "sigma", "evaluations", "mean", "variance", "error of `--estimate mean`", "s")
@@ -139,7 +140,7 @@ def main() -> None:
     given = ["--draws", str(options.draws), "--images", str(options.images), "--box", str(options.box)]
     given += ["--particles", str(options.particles), "--samples", str(options.samples)]
     write(
-        RESULT,
+        options.out / "gaussian_oracle.md",
         "# Gaussian oracle: the law of `exact` in the null space of A\n\n"
         f"{options.draws} draws of each of {options.images} posteriors, box {options.box}, float64, no clamps. "
         "In brackets: perfect draws.\n"

@@ -22,24 +22,9 @@ from cryoprior.output.folder import resume_output
 from cryoprior.output.record import write_provenance, write_summary
 
 PLAN = "plan.toml"
-MAKES = (
-    PLAN,
-    "particles",
-    "cells",
-    "maps",
-    "poses",
-    "posed",
-    "units",
-    "*.csv",
-    "*.json",
-    "*.md",
-    "*.mrc",
-    "*.png",
-    "*.html",
-)
+FOLDERS = ("particles", "cells", "maps", "poses", "posed", "units")
+MAKES = (PLAN, *FOLDERS, "*.csv", "*.json", "*.md", "*.mrc", "*.png", "*.html")
 """What a benchmark makes in its folder."""
-
-
 EXAMPLE = "cryoprior bench bench.toml -o bench/"
 
 
