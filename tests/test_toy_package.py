@@ -99,6 +99,8 @@ def test_a_benchmark_uses_them(used: dict[str, Any], folder: Path) -> None:
     shrunken = images[images["method"] == "shrunken"].iloc[0]
     assert (shrunken["solver"], shrunken["operator"]) == ("shrink:factor=0.8", "stripes:every=2,sets=2")
     assert shrunken["residual"] == pytest.approx(0.2, rel=1e-4)
+    assert 0 < shrunken["mae"] < images.loc[images["method"] == "constant", "mae"].item()
+    assert "Mean absolute error" in (folder / "bench-images" / "report.html").read_text()
     maps = pd.read_csv(folder / "bench-maps" / "rows.csv")
     assert "shrunken" in set(maps["method"])
 

@@ -15,6 +15,7 @@ BENCH_IMAGES = """
 table = "images"
 title = "toy"
 lpips = "off"
+scores = ["psnr", "ssim", "lpips", "mae"]
 star = "sim/particles.star"
 clean = "sim/clean.star"
 [[cells]]
