@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cryoprior.errors import InputError
+from cryoprior.output.files import whole_file, write_whole
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
 from cryoprior.prior.denoiser import Denoiser, OperatorAware
 from cryoprior.prior.evidence import Evidence
@@ -134,16 +135,15 @@ def build_network(config: PriorConfig) -> nn.Module:
 def save_prior(
     folder: Path, network: nn.Module, config: PriorConfig, *, half: bool = False, stem: str = "model"
 ) -> None:
-    """Write the weights and the configuration into the folder, each under a partial name until it is whole."""
+    """Write the weights and the configuration into the folder, each whole or as it was."""
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if half:
         state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    partial = folder / f".{stem}.partial"
-    save_file(state, str(partial))
-    partial.replace(folder / f"{stem}.safetensors")
+    with whole_file(folder / f"{stem}.safetensors") as partial:
+        save_file(state, str(partial))
     lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in dataclasses.asdict(config).items())
-    partial.write_text("{\n " + ",\n ".join(lines) + "\n}\n")  # one field a line: some hold thousands of rows
-    partial.replace(folder / "config.json")
+    # one field a line: some hold thousands of rows
+    write_whole(folder / "config.json", "{\n " + ",\n ".join(lines) + "\n}\n")
 
 
 def prior_folder(name: str | Path) -> Path:

@@ -12,7 +12,7 @@ from cryoprior.operators import Operator
 from cryoprior.prior import Denoiser, Prior, load_prior, prior_folder, read_config
 from cryoprior.prior.denoiser import OperatorAware
 from cryoprior.prior.foreign import HUB_NAME, is_foreign
-from cryoprior.solvers import SOLVERS, Solver, parse_solver
+from cryoprior.solvers import Solver, parse_solver
 from cryoprior.solvers.posterior import TURNS
 
 AUTO = "auto"
@@ -20,9 +20,14 @@ SAMPLES_FOR_DEVIATION = 8
 NOT_TRAINED_ON = "this prior was not trained on such measurements; its answer is an extrapolation"
 
 
+def asks_operator_aware(solver: Solver) -> bool:
+    """Return whether a solver asks its prior about measurements, which only an operator-aware one can answer."""
+    return bool(getattr(solver, "needs_operator_aware", False))
+
+
 def suited_prior(name: str, solver: Solver) -> str:
     """Return which prior a solver asks: ``default`` is the operator-aware one for ``posterior``."""
-    return "operator-aware" if name == "default" and isinstance(solver, SOLVERS["posterior"]) else name
+    return "operator-aware" if name == "default" and asks_operator_aware(solver) else name
 
 
 def choose_solver(
@@ -86,7 +91,7 @@ def open_prior(
 def trained_on_operator(prior: Denoiser | None, solver: Solver, operator: Operator) -> bool | None:
     """Return whether the prior was trained on this kind of operator; None where that does not matter."""
     family = prior.config.family if isinstance(prior, Prior) else None
-    if family is None or not isinstance(solver, SOLVERS["posterior"]):
+    if family is None or not asks_operator_aware(solver):
         return None
     return family.knows(operator)
 

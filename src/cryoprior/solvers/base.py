@@ -40,6 +40,7 @@ class Solver(Protocol):
     """A frozen dataclass of options that turns measurements into images.
 
     needs_prior: whether ``solve`` asks the prior for anything; None may be passed where it does not.
+    needs_operator_aware, where there is one: whether the prior is asked about measurements themselves.
     estimate, a field or a constant: ``mean`` or ``sample`` of the posterior, ``least-squares``, or ``sparse``.
     """
 

@@ -52,6 +52,7 @@ class Posterior:
     rho: float = 7.0
     tolerance: float = 1e-3
     needs_prior: ClassVar[bool] = True
+    needs_operator_aware: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.samples < 1 or (self.steps is not None and self.steps < 1):
