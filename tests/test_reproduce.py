@@ -320,15 +320,15 @@ def write_found(star: Path, path: Path) -> None:
     """Write the poses that RELION's stand-in finds: the true ones, two degrees off."""
     poses = read_particles(star).poses()
     assert poses is not None
-    found = np.concatenate([poses[0] + [0, 0, 2], poses[1]], axis=1)
-    rows = [" ".join([f"{i + 1:06d}@particles.mrcs", *(f"{v:.4f}" for v in row)]) for i, row in enumerate(found)]
+    rows_found = np.concatenate([poses[0] + [0, 0, 2], poses[1]], axis=1)
+    rows = [" ".join([f"{i + 1:06d}@particles.mrcs", *(f"{v:.4f}" for v in row)]) for i, row in enumerate(rows_found)]
     path.write_text("\n".join(rows) + "\n")
 
 
 def check_what_was_made(folder: Path) -> None:
     def summary(name: str) -> dict[str, object]:
-        found: dict[str, object] = json.loads((folder / name / "summary.json").read_text())
-        return found
+        content: dict[str, object] = json.loads((folder / name / "summary.json").read_text())
+        return content
 
     assert summary("10076")["parts"] == {"particles": 100, "train": 80, "validation": 20}
     assert summary("10076")["pixel_size_angstrom"] == [3.275]
