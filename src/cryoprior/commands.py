@@ -63,7 +63,7 @@ _BUILT_IN = {
     ),
     "bench": Command(".benchmark.command", "Compare methods in one resumable run: tables, curves and pictures."),
     "operating-point": Command(
-        ".benchmark.operating_point",
+        ".benchmark.operating_point_command",
         "Show how little may be measured for a score, from the rows of a benchmark.",
     ),
     "demo": Command(".demo.command", "Run the whole path on a small simulated stack with the embedded prior."),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cryoprior import cli
-from cryoprior.benchmark import operating_point
+from cryoprior.benchmark import operating_point_command as command
 from cryoprior.errors import InputError
 
 ROWS = """series,cell,mask,variant,method,compression,effective_compression,ssim,lpips,frc,seed
@@ -30,7 +30,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 def test_the_largest_compression_by_masks_and_method(rows: Path) -> None:
-    found = operating_point.run(operating_point.Options(rows))
+    found = command.run(command.Options(rows))
     assert found == {
         "largest_compression_with": "ssim ≥ 0.8",
         "points": {
@@ -41,9 +41,9 @@ def test_the_largest_compression_by_masks_and_method(rows: Path) -> None:
 
 
 def test_another_limit_another_score_and_one_method(rows: Path) -> None:
-    found = operating_point.run(operating_point.Options(rows, at_least=0.7, method="DPS, mean of 8"))
+    found = command.run(command.Options(rows, at_least=0.7, method="DPS, mean of 8"))
     assert found["points"] == {"pixel K=16 hadamard": {"DPS, mean of 8": 1.4}}
-    found = operating_point.run(operating_point.Options(rows, score="lpips", at_least=0.16))
+    found = command.run(command.Options(rows, score="lpips", at_least=0.16))
     assert found["largest_compression_with"] == "lpips ≤ 0.16"
     assert found["points"]["pixel K=16 hadamard"] == {"exact mean": 1.4, "DPS, mean of 8": 1.4}
     assert found["points"]["fourier ring"] == {"exact mean": "never"}
@@ -85,7 +85,7 @@ def test_a_wrong_question_is_refused_in_one_line(
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=message):
-        operating_point.run(operating_point.Options(path, **options))
+        command.run(command.Options(path, **options))
     with pytest.raises(SystemExit) as left:
         cli.main(["operating-point", str(path), *(word for k, v in options.items() for word in (f"--{k}", v))])
     assert left.value.code == 2

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from cryoprior.benchmark.images.narrowing import narrowed
-from cryoprior.benchmark.images.plan import ImagesPlan
-from cryoprior.benchmark.images.table import run_images
-from cryoprior.benchmark.maps.table import run_maps
-from cryoprior.benchmark.plan import MapsPlan
-from cryoprior.benchmark.toml import read_plan
-from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.options import COMPUTING, Computing, argument, check_options, option, output_option
-from cryoprior.output.files import write_whole
-from cryoprior.output.folder import resume_output
-from cryoprior.output.record import write_provenance, write_summary
+
+if TYPE_CHECKING:
+    from cryoprior.benchmark.images.plan import ImagesPlan
+    from cryoprior.benchmark.plan import MapsPlan
 
 PLAN = "plan.toml"
 FOLDERS = ("particles", "cells", "maps", "poses", "posed", "units")
@@ -43,9 +35,18 @@ class Options(Computing):
 
 
 def run(options: Options) -> dict[str, Any]:
+    """Return how many rows the table has, and where the page is."""
+    from cryoprior.benchmark.images.plan import ImagesPlan
+    from cryoprior.benchmark.images.table import run_images
+    from cryoprior.benchmark.maps.table import run_maps
+    from cryoprior.benchmark.toml import read_plan
+    from cryoprior.devices import choose_device, limit_threads
+    from cryoprior.output.files import write_whole
+    from cryoprior.output.folder import resume_output
+    from cryoprior.output.record import write_provenance, write_summary
+
     plan = _narrowed(read_plan(options.plan), options)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    limit_threads(options.threads)
     computing = {"batch": options.batch, "threads": options.threads, "device": str(choose_device(options.device))}
     make = run_images if isinstance(plan, ImagesPlan) else run_maps
     kind = {"table": "images" if isinstance(plan, ImagesPlan) else "maps"}
@@ -61,6 +62,9 @@ def run(options: Options) -> dict[str, Any]:
 
 def _narrowed(plan: ImagesPlan | MapsPlan, options: Options) -> ImagesPlan | MapsPlan:
     """Return the plan for a quick look, where cells or particles were chosen."""
+    from cryoprior.benchmark.images.narrowing import narrowed
+    from cryoprior.benchmark.images.plan import ImagesPlan
+
     if isinstance(plan, ImagesPlan):
         return narrowed(plan, options.cells, options.particles)
     if options.cells is not None or options.particles is not None:
