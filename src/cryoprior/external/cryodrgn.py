@@ -38,7 +38,7 @@ class CryodrgnInput:
 
 
 def write_input(particles: ParticleStack, folder: Path) -> CryodrgnInput:
-    """Return the files of the particles as cryoDRGN reads them, written into a folder: stack, poses, CTF.
+    """Return the files of the particles as cryoDRGN reads them, written into a folder: stack, poses and CTF.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def backproject(
     words += ["--outdir", out, "--no-half-maps", "--reg-weight", regularisation]
     (out / MAP).unlink(missing_ok=True)
     CRYODRGN.run(words, folder=folder, log=folder / "cryodrgn.log")
-    if given.ctf is None:  # it knows the pixel size by ctf.pkl alone
+    if given.ctf is None:  # it knows the pixel size from ctf.pkl alone
         write_map(out / MAP, read_map(out / MAP)[0], float(particles.pixel_size[0]))
     return out / MAP
 

@@ -55,7 +55,7 @@ CRYODRGN_PRESETS: dict[str, CryodrgnTraining] = {
 def trained_version(folder: Path) -> str | None:
     """Return the version of the cryoDRGN that began a training, for example ``4.3.1``; None before its first epoch.
 
-    It is read from config.yaml: to ask the program itself takes it many seconds.
+    It is read from config.yaml: the program itself takes many seconds to answer.
 
     Raises
     ------
@@ -84,9 +84,9 @@ def train(
     executable: Path | None = None,
     threads: int | None = None,
 ) -> Path:
-    """Return the latents, z.N.pkl of the last epoch, of a training that goes on where it was left.
+    """Return the latents, z.N.pkl of the last epoch, of a training that goes on where it stopped.
 
-    A training cut off starts again behind the last epoch whose weights and latents are both whole. The draws of its
+    An interrupted training starts again after the last epoch whose weights and latents are both whole. The draws of its
     batches then differ from those of a training that ran through: cryoDRGN keeps no state of them.
 
     Parameters

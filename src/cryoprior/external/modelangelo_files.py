@@ -2,7 +2,7 @@
 
 Facts are those of ModelAngelo 1.0. Its configuration replaces that of its model bundle as a whole, so ours is the
 bundle's own where that is at hand, with the settings below changed. The window of its C-alpha network, 64 voxels of
-1.5 angstrom in the bundles of its authors, is stored with the network's weights and no setting.
+1.5 angstrom in the bundles of its authors, is stored with the network's weights and is no setting.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def write_config(path: Path, settings: BuildSettings, with_sequence: bool) -> Pa
         "batch_size": settings.batch,
         "stride": settings.stride,
     }
-    # without a configuration of ours ModelAngelo prunes in the last round, with one it does what that says
+    # without a configuration of ours ModelAngelo prunes in the last round, with one it follows that
     config["gnn_infer_args"] |= {"num_rounds": settings.rounds, "aggressive_pruning": True}
     path.write_text(json.dumps(config, indent=2) + "\n")
     return path

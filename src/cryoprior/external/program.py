@@ -30,7 +30,7 @@ class Program:
 
     @property
     def path(self) -> Path | None:
-        """Where its executable is: as the variable says, else beside this Python, else on the PATH; None: nowhere."""
+        """Return its executable: as the variable says, else beside this Python, else on the PATH; None if nowhere."""
         named = os.environ.get(self.variable) if self.variable else None
         beside = Path(sys.executable).with_name(self.executable)
         return _executable(named or beside) or (None if named else _executable(self.executable))

@@ -173,7 +173,7 @@ def refine_search(
 ) -> Path:
     """Return RELION's data file after one search over poses; the reference is never changed.
 
-    RELION leaves off after the expectation step (``--skip_maximize``): reference and noise stay those it began with.
+    RELION stops after the expectation step (``--skip_maximize``): reference and noise stay those it began with.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def auto_refine(
 
     Parameters are those of :func:`refine_search`; ``sampling`` is the global one that it begins with, and
     ``resolution_angstrom`` that to which the reference is low-passed. The map is re-made from the particles in every
-    iteration, so that its frame may drift off the reference's.
+    iteration, so its frame may drift away from the reference's.
     """
     RELION.find("relion_refine_mpi")
     first = sampling or SearchStep(2, 5, 2, resolution_angstrom)
@@ -259,7 +259,7 @@ def _seen_from(folder: Path, path: Path) -> str:
 
 
 def _fits(stack: Path) -> bool:
-    """Whether the stack takes less than a quarter of the memory, so that RELION may read it once and for all."""
+    """Return whether the stack takes less than a quarter of the memory, so that RELION may read it in advance."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return stack.is_file() and 2 * stack.stat().st_size < memory / 4  # it keeps them in single precision, and copies
 

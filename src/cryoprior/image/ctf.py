@@ -17,7 +17,7 @@ def ctf_image(parameters: Mapping[str, Tensor], pixel_size: Tensor, box: int) ->
     ----------
     parameters: (b,) tensors ``defocus_u_angstrom``, ``defocus_v_angstrom``, ``defocus_angle_deg``, ``voltage_kv``,
         ``cs_mm``, ``amplitude_contrast`` and ``phase_shift_deg``; underfocus is positive.
-    pixel_size: angstrom a pixel, (b,).
+    pixel_size: angstrom per pixel, (b,).
 
     The sign is RELION's: multiplied with the transform of a projection of positive density it gives what
     ``relion_project --ctf`` gives.

@@ -58,7 +58,7 @@ def potential_map(
     ----------
     model: atoms in angstrom; their B-factors are replaced.
     box: voxels a side.
-    pixel_size: angstrom a voxel.
+    pixel_size: angstrom per voxel.
     centre: the point (xyz, angstrom) that is put at the centre of the box.
     b_factor: isotropic B-factor of every atom in square angstrom.
 

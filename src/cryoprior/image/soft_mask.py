@@ -39,7 +39,7 @@ def soft_mask(
     Parameters
     ----------
     volume: the map, z y x, the particle brighter than the solvent.
-    voxel_size_angstrom: angstrom a voxel.
+    voxel_size_angstrom: angstrom per voxel.
     lowpass_angstrom: by default 15 angstrom or five voxels, whichever is coarser, and coarser still by steps until
         the particle stands three deviations out of the solvent.
     extend_voxel: how far the outline is moved outwards.

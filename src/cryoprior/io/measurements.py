@@ -34,7 +34,7 @@ class MeasurementHeader:
     """What is true of all measurements of a file."""
 
     m: int
-    """Numbers measured of a particle."""
+    """Numbers measured per particle."""
     box: int
     """Pixels a side of the images that were measured."""
     operator: str

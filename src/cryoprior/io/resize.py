@@ -51,7 +51,7 @@ def fourier_matrix(old: int, new: int) -> Float[np.ndarray, "new old"]:
     """Return the matrix that resamples one axis by cropping or padding its discrete Fourier transform.
 
     Frequencies that both grids hold are copied, with the weight new / old that keeps grey values. Of an even box the
-    Nyquist frequency stands for its two signs: cropped, the two are added, as sampling would; padded, it is parted.
+    Nyquist frequency stands for its two signs: cropped, the two are added, as sampling would; padded, it is split.
     """
     keep = min(old, new)
     frequency = np.arange(-(keep // 2), keep // 2 + 1, dtype=np.float64)

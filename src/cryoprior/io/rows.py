@@ -27,8 +27,8 @@ def spread_rows(n: int, count: int, *, nearest: bool = False) -> Int64[np.ndarra
     ----------
     n: rows in all.
     count: rows that are wanted; all rows where there are no more.
-    nearest: take the row nearest to each even place, not the one below it. A number depends on it: a caller that
-        has chosen stays with its choice.
+    nearest: take the row nearest to each even place, not the one below it. Results depend on it: a caller
+        keeps the choice that it has made.
     """
     places = np.linspace(0, n - 1, min(n, count))
     return np.unique((places.round() if nearest else places).astype(np.int64))

@@ -1,4 +1,4 @@
-"""STAR files: blocks in, blocks out. What the columns mean is known in :mod:`cryoprior.io.formats.relion`."""
+"""STAR files: blocks in, blocks out. What the columns mean is defined in :mod:`cryoprior.io.formats.relion`."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def read_volume(
 
     Parameters
     ----------
-    box, voxel_size: voxels a side, and angstrom a voxel, of the grid.
+    box, voxel_size: voxels a side, and angstrom per voxel, of the grid.
     grid_of: whose grid it is, for messages.
 
     Raises

@@ -1,7 +1,7 @@
 """Agreement of two clusterings of the same particles: clusters matched one to one, then counted.
 
-Names of clusters mean nothing, so they are matched first: of all one-to-one matchings that which most particles agree
-with (Kuhn 1955, the Hungarian method, on the contingency table).
+Names of clusters mean nothing, so they are matched first: of all one-to-one matchings the one with which most
+particles agree (Kuhn 1955, the Hungarian method, on the contingency table).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def match(table: Int[np.ndarray, "rows columns"]) -> Int[np.ndarray, " rows"]:
 
 @dataclass(frozen=True, repr=False)
 class Chance:
-    """What shuffled clusters agree by, with clusters of the same sizes: means over shuffles, and the highest."""
+    """The agreement of shuffled clusters of the same sizes: means over shuffles, and the highest."""
 
     overall: float
     highest: float

@@ -118,7 +118,7 @@ def common_backbone(
 
 
 def _can_reach(a: Residues, b: Residues, rules: PairRules) -> bool:
-    """Whether the lengths allow the identity: an alignment has at least as many columns as the longer chain."""
+    """Return whether the lengths allow the identity: an alignment has at least as many columns as the longer chain."""
     return min(len(a), len(b)) >= rules.minimum_identity * max(len(a), len(b))
 
 

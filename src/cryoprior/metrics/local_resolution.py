@@ -9,7 +9,7 @@ from torch import Tensor
 from cryoprior.errors import InputError
 
 BANDS = 32
-"""Bands between the origin and Nyquist, at most; a box of 64 has one a shell."""
+"""Bands between the origin and Nyquist, at most; a box of 64 has one per shell."""
 BAND_WIDTH = 2.0
 """Distance, in bands, over which the cosine of a band falls from 1 to 0."""
 SMALLEST_WINDOW = 3.0
@@ -31,7 +31,7 @@ def local_resolution(
     Parameters
     ----------
     half_1, half_2: half maps, z y x.
-    voxel_size_angstrom: angstrom a voxel.
+    voxel_size_angstrom: angstrom per voxel.
     window_voxel: deviation of the window, an eighth of the box by default; a narrower one sees finer and is noisier.
     threshold: 0.5 by default, since a window holds too few coefficients to tell 0.143 from 0.
 

@@ -1,7 +1,7 @@
-"""What of a reference model another one has built: C-alphas in the same place, residues of the same type.
+"""How much of a reference model another one has built: C-alphas in the same place, residues of the same type.
 
-Both models lie in one frame. C-alphas are paired one to one within a distance: as many as can be, and of all such ways
-that of the least sum of distances. ModelAngelo's own evaluation pairs within 3 A, nearest pairs first.
+Both models lie in one frame. C-alphas are paired one to one within a distance: as many as possible, and of all such
+pairings the one of the least sum of distances. ModelAngelo's own evaluation pairs within 3 A, nearest pairs first.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def match_points(
         return none
     rows, columns = np.unique(near.row), len(b)
     row = np.searchsorted(rows, near.row)
-    spare = np.arange(len(rows))  # one more column for each row, dear, so that every row has a partner
-    costs = np.concatenate([near.data + 1, np.full(len(rows), UNMATCHED)])  # an edge of cost 0 would be none
+    spare = np.arange(len(rows))  # one more, costly column per row, so that every row has a partner
+    costs = np.concatenate([near.data + 1, np.full(len(rows), UNMATCHED)])  # an edge of cost 0 would not count
     graph = coo_array(
         (costs, (np.concatenate([row, spare]), np.concatenate([near.col, columns + spare]))),
         (len(rows), columns + len(rows)),

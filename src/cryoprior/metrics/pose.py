@@ -1,4 +1,4 @@
-"""Errors of poses: the turn and the shift that part two poses of each particle, under symmetry, frame and hand.
+"""Errors of poses: the turn and the shift between two poses of each particle, under symmetry, frame and hand.
 
 R = Rz(rot) Ry(tilt) Rz(psi) turns the image's axes into the map's, so symmetry and a turn of the map act on it from
 the left. The mirror image of a map (inverted through its centre) has every projection of the map itself, at R Rz(180).
@@ -48,7 +48,7 @@ class PoseErrors:
 
     @property
     def hand_flipped(self) -> bool:
-        """Whether the first poses are those of the mirror image: its median error is below half of the median."""
+        """Return whether the first poses are those of the mirror image: median error to it below half of the median."""
         return _median(self.other_hand_deg) < OTHER_HAND_RATIO * _median(self.angle_deg)
 
     def summary(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def turn_deg(a: Float[Tensor, "n 3 3"], b: Float[Tensor, "n 3 3"]) -> Float[Tens
 def nearest_mates(
     a: Float[Tensor, "n 3 3"], b: Float[Tensor, "n 3 3"], group: Float[Tensor, "g 3 3"]
 ) -> Float[Tensor, "n 3 3"]:
-    """Return of every pose a its mate S a, S in the group, that is nearest to b."""
+    """Return the mate S a of every pose a, S in the group, that is nearest to b."""
     return group[_nearest(a @ b.mT, group)] @ a
 
 

@@ -50,13 +50,13 @@ class ShellPowers:
 
     @property
     def frc(self) -> Float[Tensor, "b shells"]:
-        """The Fourier ring correlation, 0 where a shell of either image is empty."""
+        """Return the Fourier ring correlation, 0 where a shell of either image is empty."""
         norm = (self.power_a * self.power_b).sqrt()
         return torch.where(norm > 0, self.cross / norm.clamp_min(1e-300), torch.zeros_like(norm))
 
     @property
     def power_ratio(self) -> Float[Tensor, "b shells"]:
-        """Power of the first image over that of the second, 0 where the second has none."""
+        """Return the power of the first image over that of the second, 0 where the second has none."""
         return torch.where(self.power_b > 0, self.power_a / self.power_b.clamp_min(1e-300), self.power_a * 0)
 
     def pooled(self) -> ShellPowers:

@@ -1,6 +1,6 @@
 """Global alignment of two sequences with affine gaps, and which of several equally good ones is taken.
 
-Of most pairs of chains many alignments have the best score, and numbers that are made of one of them, such as an RMSD,
+Most pairs of chains have many alignments with the best score, and numbers made from one of them, such as an RMSD,
 depend on which. The score never does.
 """
 
@@ -38,7 +38,7 @@ class AlignmentScores:
             )
 
     def gap(self, length: int) -> float:
-        """Return what a gap of a length costs, as a negative number."""
+        """Return the cost of a gap of a length, a negative number."""
         return self.gap_open + (length - 1) * self.gap_extend
 
 

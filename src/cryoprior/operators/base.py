@@ -1,4 +1,4 @@
-"""The contract of an operator: y = A x, its adjoint, and everything closed form that its singular system gives."""
+"""The contract of an operator: y = A x, its adjoint, and what its singular system gives in closed form."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ class Operator(ABC):
 
     @property
     def kind(self) -> dict[str, int | str]:
-        """Return the fields by which priors are trained on operators; empty for what leaves nothing to infer."""
+        """Return the fields by which priors tell operators apart; empty where nothing is left to infer."""
         return {}
 
     @property
     def shared_block(self) -> int:
-        """Return the pixels a side of the blocks whose level several numbers share; the box: that of the image."""
+        """Return the pixels a side of the blocks whose level several numbers share; the box where it is the image."""
         return self.box
 
     def forward(self, x: Float[Tensor, "b box box"], particles: Particles = None) -> Float[Tensor, "b m"]:

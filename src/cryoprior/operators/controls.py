@@ -126,7 +126,7 @@ class Bin(Operator):
         return (np.array([self.box, self.factor], dtype=np.int64),)
 
     def system(self, index: int) -> BlockSystem:
-        """Return one coordinate a block, s = 1 / factor."""
+        """Return one coordinate per block, s = 1 / factor."""
         pixels = self.factor**2
         ones = torch.ones(1, 1, pixels, dtype=torch.float64)
         values = torch.full((1, 1), 1 / self.factor, dtype=torch.float64)
@@ -137,8 +137,8 @@ class Bin(Operator):
 class Crop(Operator):
     """The low Fourier frequencies of the image, those that an image of ``size`` pixels a side holds.
 
-    The box stays. Of an even size the frequencies at its own edge, of which a real image of that size knows only one of
-    two, are left out: (size - 1)^2 real numbers. Their order is that of :class:`FrequencySystem`.
+    The box stays. Of an even size the frequencies at its own edge are left out, as a real image of that size holds only
+    one of each two: (size - 1)^2 real numbers. Their order is that of :class:`FrequencySystem`.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ class Quantize(Operator):
 
     Parameters
     ----------
-    bits: a pixel, 1 to 16. The nominal compression is 32 / bits.
+    bits: per pixel, 1 to 16. The nominal compression is 32 / bits.
     low, high: first and last level, in the grey scale of the images; the default holds particles whose background has
         mean 0 and standard deviation 1, as RELION normalises them.
     """
@@ -240,7 +240,7 @@ class Quantize(Operator):
 
     @property
     def step(self) -> float:
-        """Return the distance of two levels."""
+        """Return the distance between two levels."""
         return (self.high - self.low) / ((1 << self.bits) - 1)
 
     @property

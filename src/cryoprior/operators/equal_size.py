@@ -15,7 +15,7 @@ WIDEST_LEVEL = 4.0
 
 
 def control_operators(images: Float[Tensor, "b box box"], compression: float) -> dict[str, Operator]:
-    """Return the operators by name that keep as much of an image as a compression; ``images`` are some to be kept."""
+    """Return by name the operators that keep as much as a measurement of this compression; ``images`` are examples."""
     box, factor = images.shape[-1], round(compression**0.5)
     operators: dict[str, Operator] = {"crop": Crop(box=box, size=max(1, round(box / compression**0.5)))}
     if factor > 1 and box % factor == 0 and abs(factor**2 - compression) < 0.1 * compression:

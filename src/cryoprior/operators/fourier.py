@@ -27,8 +27,8 @@ class Fourier(Operator):
     ----------
     compression: C, at least 1; n / C, rounded, is met exactly: the last ring or spoke is drawn in part.
     pattern: ``uniform``; ``ring``, of 100 rings of equal area that reach the corners, low frequencies preferred;
-        ``spoke``, of 100 lines through the centre, or of 100 radii where ``published`` (whose figures are above those
-        of uniform masks, which lines cannot reach: they see n / C coefficients and no more).
+        ``spoke``, of 100 lines through the centre, or of 100 radii where ``published`` (the paper's figures are above
+        those of uniform masks; lines cannot reach them, as they see no more than n / C coefficients).
     symmetry: ``hermitian`` (ours): conjugate pairs are drawn together, C counts real numbers and the mean of the image
         is always kept. ``published``: n / C coefficients of the full plane without regard to pairs, and the real part
         of the inverse transform, so that frequency k is multiplied by d = (M(k) + M(-k)) / 2, that is 0, 1/2 or 1, and

@@ -47,7 +47,7 @@ def ring_order(
 def spoke_order(rng: np.random.Generator, box: int, *, radii: bool = False) -> Plane:
     """Return the place in the draw of each coefficient's spoke, (n,); the centre lies on every spoke, so on the first.
 
-    A spoke is a line through the centre, as wide as makes all of them cover the plane, and k and -k lie on the same
+    A spoke is a line through the centre, so wide that all of them cover the plane, and k and -k lie on the same
     one; with ``radii`` it is a sector from the centre outwards, and k and -k lie on two.
     """
     ky, kx = frequencies(box)

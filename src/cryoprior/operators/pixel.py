@@ -22,7 +22,7 @@ FAST_FROM = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Pixel(Operator):
-    """Each block of K x K pixels is summed under b binary masks, drawn for each block.
+    """Each block of K x K pixels is summed under b binary masks, drawn anew per block.
 
     y is block-major: block (row by row), then mask.
 
@@ -106,7 +106,7 @@ class Pixel(Operator):
         return (np.packbits(self.masks_of(index), axis=-1),)
 
     def system(self, index: int) -> System:
-        """Return one SVD a block; the closed form for large blocks of Hadamard rows with the all-ones row."""
+        """Return one SVD per block; the closed form for large blocks of Hadamard rows with the all-ones row."""
         if self.rows == "hadamard" and self.keep_ones and self.block >= FAST_FROM:
             return decompose_hadamard(self._hadamard(index), self.box, self.block)
         return decompose(torch.from_numpy(self.masks_of(index)), self.box, self.block)

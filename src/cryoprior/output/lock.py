@@ -1,4 +1,4 @@
-"""One lock for each output, beside it and not in it, so that it outlives the replacement of the output."""
+"""One lock per output, beside it and not in it, so that it outlives the replacement of the output."""
 
 from __future__ import annotations
 

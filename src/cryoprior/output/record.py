@@ -40,7 +40,7 @@ def write_provenance(folder: Path, command: str, options: Any, inputs: Iterable[
     ----------
     folder: the output that is described.
     command: the command's name, for example ``measure``.
-    options: the stage's options, a dataclass or a mapping.
+    options: the command's options, a dataclass or a mapping.
     inputs: files or folders that were read; files above 64 MiB are digested by size and 16 blocks of 1 MiB.
     seed: the seed of its random streams, None where nothing is drawn.
     """

@@ -142,7 +142,7 @@ def save_prior(
     with whole_file(folder / f"{stem}.safetensors") as partial:
         save_file(state, str(partial))
     lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in dataclasses.asdict(config).items())
-    # one field a line: some hold thousands of rows
+    # one field per line: some hold thousands of rows
     write_whole(folder / "config.json", "{\n " + ",\n ".join(lines) + "\n}\n")
 
 

@@ -93,13 +93,13 @@ class MeteredDenoiser:
         return self._metered(lambda: aware.estimate(evidence), evidence.linear)
 
     def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
-        """Return the denoiser's own."""
+        """Return the denoiser's powers of signal and of noise."""
         assert isinstance(self.denoiser, OperatorAware)
         return self.denoiser.components(box, like)
 
     @property
     def operator_aware(self) -> bool:
-        """Return whether the denoiser is."""
+        """Return whether the denoiser is operator-aware."""
         return isinstance(self.denoiser, OperatorAware) and self.denoiser.operator_aware
 
     @property
@@ -131,8 +131,8 @@ def linearise(
 ) -> tuple[Float[Tensor, "b box box"], Pullback]:
     """Return D(x, tau) and the map v -> J^T v, J the derivative of D with respect to x.
 
-    The first costs a forward evaluation, the map a backward one, and may be asked once: what the forward evaluation
-    kept for it is gone then. No image's derivative involves another image.
+    D costs one forward evaluation, the map one backward evaluation. The map may be called once: it frees what the
+    forward evaluation kept for it. No image's derivative involves another image.
     """
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()

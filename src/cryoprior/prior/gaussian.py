@@ -12,7 +12,7 @@ from cryoprior.prior.evidence import Evidence
 
 
 class GaussianPrior:
-    """x0 ~ N(0, F^-1 P F): the oracle of the tests and a real baseline, every conditional in closed form.
+    """x0 ~ N(0, F^-1 P F): the oracle of the tests and a baseline; every conditional has a closed form.
 
     Parameters
     ----------
@@ -66,5 +66,5 @@ class GaussianPrior:
         return evidence.linear
 
     def draw(self, white: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
-        """Return one image of the prior for each image of standard normal noise."""
+        """Return one image of the prior per image of standard normal noise."""
         return apply_filter(white, self.spectrum(white.shape[-1]).to(white).sqrt())

@@ -73,7 +73,7 @@ class OperatorFamily:
 
         Raises
         ------
-        InputError: a name of no kind in it, or nothing that would be left.
+        InputError: a name that is no kind of this family, or no operator left.
         """
         kept: dict[str, Any] = asdict(self)
         for name in names:

@@ -64,7 +64,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class KeyValues:
-    """Names with their values, one a line."""
+    """Names with their values, one per line."""
 
     items: Sequence[tuple[str, str]]
 

@@ -27,7 +27,7 @@ VIEWS: dict[str, Float64[np.ndarray, "3 3"]] = {
 }
 KEY_LIGHT = np.array([-0.45, 0.6, 0.66])  # from the upper left, towards the viewer
 SMALL_BOX = 96  # boxes up to this are sampled twice as finely before they are drawn
-OVERSAMPLING = 2  # rays a pixel and direction
+OVERSAMPLING = 2  # rays per pixel and direction
 RESOLUTION_COLOURS = ("#3056b8", "#45a0d0", "#93d6b4", "#faeb9b", "#f79650", "#c4202f")  # fine to coarse
 NOT_MEASURED = (0.72, 0.74, 0.76)
 PLAIN = (0.66, 0.75, 0.86)
@@ -51,7 +51,7 @@ class Surface:
 
     @property
     def reach(self) -> float:
-        """How far what is above the level reaches from the centre along any axis, in voxels."""
+        """Return how far what is above the level reaches from the centre along any axis, in voxels."""
         places = np.argwhere(self.volume > self.level) / self.fine - self.centre
         return float(np.abs(places).max(initial=0.0))
 

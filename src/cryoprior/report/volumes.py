@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 SECTIONS = ("xy", "xz", "yz")  # horizontal and vertical axis of the sections along z, y and x
 MARKERS = "osD^vPXph*"
 SIDE = 1.75  # inches of one picture
-RAYS = OVERSAMPLING * round(SIDE * 160)  # along one side of a surface, at the 160 dots an inch of the PNG
+RAYS = OVERSAMPLING * round(SIDE * 160)  # along one side of a surface, at the 160 dots per inch of the PNG
 
 
 def slice_montage(
     maps: Volumes, pixel_size_angstrom: float | None = None, columns: int = 6, label_points: float = 9.0
 ) -> bytes:
-    """Return the central sections along z, y and x of every map, one column a map, as PNG.
+    """Return the central sections along z, y and x of every map, one column per map, as PNG.
 
     x (of the section along x: y) points right, y (z) up from the lower left corner, as in 3dmod and ChimeraX. All maps
     have the grey scale of the first. More than ``columns`` maps go into even bands of rows.
@@ -87,7 +87,7 @@ def surface_montage(
     columns: int = 6,
     label_points: float = 9.0,
 ) -> bytes:
-    """Return the surface of every map, lit and coloured by local resolution, one column a map, as PNG.
+    """Return the surface of every map, lit and coloured by local resolution, one column per map, as PNG.
 
     The view is orthographic, at one scale. ``front`` looks along z with x to the right and y up, as ChimeraX does when
     it opens a map; ``side`` and ``top`` turn the map by 90 degrees about the vertical and the horizontal axis.

@@ -19,7 +19,7 @@ class Solution:
     """Images in the prior's grey scale, what they cost, and how sure they are.
 
     x: the estimate, (b, box, box).
-    evaluations: forward evaluations of the network for each particle, the mean over them where particles stop apart.
+    evaluations: forward evaluations of the network per particle, their mean where particles stop at different ones.
     deviation: posterior standard deviation by pixel, (b, box, box), where the solver estimates one.
     backward: backward evaluations, of solvers that differentiate through the network.
     """

@@ -29,8 +29,8 @@ class Ddnm:
 
     steps: evenly spaced levels of the DDPM schedule.
     eta: part of the noise of a step that is drawn anew (0.85 as published, with DDIM).
-    travel_length, travel_repeats: every so many levels the chain goes back by as many and repeats them, so often
-        (time travel; 1 and 1 leave it out, as published for most tasks; the paper has 10 and 3 for hard ones).
+    travel_length, travel_repeats: each run of ``travel_length`` levels is passed ``travel_repeats`` times (time
+        travel; 1 and 1 leave it out, as published for most tasks; the paper has 10 and 3 for hard ones).
     unit: standard deviations of the prior that make 1 in the scale of [-1, 1], in which the schedule is meant.
 
     Known bias: that of DDRM; the measured part is put in its place by projection, whatever the unmeasured part is. A
@@ -59,7 +59,7 @@ class Ddnm:
     def solve(
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
-        """Return one approximate posterior draw for each particle."""
+        """Return one approximate posterior draw per particle."""
         measurement = Measurement(operator, y, sigma, noise.particles, "ddnm")
         levels, evaluations = falling_levels(self.steps, self.unit), 0
         x = levels[0] * noise.normal_like(y.new_empty(len(y), operator.box, operator.box))

@@ -30,7 +30,7 @@ class Ddrm:
 
     Known bias: what was measured replaces what the network says of it, which is right where measured and unmeasured
     part of an image are independent, as for Fourier masks under a Gaussian prior, and wrong for sums of pixels: there
-    the unmeasured part never hears of the measured one but through the network.
+    the measured part informs the unmeasured one through the network alone.
 
     Source: Kawar et al. 2022 (arXiv 2201.11793), Eqs. 7 and 8, with the published eta = 0.85, eta_b = 1 and 20 steps.
     """
@@ -50,7 +50,7 @@ class Ddrm:
     def solve(
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
-        """Return one approximate posterior draw for each particle."""
+        """Return one approximate posterior draw per particle."""
         measurement = Measurement(operator, y, sigma, noise.particles, "ddrm")
         levels = falling_levels(self.steps, self.unit)
         free = levels[0] * noise.normal_like(y.new_empty(len(y), operator.box, operator.box))

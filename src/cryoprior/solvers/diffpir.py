@@ -29,8 +29,8 @@ class DiffPir:
     sigma_floor: least sigma_n, in the scale of [-1, 1], as measurements without noise are treated.
     unit: standard deviations of the prior that make 1 in that scale.
 
-    Known bias: D is taken for the mean of an image with white errors of one size; so the measured part never speaks of
-    the unmeasured one but through the network, and zeta below 1 leaves samples with too little variance.
+    Known bias: D is taken for the mean of an image with white errors of one size; so the measured part informs the
+    unmeasured one through the network alone, and zeta below 1 leaves samples with too little variance.
 
     Source: Zhu et al. 2023 (arXiv 2305.08995), Algorithm 1 and Eqs. 12 to 14.
     """
@@ -53,7 +53,7 @@ class DiffPir:
     def solve(
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
-        """Return one approximate posterior draw for each particle."""
+        """Return one approximate posterior draw per particle."""
         measurement = Measurement(operator, y, sigma, noise.particles, "diffpir")
         sigma_n = max(sigma, self.sigma_floor * self.unit)
         squares = operator.singular_values(noise.particles, like=y) ** 2

@@ -75,7 +75,7 @@ class DmPlug:
     def solve(
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
-        """Return the image of the optimised noise for each particle; sigma matters for orthonormal rows alone."""
+        """Return the image of the optimised noise per particle; sigma matters for orthonormal rows alone."""
         misfit = Misfit(operator, y, sigma, noise.particles, self.rows, "dmplug")
         z = noise.normal_like(y.new_empty(len(y), operator.box, operator.box))
         first, second = torch.zeros_like(z), torch.zeros_like(z)

@@ -53,7 +53,7 @@ class Dps:
     def solve(
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
-        """Return one approximate posterior draw for each particle."""
+        """Return one approximate posterior draw per particle."""
         misfit = Misfit(operator, y, sigma, noise.particles, self.rows, "dps")
         scale = PaperScale(prior, self.unit)
         abar = [1.0, *respaced_alpha_bars(self.steps).tolist()]

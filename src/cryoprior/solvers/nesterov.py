@@ -26,7 +26,7 @@ class Nesterov:
 
     steps: levels of the linear DDPM schedule that are visited, at most 1000; one network evaluation each.
     zeta_min, zeta_max, kappa_min, kappa_max: step length and momentum, linear over the steps.
-    gradient: ``unit`` divides g by its own norm, particle by particle (with it the printed zeta are sane); ``plain``
+    gradient: ``unit`` divides g by its own norm, particle by particle (with it the printed zeta are usable); ``plain``
         is as printed; ``lipschitz`` divides by 2 ||A||^2.
     growth: ``progress`` lets zeta and kappa grow as sampling goes on, as the text says; ``time`` with t, as printed.
     unit: how many of the prior's units (standard deviations) make 1 in the paper's scale of [-1, 1].
@@ -59,7 +59,7 @@ class Nesterov:
     def solve(
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
-        """Return one approximate posterior draw for each particle; sigma is not used, as in the paper."""
+        """Return one approximate posterior draw per particle; sigma is not used, as in the paper."""
         require_linear(operator, "nesterov")
         y, scale = y / self.unit, PaperScale(prior, self.unit)
         shape = (len(y), operator.box, operator.box)
@@ -82,7 +82,7 @@ class Nesterov:
         return Solution(x * self.unit, evaluations=self.steps)
 
     def _ramp(self, low: float, high: float) -> list[float]:
-        """Return a value for each t; sampling begins at the last t."""
+        """Return one value per t; sampling begins at the last t."""
         values = torch.linspace(low, high, self.steps, dtype=torch.float64)
         return [float(v) for v in (values if self.growth == "time" else values.flip(0))]
 

@@ -52,7 +52,7 @@ class PiGdm:
     def solve(
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
-        """Return one approximate posterior draw for each particle."""
+        """Return one approximate posterior draw per particle."""
         measurement = Measurement(operator, y, sigma, noise.particles, "pigdm")
         levels = falling_levels(self.steps, self.unit)
         x = levels[0] * noise.normal_like(y.new_empty(len(y), operator.box, operator.box))

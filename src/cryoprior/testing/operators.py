@@ -45,7 +45,7 @@ def types_of(law: str) -> tuple[torch.dtype, ...]:
 
 
 def images(operator: Operator, dtype: torch.dtype, seed: int = 0) -> Float[Tensor, "b box box"]:
-    """Return an image for each of PARTICLES."""
+    """Return one image per particle of PARTICLES."""
     return normal(len(PARTICLES), operator.box, operator.box, seed=seed, dtype=dtype)
 
 

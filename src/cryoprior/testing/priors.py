@@ -103,7 +103,7 @@ def derivative(prior: Denoiser, box: int) -> None:
 
 
 def components(prior: Denoiser, box: int) -> None:
-    """Where a prior parts its images into signal and noise, their powers add up to its spectrum."""
+    """Where a prior splits its images into signal and noise, their powers add up to its spectrum."""
     if not isinstance(prior, OperatorAware):
         return
     like = torch.empty(0, dtype=torch.float64)

@@ -52,13 +52,13 @@ class Metadata:
 
 
 def group_optics(table: pd.DataFrame, columns: list[str], keep: str | None = None) -> Metadata:
-    """Return the table with ``columns`` moved to an optics table that has one row for each set of their values.
+    """Return the table with ``columns`` moved to an optics table that has one row per set of their values.
 
     Parameters
     ----------
     table: one row per particle; ``columns`` must be in it.
     columns: those that belong to the optics.
-    keep: a column whose values part groups too (an exposure group), dropped afterwards.
+    keep: a column whose values split groups too (an exposure group), dropped afterwards.
     """
     by = [*columns, *([keep] if keep else [])]
     numbers = table.groupby(by, sort=False, dropna=False).ngroup().to_numpy() + 1

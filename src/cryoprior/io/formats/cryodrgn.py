@@ -26,7 +26,7 @@ from cryoprior.io.pickles import read_pickle
 
 
 def read_stack(path: Path, companions: Companions) -> Metadata:
-    """Return one row for every image of a stack, or of the stacks that a .txt lists, with poses and CTF where given.
+    """Return one row per image of a stack, or of the stacks that a .txt lists, with poses and CTF where given.
 
     cryoDRGN's ctf.pkl is (n, 9): box, pixel size A, defocus U and V A, angle deg, voltage kV, Cs mm, amplitude
     contrast, phase shift deg; the pixel size belongs to that box and is carried to the box of the images. Its

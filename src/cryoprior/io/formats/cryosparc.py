@@ -36,7 +36,7 @@ _PLAIN = {
 
 
 def read_cryosparc(path: Path, companions: Companions) -> Metadata:
-    """Return the particles of a .cs file as RELION columns, with an optics group for each exposure group.
+    """Return the particles of a .cs file as RELION columns, with one optics group per exposure group.
 
     alignments3D/pose is a rotation vector r with R = Rz(rot) Ry(tilt) Rz(psi) = exp(r); alignments3D/shift is
     rlnOriginX, Y in pixels of alignments3D/psize_A. Angles in radians become degrees. Columns without a RELION

@@ -14,7 +14,7 @@ from cryoprior.operators.systems.system import RANK_TOLERANCE, System, invert
 
 @dataclass(frozen=True)
 class BlockSystem(System):
-    """One small singular system a block, applied to all blocks in one batched product.
+    """One small singular system per block, applied to all blocks in one batched product.
 
     y and z are block-major: block (blocks row by row), then mask or coordinate. A first axis of 1 in ``rows``,
     ``left``, ``s`` or ``right`` means the same for every block.
@@ -73,7 +73,7 @@ class BlockSystem(System):
 
 
 def decompose(rows: Shaped[Tensor, "blocks k pixels"], box: int, side: int) -> BlockSystem:
-    """Return the singular system of any rows by one SVD a block, in float64; dependent directions are zeroed."""
+    """Return the singular system of any rows by one SVD per block, in float64; dependent directions are zeroed."""
     left, s, right = torch.linalg.svd(rows.to(torch.float64), full_matrices=False)
     kept = s > RANK_TOLERANCE * s.max()
     return BlockSystem(box, side, rows, left * kept[:, None], s * kept, right * kept[..., None])

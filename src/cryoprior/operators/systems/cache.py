@@ -12,7 +12,7 @@ CACHE_BYTES = 2**30
 
 
 class SystemCache:
-    """Least recently used systems by key; the newest is kept even where it alone exceeds the bound.
+    """Systems by key; the least recently used go first, the newest stays even where it alone exceeds the bound.
 
     A copy and a pickle are empty: a worker process builds what it needs.
     """

@@ -29,7 +29,7 @@ class HadamardRows:
 
 
 def draw_hadamard(rng: np.random.Generator, blocks: int, masks: int, pixels: int, *, keep_ones: bool) -> HadamardRows:
-    """Return rows drawn for each block without repetition, and a permutation of the columns.
+    """Return rows drawn per block without repetition, and a permutation of the columns.
 
     With ``keep_ones`` the all-ones row comes first in every block and the other rows are drawn from the rest.
     """
@@ -44,8 +44,8 @@ class HadamardSystem(System):
     """The singular system of Hadamard rows that begin with the all-ones row; y and z are block-major.
 
     With t_i the orthonormal Hadamard coefficients of a block, y_0 = K t_0 and y_i = K (t_0 + t_i) / 2. A reflection of
-    y_1, y_2, ... that takes their sum to one axis leaves a 2 x 2 matrix of it and y_0, and K / 2 for the rest: no SVD
-    of a block, products with K x K matrices alone, and indices alone to keep for a mask set.
+    y_1, y_2, ... that takes their sum to one axis leaves a 2 x 2 matrix of it and y_0, and K / 2 for the rest. So no
+    block needs an SVD, all products are with K x K matrices, and a mask set keeps indices alone.
 
     Parameters
     ----------

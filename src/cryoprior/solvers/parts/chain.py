@@ -19,7 +19,7 @@ UNIT = 4.0
 
 
 def falling_levels(steps: int, unit: float = UNIT) -> list[float]:
-    """Return tau of ``steps`` evenly spaced levels of the linear DDPM schedule, the highest first, and 0 behind them.
+    """Return tau of ``steps`` evenly spaced levels of the linear DDPM schedule, the highest first, and 0 after them.
 
     In the prior's grey scale: the noise of x_t / sqrt(abar_t), times ``unit``.
     """
@@ -28,7 +28,7 @@ def falling_levels(steps: int, unit: float = UNIT) -> list[float]:
 
 
 def check_chain(name: str, steps: int, unit: float) -> None:
-    """Raise InputError for a number of steps or a unit that the schedule has not."""
+    """Raise InputError for a number of steps or a unit that the schedule does not allow."""
     if not 1 <= steps <= 1000:
         raise InputError(f"{name}: steps={steps}; expected 1 to 1000, the levels of the DDPM schedule")
     if not unit > 0:

@@ -90,7 +90,7 @@ def douglas_rachford(problem: Problem, basis: Basis, step: float, iterations: in
 
 @lru_cache(maxsize=8)
 def cosines(n: int) -> Float[np.ndarray, "n n"]:
-    """Return the orthonormal DCT-II of n samples as a matrix in float64, one frequency a row."""
+    """Return the orthonormal DCT-II of n samples as a matrix in float64, one frequency per row."""
     matrix: np.ndarray = dct(np.eye(n), type=2, norm="ortho", axis=0)
     return matrix
 
