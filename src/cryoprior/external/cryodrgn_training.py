@@ -26,7 +26,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 class CryodrgnTraining:
     """What ``cryodrgn train_vae`` is asked for.
 
-    box: images are cropped in Fourier space to so many pixels a side; None: as they are.
+    box: pixels a side to which images are cropped in Fourier space; None: as they are.
     latent: dimension of the latent variable. layers, width: of encoder and decoder both.
     mixed_precision: half precision, for GPUs.
     """
@@ -59,7 +59,7 @@ def trained_version(folder: Path) -> str | None:
 
     Raises
     ------
-    InputError: a config.yaml that tells no version.
+    InputError: a config.yaml that states no version.
     """
     config = folder / "config.yaml"
     if not config.is_file():

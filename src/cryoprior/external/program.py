@@ -1,4 +1,4 @@
-"""Running a foreign program: found on the PATH, its output kept in a log, its failure told with the log's end."""
+"""Running a foreign program: found on the PATH, its output kept in a log, its failure reported with the log's end."""
 
 from __future__ import annotations
 

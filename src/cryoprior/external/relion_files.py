@@ -60,7 +60,7 @@ def write_particles(
     ----------
     particles: from any format; the rows stay in order, image i is row i.
     folder: where RELION will run.
-    poses: write the poses that they have, and the half-set; without, nothing is left that tells the pose.
+    poses: write the poses that they have, and the half-set; False leaves nothing that tells the pose.
     change: what the images go through on the way, (b, box, box) to the same; for the sign and the grey scale.
 
     Raises

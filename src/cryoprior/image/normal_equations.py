@@ -48,9 +48,9 @@ class NormalEquations:
         return divided
 
     def solve(self, target: Float[Tensor, "box box box"], iterations: int) -> Float[Tensor, "box box box"]:
-        """Return the map: the target divided by the smoothed weights, then refined by so many steps.
+        """Return the map: the target divided by the smoothed weights, then refined by ``iterations`` steps.
 
-        One step takes most of the bias out that the division leaves, within the particle nearly all; more fit noise.
+        One step takes out most of the bias that the division leaves, within the particle nearly all; more fit noise.
         """
         volume = self.precondition(target)
         residual = target - self.apply(volume)

@@ -48,7 +48,7 @@ def shard_path(folder: Path, rows: range) -> Path:
 
 
 def finished_shards(folder: Path) -> list[range]:
-    """Return the rows of the shards that are whole, in order; what a run that goes on may skip."""
+    """Return the rows of the shards that are whole, in order; a resumed run may skip them."""
     matches = [_NAME.fullmatch(path.name) for path in sorted((folder / FOLDER).glob("*.mrcs"))]
     return [range(int(match[1]), int(match[2])) for match in matches if match]
 

@@ -26,7 +26,7 @@ from cryoprior.metrics.superposition import Superposition, superpose
 
 TIE_BREAKS = ("first", "published", "best")
 OPTIMA = 1000
-"""Of equally good alignments ``best`` looks at so many; a few pairs have more."""
+"""How many equally good alignments ``best`` looks at; a few pairs have more."""
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def pose_errors(
     Parameters
     ----------
     euler_a, euler_b: rot, tilt, psi in degrees.
-    origin_a, origin_b: rlnOriginX, YAngst, in angstrom; symmetry and frame leave the image plane, hence them, alone.
+    origin_a, origin_b: rlnOriginX, YAngst, in angstrom; symmetry and frame leave the image plane, so these too, alone.
     pixel_size: in angstrom.
     symmetry: point group of the map; of all mates of a pose the nearest counts.
     align: turn all poses a by one rotation from the left first, that which most of them agree on: for maps that

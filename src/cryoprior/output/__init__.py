@@ -1,4 +1,4 @@
-"""Outputs: whole or absent, gone on with or refused, and a record of how each was made."""
+"""Outputs: whole or absent, resumed or refused, and a record of how each was made."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from cryoprior.output.manifest import Manifest, differences, inputs_inside
 
 
 def check_same(path: Path, known: Manifest | None, wanted: Manifest, *, reopen: bool) -> None:
-    """Refuse a folder that holds anything but the wanted run, begun, or finished if it may be opened again."""
+    """Raise InputError for a folder that holds anything but the wanted run, begun, or finished and to be reopened."""
     if known is None or known.command != wanted.command:
         holder = "something else" if known is None or not known.command else f"a result of {known.command}"
         raise InputError(f"{path}: the output is in use by {holder}; pass another <output>")
@@ -59,14 +59,14 @@ def parents_made(path: Path) -> Iterator[None]:
 
 
 def check_inputs(path: Path, inputs: Iterable[Path | str | None]) -> None:
-    """Refuse an output that holds, or is, anything that the run reads; InputError."""
+    """Raise InputError for an output that holds, or is, anything that the run reads."""
     read = inputs_inside(path, inputs)
     if read is not None:
         raise InputError(f"{path}: the output holds {read}, which this run reads; pass another <output>")
 
 
 def check_ours(folder: Path) -> None:
-    """Refuse a folder in which anything lies that this program did not make."""
+    """Raise InputError for a folder that holds anything that this program did not make."""
     manifest = Manifest.read(folder)
     if manifest is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Output folders: whole or absent, gone on with by identity, or refused; one code for all commands.
+"""Output folders: whole or absent, resumed by identity, or refused; one code for all commands.
 
 A folder of ours has a mark in it, ``.cryoprior.json``: which command made it, from what, and what it made there.
 Nothing else is ever deleted, and no input of the run. A folder is made under a hidden name beside the output. An old
@@ -110,7 +110,7 @@ def resume_output(
     identity: everything that decides the result; a run goes on only where the folder's is equal.
     makes: patterns of the paths, relative to the folder, that the run makes; a folder's name stands for all in it.
     overwrite: replace an earlier result, or an unfinished run of another identity, of this program.
-    reopen: a finished result of the same identity may be gone on with.
+    reopen: a finished result of the same identity may be opened again.
     shared: several processes of the same identity may work at once.
 
     Raises
@@ -131,7 +131,7 @@ def resume_output(
 
 
 def holds_run(path: Path | str, command: str, identity: Mapping[str, Any]) -> bool:
-    """Return whether a folder holds this run, begun or finished: one that need not be overwritten to go on with."""
+    """Return whether a folder holds this run, begun or finished, which a further run resumes without overwriting it."""
     known = Manifest.read(Path(path))
     return known is not None and _same(known, Manifest(command, plain(identity), finished=False))
 
