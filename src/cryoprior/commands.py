@@ -32,9 +32,7 @@ _BUILT_IN = {
         ".housekeeping.convert",
         "Write particles of any format as a RELION star file and one stack, resampled and split if wanted.",
     ),
-    "measure": Command(
-        ".measurement.command", "Measure a particle stack with an operator: a few numbers for each image."
-    ),
+    "measure": Command(".measurement.command", "Measure a particle stack with an operator: a few numbers per image."),
     "train": Command(".training.command", "Train a prior on particles."),
     "reconstruct": Command(".reconstruction.command", "Reconstruct the images from their measurements."),
     "evaluate": Command(
@@ -99,7 +97,7 @@ def load_command(name: str) -> ModuleType:
 
     Raises
     ------
-    InputError: it is another package's, and cannot be imported or lacks ``Options`` or ``run``.
+    InputError: the command is another package's, and cannot be imported or lacks ``Options`` or ``run``.
     """
     module = COMMANDS[name].module
     if name in COMMANDS.built_in:

@@ -16,7 +16,7 @@ def choose_device(text: str) -> torch.device:
 
     Raises
     ------
-    InputError: a device that torch does not know, that is not there, or that has no float64, which long sums take.
+    InputError: a device that torch does not know, that is not there, or that has no float64, which long sums need.
     """
     import torch
 
@@ -43,7 +43,7 @@ def best_device() -> str:
 
 
 def limit_threads(threads: int | None) -> None:
-    """Let torch use as many processor threads; None leaves all to it."""
+    """Let torch use this many processor threads; None leaves the number to torch."""
     import torch
 
     if threads is not None:

@@ -70,7 +70,7 @@ def overwrite_option(help: str = "Replace what an earlier run wrote there.") -> 
 
 @dataclass(frozen=True, kw_only=True)
 class ParticleFiles:
-    """What may be said of a particle file that does not say it itself."""
+    """What a caller may say about a particle file that does not say it itself."""
 
     pixel_size: float | None = option(
         "Pixel size in angstrom, where the file gives none or a wrong one.", None, group=INPUT

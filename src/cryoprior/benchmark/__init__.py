@@ -1,3 +1,3 @@
-"""Benchmarks: a plan in a TOML file becomes tables, curves and pictures, and goes on where it was interrupted."""
+"""Benchmarks: a plan in a TOML file becomes tables, curves and pictures. An interrupted run resumes."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``cryoprior bench``: a comparison of methods as one command, from a TOML file, resumable."""
+"""``cryoprior bench``: compares methods as a TOML file asks, in one resumable run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Options(Computing):
     plan: Path = argument("Benchmark (.toml): particles, cells, methods; docs/benchmarks.md names the keys.")
     output: Path = output_option("Folder to fill; what it holds already is kept, so an interrupted run goes on.")
     cells: str | None = option(
-        "Of a table of images, only the cells whose names hold these words: 'K=16 hadamard, uniform C=10'.", None
+        "Only the cells of a table of images whose names hold these words: 'K=16 hadamard, uniform C=10'.", None
     )
-    particles: int | None = option("Of a table of images, only so many of the first particles.", None, minimum=1)
+    particles: int | None = option("Use only the first particles, for a table of images.", None, minimum=1)
     batch: int = option("Particles in memory at a time.", 32, minimum=1, group=COMPUTING)
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def _narrowed(plan: ImagesPlan | MapsPlan, options: Options) -> ImagesPlan | MapsPlan:
-    """Return the plan for a quick look, where cells or particles were chosen."""
+    """Return the plan, in part where cells or particles were chosen."""
     from cryoprior.benchmark.images.narrowing import narrowed
     from cryoprior.benchmark.images.plan import ImagesPlan
 

@@ -45,14 +45,14 @@ def rows_of_method(method: str, rows: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def operating_points(rows: pd.DataFrame, score: str = "ssim", at_least: float = 0.8) -> pd.DataFrame:
-    """Return, of every method on every kind of mask, the fewest measurements that reach a score.
+    """Return the fewest measurements that reach a score, for every method on every kind of mask.
 
     The paper takes the least measurement with an SSIM of 0.8. A score is the mean over seeds; of two cells of the same
-    compression the better one counts. A score of which less is better is reached at ``at_least`` or below.
+    compression the better one counts. A score that is better when lower is reached at ``at_least`` or below.
 
     Parameters
     ----------
-    rows: of a benchmark of images, one line for each (cell, method, seed).
+    rows: the rows of a benchmark of images, one line for each (cell, method, seed).
     score: a key of METRICS.
 
     Returns

@@ -18,7 +18,7 @@ EXAMPLE = "cryoprior operating-point bench/rows.csv --score ssim --at-least 0.8"
 class Options:
     rows: Path = argument("rows.csv of a benchmark of images, as `cryoprior bench` writes it.")
     score: str = option("Column to judge by: psnr, ssim, lpips, correlation, frc or residual.", "ssim")
-    at_least: float = option("What the score must reach; of lpips and residual, what it must not exceed.", 0.8)
+    at_least: float = option("What the score must reach; for lpips and residual, what it must not exceed.", 0.8)
     method: str | None = option("Only this method.", None)
 
     def __post_init__(self) -> None:

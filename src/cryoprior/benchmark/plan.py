@@ -13,7 +13,7 @@ from cryoprior.prior.checkpoint import EMBEDDED
 from cryoprior.solvers import parse_solver
 
 LEAST_SQUARES = "least squares"
-"""The method that needs no naming."""
+"""The method that a plan need not name."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """One way to reconstruct. particles: only so many of the first ones; all where not given."""
+    """One way to reconstruct. particles: how many are reconstructed, the first ones; all where not given."""
 
     name: str
     solver: str
@@ -57,7 +57,7 @@ class MethodPlan:
 class PosesPlan:
     """Pose errors of the first ``particles`` in these cells, by these methods beside full particles.
 
-    simulate: particles of their own, where those of the maps are too noisy for any program to find their poses.
+    simulate: other particles for the poses, where those of the maps are too noisy for any program to find them.
     """
 
     particles: int
@@ -73,8 +73,8 @@ class MapsPlan:
     """A table of maps: particles (simulated, or a stack with poses), cells, methods.
 
     star, truth: a stack with poses and, where it is known, its true map; in place of ``simulate``.
-    refinements: of maps of sums of pixels, as ``cryoprior map`` has them.
-    prior_weights: maps of reconstructions are made with each of these weights of what was not measured.
+    refinements: for maps of sums of pixels, as in ``cryoprior map``.
+    prior_weights: weights of what was not measured; maps of reconstructions are made with each.
     pictured: cells whose maps are shown.
     """
 
@@ -119,7 +119,7 @@ class MapsPlan:
         return [*paths, *images_of(paths[:1] if self.star else []), *simulated_from(plans, self.folder)]
 
     def path(self, text: str) -> Path:
-        """Return a path of the file: absolute, or relative to the folder that the file lies in."""
+        """Return a path that the plan names, joined to the plan's folder unless it is absolute."""
         return self.folder / text
 
 

@@ -1,4 +1,4 @@
-"""An assembly that exists nowhere: rods of Gaussian blobs, packed into domains like those of a protein complex."""
+"""A made-up assembly: rods of Gaussian blobs, packed into domains like those of a protein complex."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cryoprior demo``: the whole path on a small stack that it simulates itself, told on one page."""
+"""``cryoprior demo``: the whole path on a small stack that it simulates itself, shown on one page."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class ScoreRow:
     """The scores of one method, or of a floor: None where a score is not defined.
 
     correlation, frc: with the clean image; ssim, psnr: with the noisy original.
-    gain: mean difference to least squares in correlation with the clean image, and its standard error.
+    gain: mean difference from least squares in correlation with the clean image, and its standard error.
     """
 
     title: str
@@ -211,7 +211,7 @@ def _few(study: Study) -> list[Block]:
         return []
     caption = (
         f"Scores over the first {study.few_particles} particles only: the paper's sampler takes many more evaluations "
-        "an image. So few particles show its price and its look, not its rank."
+        "per image. So few particles show its price and its look, not its rank."
     )
     return [_table(study.few, ON_FEW, caption, strong=())]
 

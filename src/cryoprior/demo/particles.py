@@ -18,7 +18,7 @@ log = logging.getLogger("cryoprior")
 
 
 def simulate_particles(folder: Path, n: int, seed: int, device: str = "auto", threads: int | None = None) -> Path:
-    """Return the folder of the simulated particles, noisy and clean, in a folder that gets their assembly too."""
+    """Return the folder of the simulated particles, noisy and clean; ``folder`` gets their assembly too."""
     log.info("simulate: %d particles of a made-up assembly, signal-to-noise ratio %.2g", n, SNR)
     write_map(folder / "assembly.mrc", made_up_assembly(BOX, PIXEL_SIZE_ANGSTROM, seed), PIXEL_SIZE_ANGSTROM)
     _noise_table().to_csv(folder / "noise.csv", index=False)

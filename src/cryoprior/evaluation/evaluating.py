@@ -21,7 +21,7 @@ from cryoprior.operators import Operator
 from cryoprior.random import ParticleNoise
 
 SPECTRUM_PARTICLES = 1024
-"""Particles whose spectrum the floor of noise has; all of a batch that begins below count."""
+"""Particles that give the noise floor its spectrum; a batch that begins below this number counts whole."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,12 +87,12 @@ def evaluate(
     x: the reconstruction, (n, box, box), a tensor or a numpy array.
     original: the images that were measured, in the same grey scale, (n, box, box).
     clean: the same images without noise, where they are known.
-    y, operator: what was measured, (n, m), and by what; with them come the residual and the floor of least squares.
+    y, operator: what was measured, (n, m), and by what; they add the residual and the floor of least squares.
     particles: numbers in the whole stack, which choose mask sets; 0 to n - 1 by default.
     pixel_size: in angstrom, for the resolution of shells; 1 gives it in pixels.
     lpips: ``auto`` where its weights are in the cache, ``off``, or ``fetch`` to get them first (64 MB).
     seed: of the noise that has the original's spectrum.
-    batch: particles at a time; results do not depend on it but for rounding.
+    batch: particles at a time; results do not depend on it except for rounding.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from cryoprior.report.page import Alert, write_page
 
 
 def examples(images: Images, rows: np.ndarray, wanted: int) -> list[Example]:
-    """Return at most so many particles of a batch as pictures."""
+    """Return at most ``wanted`` particles of a batch as pictures."""
     return [
         Example(
             f"particle {rows[i] + 1}",

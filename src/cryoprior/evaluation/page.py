@@ -99,7 +99,7 @@ class EvaluationPage:
         columns += ["clean"] if with_clean else []
         png = montage([_row(e, with_clean) for e in self.examples], columns)
         caption = (
-            "One grey scale a row: black to white is the original's mean − 3 to mean + 3 standard deviations in every "
+            "One grey scale per row: black to white is the original's mean − 3 to mean + 3 standard deviations in each "
             "picture. Difference: reconstruction − original, the same width about zero."
         )
         return [Picture(png, "Originals, least squares, reconstructions and differences", caption, 180 * len(columns))]

@@ -68,7 +68,7 @@ def jackknife(values: Float[Tensor, "n *s"]) -> Float[Tensor, "*s"]:
 
 
 def pooled_scores(x: PairSums) -> dict[str, float]:
-    """Return both scores."""
+    """Return the pooled correlation and the pooled FRC."""
     return {name: float(pooled(x.total())) for name, pooled in SCORES.items()}
 
 

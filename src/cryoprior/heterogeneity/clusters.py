@@ -13,7 +13,7 @@ from cryoprior.errors import InputError
 from cryoprior.heterogeneity.embedding import EmbeddingSettings, embed
 
 FEWEST = 10
-"""Particles that every cluster should be able to have."""
+"""Fewest particles per cluster, on average."""
 TOLERANCE, ROUNDS = 1e-4, 1000
 
 
@@ -31,8 +31,8 @@ class Clustering:
     """The clusters of one set of latents.
 
     embedding: what the mixture was fitted to. cluster: of every particle, from 0. probability: that of its cluster.
-    log_likelihood: mean of a particle, embedding scaled to unit variance. converged: the mixture's best start did.
-    seconds: of the processor, embedding and mixture together.
+    log_likelihood: mean per particle, embedding scaled to unit variance. converged: whether the best start did.
+    seconds: processor time of embedding and mixture together.
     """
 
     embedding: Float[np.ndarray, "n e"]
@@ -52,7 +52,7 @@ def cluster_latents(latents: Float[np.ndarray, "n z"], settings: ClusterSettings
 
     Raises
     ------
-    InputError: fewer than ten particles a cluster, or what :func:`cryoprior.heterogeneity.embedding.embed` refuses.
+    InputError: fewer than ten particles per cluster, or what :func:`cryoprior.heterogeneity.embedding.embed` refuses.
     """
     if len(latents) < FEWEST * settings.clusters:
         raise InputError(
@@ -71,7 +71,7 @@ def cluster_latents(latents: Float[np.ndarray, "n z"], settings: ClusterSettings
 def fit_mixture(
     values: Float[np.ndarray, "n e"], clusters: int, starts: int, state: int
 ) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"], float, bool]:
-    """Return of the likeliest mixture the cluster of every particle, its probability, the log-likelihood, convergence.
+    """Return the likeliest mixture: cluster and probability per particle, log-likelihood, and whether it converged.
 
     The values are scaled as a whole to unit variance first, so that the unit of the embedding does not matter.
     """
@@ -84,7 +84,7 @@ def fit_mixture(
         clusters, covariance_type="full", n_init=starts, tol=TOLERANCE, max_iter=ROUNDS, random_state=state
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is told by the last value that is returned
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the last value returned says so
         mixture.fit(scaled)
     probability = mixture.predict_proba(scaled)
     best = probability.argmax(1).astype(np.int64)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COMMAND, TRAINING = "heterogeneity", "training"
 """``training`` is the folder of cryoDRGN's own files in the output, where it is trained here."""
 TRAINS = {"trains": True}
-"""What makes an output with trainings another than one without."""
+"""What tells an output with trainings from one without."""
 
 
 EXAMPLE = "cryoprior heterogeneity particles.star recon/particles.star --train small -o het/"
@@ -42,13 +42,13 @@ class Options:
         "Rows of the labels that were trained on: the pickle of cryoDRGN's --ind.", None, group=INPUT
     )
     ceiling: Path | None = option(
-        "Latents of the original particles from another training: what two trainings agree in without any loss.",
+        "Latents of the original particles from another training: how far two trainings agree without any loss.",
         None,
         group=INPUT,
     )
     embedding: str = option("What the clusters are fitted to; umap is the paper's.", "umap", choices=EMBEDDINGS)
     neighbours: int = option("UMAP's number of neighbours.", 15, minimum=2, maximum=200)
-    min_dist: float = option("UMAP's least distance of points.", 0.1, minimum=0, maximum=1)
+    min_dist: float = option("UMAP's least distance between points.", 0.1, minimum=0, maximum=1)
     clusters: int = option("Gaussians of the mixture.", 4, minimum=2, maximum=50)
     starts: int = option("Starts of each mixture; the likeliest counts.", 10, minimum=1)
     seeds: int = option("Seeds of embedding and mixture; medians over them are reported.", 5, minimum=1, maximum=100)
@@ -107,7 +107,7 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Return the summary of how far the clusters of two latents agree; files and a report are in the output."""
+    """Return the summary of how far the clusters of two sets of latents agree; the output holds files and a report."""
     from cryoprior.heterogeneity.embedding import check_embedding
     from cryoprior.heterogeneity.engine import compare_latents
     from cryoprior.heterogeneity.files import write_results

@@ -41,7 +41,7 @@ def embed(latents: Float[np.ndarray, "n z"], settings: EmbeddingSettings, state:
 
     Raises
     ------
-    InputError: UMAP is not installed, or there are no more particles than it is to have neighbours.
+    InputError: UMAP is not installed, or there are not more particles than neighbours.
     """
     if settings.method == "none":
         centred: np.ndarray = latents - latents.mean(0)
@@ -56,9 +56,9 @@ def check_embedding(settings: EmbeddingSettings) -> None:
 
 
 def principal_components(values: Float[np.ndarray, "n z"], components: int = 2) -> Float[np.ndarray, "n e"]:
-    """Return the coordinates along the first principal axes, (n, 2), or (n, 1) of a single dimension.
+    """Return the coordinates along the first principal axes, (n, 2), or (n, 1) for a single dimension.
 
-    Each axis points to where its largest part in size is positive, so that equal data have equal signs.
+    The sign of each axis makes its component of largest magnitude positive, so that equal data have equal signs.
     """
     centred = values - values.mean(0)
     axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :components]

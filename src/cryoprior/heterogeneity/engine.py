@@ -1,4 +1,4 @@
-"""Whether a reconstruction keeps the states of the originals, of latents: the engine of ``cryoprior heterogeneity``."""
+"""Compares the states in latents of originals and reconstructions: the engine of ``cryoprior heterogeneity``."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ def agreement(
     original, reconstructed: latents of the same particles in the same order, arrays or tensors, (n, z); the two
         dimensions may differ.
     labels: the true state of every particle, where it is known.
-    ceiling: latents of the originals from another training: what two trainings agree in without any loss.
+    ceiling: latents of the originals from another training: how far two trainings agree without any loss.
     embedding: what the clusters are fitted to: ``umap``, ``pca`` or ``none``. neighbours, min_dist: UMAP's.
-    clusters: Gaussians of the mixture. starts: of each mixture; the likeliest counts.
-    seeds: of embedding and mixture; medians over them are reported. seed: all others come from it.
-    processes: UMAP embeddings at a time; the numbers are the same.
+    clusters: number of Gaussians of the mixture. starts: number of starts of each mixture; the likeliest counts.
+    seeds: number of seeds of embedding and mixture; medians over them are reported. seed: all others come from it.
+    processes: UMAP embeddings at a time; results do not depend on it.
 
     Raises
     ------
-    InputError: latents that are none or of different particles, too few of them, or UMAP is not installed.
+    InputError: values that are not latents, latents of different particles or too few, or UMAP is not installed.
     """
     if embedding not in EMBEDDINGS:
         raise InputError(f"<embedding> {embedding!r}: expected one of {', '.join(EMBEDDINGS)}")
@@ -125,7 +125,7 @@ def _array(values: Any, name: str) -> Float[np.ndarray, "n z"]:
 
 
 def _check_same_particles(latents: Mapping[str, np.ndarray], names: Mapping[str, str]) -> None:
-    """Raise InputError where the numbers of particles differ; say so where the dimensions do."""
+    """Raise InputError where the numbers of particles differ; log a warning where the dimensions do."""
     n, z = latents[ORIGINAL].shape
     for name, values in latents.items():
         if len(values) != n:
@@ -138,7 +138,7 @@ def _check_same_particles(latents: Mapping[str, np.ndarray], names: Mapping[str,
 
 
 def _check_labels(labels: Labels, n: int, clusters: int) -> None:
-    """Raise InputError where there is no label per particle; say so where there are more or fewer than clusters."""
+    """Raise InputError unless there is a label per particle; warn where states and clusters differ in number."""
     states = len(set(labels.values))
     if len(labels.values) != n:
         raise InputError(

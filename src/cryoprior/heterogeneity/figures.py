@@ -1,4 +1,4 @@
-"""The pictures of two embeddings of the same particles: how dense, in which clusters, and how well these agree."""
+"""The pictures of two embeddings of the same particles: density, clusters, and how well these agree."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def plane(embedding: Float[np.ndarray, "n e"]) -> Float[np.ndarray, "n 2"]:
 
 
 def turned_upon(moving: Float[np.ndarray, "n 2"], fixed: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-    """Return centred points turned, and mirrored where that is nearer, upon others of the same particles."""
+    """Return centred points turned onto others of the same particles, and mirrored where that is nearer."""
     u, _, vh = np.linalg.svd(moving.T @ fixed)
     turned: np.ndarray = moving @ (u @ vh)
     return turned
@@ -160,7 +160,7 @@ def _density(place: Any, points: np.ndarray, limits: tuple[tuple[float, float], 
 
 
 def _scatter(axes: Axes, points: np.ndarray, colouring: Colouring) -> None:
-    """Draw the particles in an order of chance, so that no class covers another."""
+    """Draw the particles in random order, so that no class covers another."""
     order = np.random.default_rng(ORDER_SEED).permutation(len(points))
     colours = np.array([STYLES[i % len(STYLES)]["color"] for i in range(len(colouring.names))])
     size = float(np.clip(20000 / len(points), 0.6, 14))

@@ -104,7 +104,7 @@ def confusion_table(results: Agreement) -> pd.DataFrame:
 
 
 def seed_table(results: Agreement) -> pd.DataFrame:
-    """Return one row per seed: scores, ceiling, likelihoods and the seconds of a processor."""
+    """Return one row per seed: scores, ceiling, likelihoods and processor seconds."""
     rows = []
     for i, scores in enumerate(results.scores.agreements):
         ceiling = results.ceiling.agreements[i]

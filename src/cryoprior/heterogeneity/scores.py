@@ -28,7 +28,7 @@ RETRAINED = (
 
 @dataclass(frozen=True, repr=False)
 class Scores:
-    """Agreements of two clusterings under every seed, the first one's clusters having the same names throughout."""
+    """Agreements of two clusterings under every seed; the first one's clusters have the same names throughout."""
 
     agreements: Sequence[ClusterAgreement]
 
@@ -75,11 +75,11 @@ class Labelled:
 
     @property
     def counts(self) -> Int[np.ndarray, " labels"]:
-        """The particles of every label."""
+        """The number of particles per label."""
         return np.bincount(self.label, minlength=len(self.names))
 
     def summary(self, clusters: int) -> dict[str, Any]:
-        """Return how far the clusters, of this number, are the labels, under the names of summary.json."""
+        """Return how far so many clusters match the labels, under the names of summary.json."""
         return {
             "column": self.column,
             "names": self.names,
@@ -95,9 +95,9 @@ class Agreement:
     """How far the states of two sets of latents agree, under several seeds.
 
     clusterings: of every seed, by latents. original: the original's clusters of every seed, named as in the shown one.
-    shown: the number of the seed, the median one, that pictures and tables of particles show.
-    scores: of the reconstruction against the original. ceiling: what the original agrees with itself by; it was
-    ``retrained``, or only clustered with another seed. chance: what shuffled clusters agree by.
+    shown: the number of the median seed, which pictures and tables of particles show.
+    scores: of the reconstruction against the original. ceiling: of the original against itself,
+    ``retrained`` or only clustered with another seed. chance: of shuffled clusters.
     """
 
     clusterings: Mapping[str, Sequence[Clustering]]
@@ -140,7 +140,7 @@ class Agreement:
 
     @property
     def seconds_by_seed(self) -> list[float]:
-        """The seconds of a processor that the clusterings of both latents took in all, for every seed."""
+        """The processor seconds per seed that the clusterings of both sets of latents took."""
         both = (self.clusterings[name] for name in (ORIGINAL, RECONSTRUCTED))
         return [sum(c.seconds for c in of_seed) for of_seed in zip(*both, strict=True)]
 
@@ -177,7 +177,7 @@ def compare(
     *,
     retrained: bool,
 ) -> Agreement:
-    """Return what the clusterings say of each other; clusters are named by size in the median seed, largest first."""
+    """Return how far the clusterings agree; clusters are named by size in the median seed, largest first."""
 
     def scores(first: Sequence[np.ndarray], name: str) -> Scores:
         pairs = zip(first, clusterings[name], strict=True)
@@ -233,7 +233,7 @@ def _chance(shuffled: Chance, overall: str, by_row: str) -> dict[str, Any]:
 
 
 def _std(values: np.ndarray) -> Any:
-    """Return the sample's standard deviation over seeds, None of a single one."""
+    """Return the sample standard deviation over seeds, None for a single one."""
     return values.std(0, ddof=1).tolist() if len(values) > 1 else None
 
 

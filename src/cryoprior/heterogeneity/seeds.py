@@ -21,17 +21,17 @@ Task = tuple[str, int]
 
 
 def random_state(seed: int, number: int) -> int:
-    """Return what seeds UMAP and the mixture of the seed's number; it is the same for all latents."""
+    """Return the random state of UMAP and mixture under the numbered seed; it is the same for all latents."""
     return stream_key(seed, "heterogeneity/clusters", number) & 0x7FFFFFFF
 
 
 def cluster_all(
     latents: Mapping[str, np.ndarray], settings: ClusterSettings, seed: int, seeds: int, processes: int | None
 ) -> dict[str, list[Clustering]]:
-    """Return the clusterings of every latents under every seed.
+    """Return the clusterings of each set of latents under every seed.
 
-    Without latents named ``other``, those of the originals under the seed after each one stand there, for a ceiling;
-    that takes one seed more of the originals.
+    Without latents named ``other``, the originals under the next seed stand in for them as a ceiling; that takes one
+    more seed of the originals.
 
     Raises
     ------

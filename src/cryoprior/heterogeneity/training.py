@@ -78,7 +78,7 @@ def train_latents(jobs: Mapping[str, TrainingJob], work: Path, *, overwrite: boo
 
 
 def check_same_particles(stacks: list[ParticleStack]) -> None:
-    """Raise InputError where the stacks differ in length; say so where their poses differ."""
+    """Raise InputError where the stacks differ in length; log a warning where their poses differ."""
     first = stacks[0]
     for other in stacks[1:]:
         if other.n != first.n:
@@ -105,7 +105,7 @@ def read_contrast(particles: ParticleStack, wanted: str) -> Contrast:
 
 
 def _train(name: str, job: TrainingJob, particles: ParticleStack, dark: bool, folder: Path, *, overwrite: bool) -> Path:
-    """Return the latents of a training in its folder, which goes on there, or is there already."""
+    """Return the latents of a training in its folder; an interrupted one goes on, a finished one is used."""
     has_ctf = particles.ctf_parameters() is not None
     # cryoDRGN turns bright particles dark and its CTF makes up for it: docs/formats.md
     uninvert = dark == has_ctf

@@ -27,7 +27,8 @@ class Options(ParticleFiles):
     box: int | None = option("Resize the images to this many pixels a side.", None, minimum=2)
     resize: str = option("How images are resized.", "fourier", choices=("fourier", "bicubic"))
     split: float | None = option(
-        "Write train.star and validation.star too: what share the first holds (0.8), or how many (105519).", None
+        "Write train.star and validation.star too: the share of particles in the first (0.8), or how many (105519).",
+        None,
     )
     seed: int = option("Seed of the split; train with this seed and share parts particles.star alike.", 0, minimum=0)
     limit: int | None = option("Convert the first particles only.", None, minimum=1)

@@ -27,7 +27,7 @@ def rows_of_parts(stack: ParticleStack, split: float | None, seed: int) -> Parts
 
     Parameters
     ----------
-    split: what share the training particles are, below 1, or how many they are; None parts nothing.
+    split: the share of the training particles, below 1, or their number; None makes no parts.
     seed: of the split.
 
     Raises

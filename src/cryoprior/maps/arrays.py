@@ -26,7 +26,7 @@ Array = Tensor | np.ndarray | Sequence[Any]
 class InMemory:
     """Rows of n particles with their geometry: images (n, box, box), or measurements (n, m).
 
-    index: of every row in the whole stack, which mask sets are numbered by. path: what messages call them.
+    index: of every row in the whole stack; it chooses the mask set. path: what messages call them.
     """
 
     values: Tensor
@@ -75,7 +75,8 @@ def array_geometry(
 
     Raises
     ------
-    InputError: no pixel size, an array of another shape, a CTF without one of its parameters, a half set but 1 and 2.
+    InputError: no pixel size, an array of another shape, a CTF without one of its parameters, a half set other than 1
+        and 2.
     """
     euler = _numbers(euler_deg, "euler_deg")
     if euler.ndim != 2 or euler.shape[1] != 3:

@@ -55,10 +55,10 @@ class MapSet:
 class MapSettings:
     """How maps are made.
 
-    symmetry: point group, every image is inserted at all its mates.
+    symmetry: point group; every image is inserted at all its mates.
     iterations: steps of conjugate gradients after the division by the weights.
     refinements: further passes where the images mix frequencies; see :mod:`cryoprior.maps.refinement`.
-    batch: images in memory at a time; the map does not depend on it but for the order of float64 sums.
+    batch: images in memory at a time; the map does not depend on it except for the order of float64 sums.
     contrast: factor on all images, 1 or -1.
     """
 

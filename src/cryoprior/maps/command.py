@@ -31,7 +31,7 @@ class Options(ParticleFiles, Computing):
     symmetry: str = option("Point group about RELION's axes: C1, C2, D2, T, O, I, ...", "C1")
     truth: Path | None = option("The true map, where it is known, to compare with.", None, group=INPUT)
     prior_weight: float = option(
-        "Of a reconstruction: how much the part counts that was not measured, from 0 (what was measured alone) to 1 "
+        "Weight of the unmeasured part of a reconstruction, from 0 (only what was measured counts) to 1 "
         "(as if the images had been recorded).",
         0.0,
         minimum=0,
@@ -45,7 +45,7 @@ class Options(ParticleFiles, Computing):
     )
     iterations: int = option("Conjugate gradient steps after the division by the weights.", 1, minimum=0)
     refinements: int = option(
-        "Of sums of pixels: how often what the map does not explain of them is back-projected again.", 2, minimum=0
+        "For sums of pixels: how often what the map does not explain of them is back-projected again.", 2, minimum=0
     )
     invert: bool = option("Reverse the contrast of all images, for particles that are dark.", False)
     limit: int | None = option("Use the first particles only.", None, minimum=2)

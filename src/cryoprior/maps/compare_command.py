@@ -13,13 +13,13 @@ EXAMPLE = "cryoprior compare-maps map/half1.mrc map/half2.mrc --json"
 
 @dataclass(frozen=True)
 class Options:
-    a: Path = argument("First map (.mrc); its voxels above the level are those that are correlated.")
+    a: Path = argument("First map (.mrc); its voxels above the level are correlated.")
     b: Path = argument(
         "Second map, on the same grid. Read the FSC at 0.143 of two half maps, at 0.5 against a true map."
     )
     mask: Path | None = option("Mask from 0 to 1 that both maps are multiplied with for the FSC.", None, group=INPUT)
     level: float | None = option("Contour level of the first map (default: its 99th percentile).", None)
-    align: bool = option("Turn and shift the second map upon the first one, then compare.", False)
+    align: bool = option("Turn and shift the second map onto the first one, then compare.", False)
     output: Path | None = output_option("Folder to write: fsc.csv, fsc.png, summary.json, aligned.mrc.", None)
     overwrite: bool = overwrite_option()
 

@@ -113,10 +113,10 @@ def compare_maps(
 
     Parameters
     ----------
-    a, b: maps, (d, d, d), z y x. Of ``a`` the voxels above the level are those that are correlated.
+    a, b: maps, (d, d, d), z y x. The voxels of ``a`` above the level are correlated.
     voxel_size: angstrom.
     mask: 0 to 1, (d, d, d); both maps are multiplied with it for the FSC.
-    align: turn and shift ``b`` upon ``a`` first.
+    align: turn and shift ``b`` onto ``a`` first.
     level: contour level of ``a``; its 99th percentile where None.
 
     Raises

@@ -1,4 +1,4 @@
-"""Maps of equal size with no prior: fewer full particles, smaller images, fewer bits a pixel."""
+"""Maps of equal size with no prior: fewer full particles, smaller images, fewer bits per pixel."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def equal_size_controls(stack: ParticleStack, compression: float) -> Iterator[tu
     """Yield what could have been kept instead of the measurements, each with its name.
 
     ``fewer particles``: the first N / C full ones. ``crop``: Fourier-cropped to box / sqrt(C). ``bin``: binned, where
-    the square of a divisor of the box is within a tenth of C. ``quantize``: as many bits a pixel as fit, 32 / C.
+    the square of a divisor of the box is within a tenth of C. ``quantize``: as many bits per pixel as fit, 32 / C.
 
     Source of the levels: J. Max, IRE Trans. Inf. Theory 6 (1960) 7, Table II.
     """

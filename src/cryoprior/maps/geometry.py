@@ -21,7 +21,7 @@ SUBSET = "rlnRandomSubset"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Geometry:
-    """Pose, origin (pixels), CTF parameters (None: images as without a CTF) and half set (1 or 2) of every particle."""
+    """Pose, origin (pixels), CTF parameters (None: images without a CTF) and half set (1 or 2) of every particle."""
 
     euler_deg: np.ndarray
     origin_pixel: np.ndarray

@@ -48,7 +48,7 @@ class MapJob:
         Parameters
         ----------
         measurements: those of a reconstruction; where None, those that it recorded.
-        prior_weight: how much the part of a reconstruction counts that was not measured.
+        prior_weight: weight of the unmeasured part of a reconstruction.
         companions: what :func:`cryoprior.read_particles` takes beside the path.
 
         Raises

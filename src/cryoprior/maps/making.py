@@ -52,8 +52,8 @@ def make_maps(
     y: measurements, (n, m), in place of images.
     operator: what measured y, or the particles before they were reconstructed: an Operator or its text, which beside
         ``y`` has ``box=`` in it.
-    particles: the index of every row in the stack that was measured, (n,), by which mask sets are numbered; 0 to n - 1.
-    prior_weight: of reconstructions: how much the part counts that was not measured, 0 to 1.
+    particles: the index of every row in the stack that was measured, (n,), which chooses its mask set; 0 to n - 1.
+    prior_weight: weight of the unmeasured part of reconstructions, 0 to 1.
     pixel_size: angstrom.
     origin_pixel: RELION's origin x, y in pixels, (n, 2); 0 where None.
     ctf: CTF parameters by name as ``ParticleStack.ctf_parameters`` returns them, (n,) or one number for all; None for

@@ -150,7 +150,7 @@ def map_facts(job: MapJob, maps: MapSet, symmetry: str, mask_from: str) -> list[
 
 
 def map_warnings(job: MapJob, maps: MapSet) -> Iterator[Alert]:
-    """Yield what is to be told before the maps are used; each is logged too."""
+    """Yield the warnings to read before the maps are used; each is logged too."""
     if maps.dark:
         yield _warning(
             job,
@@ -167,7 +167,7 @@ def map_warnings(job: MapJob, maps: MapSet) -> Iterator[Alert]:
 
 
 def angstrom(value: Resolution) -> str:
-    """Return a resolution as text; what never falls below the threshold is marked as at most that."""
+    """Return a resolution as text; a curve that never falls below its threshold is marked as at most that."""
     return f"≤ {value.angstrom:.2f} (Nyquist)" if value.nyquist_limited else f"{value.angstrom:.2f}"
 
 

@@ -15,7 +15,7 @@ from cryoprior.operators import Operator, measured_transfer
 class Sight:
     """The operator of particles by row.
 
-    index: of every row in the whole stack, which mask sets are numbered by, (n,).
+    index: of every row in the whole stack, (n,); it chooses the mask set.
     """
 
     operator: Operator

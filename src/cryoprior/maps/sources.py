@@ -22,7 +22,7 @@ from cryoprior.operators import Operator
 
 @dataclass(frozen=True)
 class ImageParticles(Source):
-    """Particles with images, of a stack or in memory, which say how many, how large, and in which poses."""
+    """Particles with images, in a stack or in memory; they give number, box and poses."""
 
     stack: ParticleStack | InMemory
 
@@ -125,7 +125,7 @@ class MeasuredParticles(Source):
 class ReconstructedParticles(ImageParticles):
     """Reconstructed images: their measured part, and as much of the rest as ``prior_weight`` says.
 
-    With A+ A x the measured part and w the weight, the image is A+ A x + w (x - A+ A x), and a frequency of which q is
+    A+ A x is the measured part and w the weight. The image is A+ A x + w (x - A+ A x), and a frequency of which q is
     measured counts q + w (1 - q): 0 is the map of the measurements, 1 takes the images as if they had been recorded.
     """
 

@@ -53,7 +53,7 @@ def check_choice(value: str, name: str, choices: Iterable[str]) -> None:
 
 
 def check_least(value: float, name: str, least: float) -> None:
-    """Raise InputError for a value below the least that is allowed, or none at all (NaN)."""
+    """Raise InputError for a value below the least that is allowed, or for NaN."""
     if not value >= least:
         raise InputError(f"<{name}> {value}: expected at least {least}")
 

@@ -1,4 +1,4 @@
-"""``cryoprior measure``: a few numbers of every particle, with the noise of the measurement, in batches."""
+"""``cryoprior measure``: a few numbers per particle, with the noise of the measurement, in batches."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Measurement:
     singular system, z = V^T x + N(0, sigma^2 / s^2), where V^T C V is well conditioned because C is nearly flat,
     however badly A is conditioned.
 
-    solver: who asks, for the InputError that an operator without a matrix gets.
+    solver: the name that the InputError for an operator without a matrix gives.
     keep: 0 for coordinates z that are left aside as if they had not been measured, else 1, (b, r); all by default.
     """
 

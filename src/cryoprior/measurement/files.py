@@ -1,4 +1,4 @@
-"""What goes into a folder of measurements beside the numbers: its header, what float16 removes first, a summary."""
+"""What a folder of measurements holds beside the numbers: its header, what float16 removes first, a summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""y = A x + noise: a few numbers of every image."""
+"""y = A x + noise: a few numbers per image."""
 
 from __future__ import annotations
 

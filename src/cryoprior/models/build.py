@@ -81,7 +81,7 @@ def build_into(
 
     Parameters
     ----------
-    options: what the record of how it was made shall name.
+    options: the options that provenance.json records.
     executable: ModelAngelo's; None for the one that is installed.
     overwrite: replace a build of another input or with other settings.
 
@@ -134,7 +134,7 @@ def _finished(folder: Path) -> dict[str, Any] | None:
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
-    """Return what is known of the model in the folder, where it was built and its page cut off."""
+    """Return what is known of the model in the folder, where it was built but its page was not finished."""
     path = folder / WORK / FACTS
     if not path.is_file() or not (folder / MODEL).is_file():
         return None
@@ -145,7 +145,7 @@ def _facts(folder: Path) -> dict[str, Any] | None:
 def _built(
     folder: Path, output: Path, given: BuildInput, settings: BuildSettings, executable: Path | None
 ) -> dict[str, Any]:
-    """Return what is known of a model that is built into the folder now."""
+    """Return what is known of a model, which is built into the folder now."""
     program = MODELANGELO.find(executable)
     start = time.perf_counter()
     with claim_output(folder / WORK, COMMAND, overwrite=True) as inner:

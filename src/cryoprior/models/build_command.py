@@ -34,10 +34,10 @@ class Options:
         "DNA sequences (FASTA), beside a protein; may be repeated.", (), repeat=True, group=INPUT
     )
     mask: Path | None = option("Mask from 0 to 1; the model is built inside.", None, group=INPUT)
-    threshold: float = option("Probability from which on the network sees a C-alpha.", 0.05, minimum=0, maximum=1)
+    threshold: float = option("Least probability at which the network sees a C-alpha.", 0.05, minimum=0, maximum=1)
     batch: int = option("Windows of the C-alpha network at a time.", 4, minimum=1, group=COMPUTING)
     stride: int = option(
-        "From one window of 64 voxels to the next, in voxels of 1.5 angstrom.", 16, minimum=1, maximum=64
+        "Step from one window of 64 voxels to the next, in voxels of 1.5 angstrom.", 16, minimum=1, maximum=64
     )
     rounds: int = option("Rounds of the graph network.", 3, minimum=1)
     bundle: str | None = option(
@@ -67,7 +67,7 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Return the summary of the model that the output holds: built now, or before from the same input."""
+    """Return the summary of the model that the output holds: built now, or earlier from the same input."""
     from cryoprior.external.modelangelo import BuildSettings
     from cryoprior.models.build import BuildInput, build_into
 

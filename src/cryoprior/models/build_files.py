@@ -26,7 +26,7 @@ BUILT = (
 )
 """The names of the files of a build."""
 COUNTED = 20
-"""Residues from which on a chain is counted."""
+"""Fewest residues of a chain that is counted."""
 
 
 def write_build(
@@ -37,7 +37,7 @@ def write_build(
     Parameters
     ----------
     facts: what is known of the build, for the end of the summary.
-    options, inputs: what the record of how it was made shall name. title: what the page says it was built from.
+    options, inputs: what provenance.json records. title: what the page says it was built from.
     """
     model = read_atomic_model(folder / MODEL)
     residues = residue_table(model.chains)

@@ -1,4 +1,4 @@
-"""Compares two atomic models by chains of like sequence and by what lies where: the engine of ``model score``."""
+"""Compares two atomic models by chains of like sequence and residues in one place: the engine of ``model score``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger("cryoprior")
 class ModelScore:
     """Two models with their pairs of chains and the residues that match, the first model in the frame it is judged in.
 
-    rules, distance: by what chains are paired, and how far matching C-alphas may be apart, in angstrom.
+    rules: how chains are paired. distance: the farthest that matching C-alphas are apart, in angstrom.
     chains_a, chains_b: the protein chains. motion: what brought a into the frame of b, None if nothing did.
     deposited: whether b's B-factors are no confidence.
     """
@@ -121,7 +121,7 @@ def score_models(
     minimum_residues, minimum_identity: shorter chains, and pairs of chains of less identity (0 to 1), are left out.
     match, mismatch, gap_open, gap_extend: what an alignment earns and pays.
     tie_break: which of equally good alignments gives the RMSD: ``first``, ``published`` or ``best``.
-    distance: farthest that matching C-alphas are apart, in angstrom.
+    distance: the farthest that matching C-alphas are apart, in angstrom.
     superpose: bring a into the frame of b first, for maps in frames of their own.
 
     Raises

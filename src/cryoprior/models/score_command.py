@@ -1,4 +1,4 @@
-"""``cryoprior model score``: two atomic models compared by chains of like sequence, and by what lies where."""
+"""``cryoprior model score``: compares two atomic models by chains of like sequence and residues in one place."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Options:
         "first",
         choices=TIE_BREAKS,
     )
-    distance: float = option("Farthest that matching C-alphas are apart, in angstrom.", 2.0, minimum=0.1, maximum=5)
+    distance: float = option("Largest distance between matching C-alphas, in angstrom.", 2.0, minimum=0.1, maximum=5)
     superpose: bool = option("Bring A into the frame of B first, for maps in frames of their own.", False)
     overwrite: bool = overwrite_option()
 

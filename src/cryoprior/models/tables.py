@@ -61,7 +61,7 @@ def matched_residues(
 
 
 def matched_chains(chains: Sequence[ModelChain], residues: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per chain as :func:`chain_table`, with how many of its residues are matched, and with one type."""
+    """Return one row per chain as :func:`chain_table`, with how many of its residues match, and with one type."""
     table = chain_table(chains)
     ends = np.cumsum([0, *table["residues"]])
     for name in ("matched", "same_type"):

@@ -1,4 +1,4 @@
-"""``cryoprior poses``: how far the poses that RELION, or any program, finds of particles are from the truth."""
+"""``cryoprior poses``: how far the poses that RELION, or any program, finds are from the truth."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def _search(options: Options, truth: Poses) -> dict[str, Any]:
-    """Return the summary of poses that RELION finds; what an interrupted run found of them is kept."""
+    """Return the summary of poses that RELION finds; the parts that an interrupted run finished are kept."""
     from cryoprior.io.formats.columns import IMAGE_NAME
     from cryoprior.output.folder import resume_output
     from cryoprior.poses.files import Poses, write_found_poses

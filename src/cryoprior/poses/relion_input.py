@@ -22,8 +22,8 @@ def write_search_input(
 ) -> dict[str, Any]:
     """Return the contrast and the grey scale that the images have against the map, and write RELION's input.
 
-    The images lose the mean of their background. All are divided by one number, the deviation of the noise. Dark ones
-    change their sign. The map takes the scale.
+    The images lose the mean of their background. All are divided by one number, the deviation of the noise. Dark
+    images change their sign. The map takes the scale.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ class PoseSearch:
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """The poses in the order of the particles, and what is to be told of the search."""
+    """The poses in the order of the particles, and the facts of the search."""
 
     poses: RelionPoses
     facts: dict[str, Any]
@@ -186,7 +186,7 @@ def _write_input(search: PoseSearch, part: Path) -> dict[str, Any]:
 
 
 def _part(folder: Path, name: str, work: Callable[[Path], dict[str, Any]]) -> Path:
-    """Return a part of the search, worked out unless it is there; what the work returns is recorded in it."""
+    """Return the folder of a part of the search, computed unless it is there; it records what the work returns."""
     part = folder / name
     if not part.is_dir():
         with claim_output(part, "poses") as unfinished:

@@ -39,14 +39,14 @@ def choose_solver(
     samples: int | None = None,
     deviation: bool = False,
 ) -> Solver:
-    """Return a solver, or that of a text, with the values given that override its fields.
+    """Return the solver, or the one that a text names, with the values given in place of its fields.
 
     ``auto`` is ``posterior`` for means of a prior that knows operators, at up to eight evaluations, and for all that
     such a prior gives if it was trained on measurements alone; ``exact`` for the rest.
 
     Raises
     ------
-    InputError: a text that names no solver, a value for a field that the solver has not, or one out of its range.
+    InputError: a text that names no solver, a value for a field that the solver does not have, or one out of its range.
     """
     if solver == AUTO:
         aware, means_only = _knows_operators(prior)

@@ -48,7 +48,7 @@ class Options(Computing):
     )
     estimate: str | None = option("Posterior mean, or one posterior sample.", None, choices=("mean", "sample"))
     steps: int | None = option("Network evaluations of the mean, or of each sample.", None, minimum=1)
-    samples: int | None = option("Samples for the deviation, which is written above 1.", None, minimum=1)
+    samples: int | None = option("Samples for the deviation, which is written for 2 or more.", None, minimum=1)
     deviation: bool = option("Write the deviation, of --samples or 8 samples.", False)
     contrast: str = option("Sign of the particles; auto looks at them.", "auto", choices=("auto", "bright", "dark"))
     spectrum: str = option(

@@ -35,7 +35,7 @@ class ReconstructionJob:
     """Measurements with the operator, the solver and the prior that fit them.
 
     prior_name: what the user called the prior. n: particles that are reconstructed, the first ones.
-    batch, device: how; they change images by no more than rounding. The others decide the images.
+    batch, device: how it computes; they change images by no more than rounding. The others decide the images.
     """
 
     measurements: Measurements
@@ -140,7 +140,7 @@ class ReconstructionJob:
         return ",".join(digests) or str(self.prior.path)
 
     def _overlap(self) -> int:
-        """Return how many of these particles trained the prior, and say so loudly."""
+        """Return how many of these particles trained the prior, and log a warning where any did."""
         if not isinstance(self.prior, Prior):
             return 0
         trained = self.prior.config.trained_on.get(self.measurements.particles_digest, [])

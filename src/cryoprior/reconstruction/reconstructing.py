@@ -33,7 +33,7 @@ class Reconstruction:
 
     images: (n, box, box) float32.
     deviation: posterior standard deviation by pixel, (n, box, box), of several samples; None without them.
-    residual: ||y - A x|| / ||y|| of each particle, (n,).
+    residual: ||y - A x|| / ||y|| per particle, (n,).
     evaluations, backward: network evaluations per particle, forward and backward.
     intensity: the affine map from the prior's grey scale; None for a solver that needs no prior.
     contrast: the sign of the particles, and who decided; None likewise.
@@ -107,7 +107,7 @@ def reconstruct(
     spectrum: ``measured`` fits the power spectrum of the images, ``prior`` keeps the prior's.
     seed: of the random draws; each particle has its own stream.
     particles: numbers in the whole stack, which choose mask sets and draws; 0 to n - 1 by default.
-    batch: particles at a time; results do not depend on it but for rounding.
+    batch: particles at a time; results do not depend on it except for rounding.
     device: ``auto``, ``cpu``, ``cuda`` ...
     dtype: precision of the network, ``float32`` or ``bfloat16``.
 
@@ -135,7 +135,7 @@ def reconstruct(
 
 
 def _moved(part: Reconstructed, device: torch.device) -> Reconstructed:
-    """Return the same where the measurements came from, so that an accelerator holds one batch at a time."""
+    """Return the same on the device of the measurements, so that an accelerator holds one batch at a time."""
     deviation = part.solution.deviation
     solution = dataclasses.replace(
         part.solution, x=part.solution.x.to(device), deviation=None if deviation is None else deviation.to(device)

@@ -34,7 +34,7 @@ class Reconstructed:
     """What one batch gave.
 
     solution: images and deviation in the input's grey scale.
-    residual: ||y - A x|| / ||y|| of each particle, (b,).
+    residual: ||y - A x|| / ||y|| per particle, (b,).
     seconds_network: spent in the denoiser, for the whole batch.
     """
 
@@ -55,7 +55,7 @@ class Reconstructor:
 
     denoiser, intensity: the prior and the map from its grey scale; None for a solver that needs no prior.
     sigma: standard deviation of the noise on y, in the input's grey scale.
-    seed, stage: of the random streams, one for each particle.
+    seed, stage: of the random streams, one per particle.
     autocast: precision of the network, None for the input's own.
     """
 

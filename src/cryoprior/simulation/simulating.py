@@ -29,7 +29,7 @@ SAME_VARIANCE = 1e-9
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SimulatedParticles:
-    """Noisy images with all that is true of them, row by row.
+    """Noisy images with their ground truth, row by row.
 
     images, clean: (n, box, box) float32, with noise of pixel variance 1 and without it.
     euler_deg: rot, tilt, psi, (n, 3). origin_pixel: origin x, y, (n, 2). ctf: parameters by name, (n,) each.
@@ -85,7 +85,8 @@ def simulate(
     noise: power on the rfft2 grid, as ``read_noise`` returns it, brought to pixel variance 1; white where None.
     shift_angstrom: standard deviation of the in-plane shift.
     radius_angstrom: of the particle mask; from the maps where None.
-    structures: what each map is a state of; the states of one structure share one scale. Each its own where None.
+    structures: what each map is a state of; the states of one structure share one scale. Each map is a structure of
+        its own where None.
     seed: of all random streams.
     batch: particles at once.
     device: where to project: auto, cpu, cuda, cuda:1 or mps.

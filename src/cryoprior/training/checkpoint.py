@@ -1,4 +1,4 @@
-"""A training run on disk, so that one cut off can go on: its state as safetensors, with its counts and its curve."""
+"""A training run on disk, so that an interrupted one can go on: state as safetensors, counts and curve."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def load_checkpoint(folder: Path, training: Training) -> list[Progress]:
-    """Return the curve so far of the run in the folder, whose state the training takes on."""
+    """Return the curve so far of the run in the folder; the training takes on its state."""
     path = str(folder / STATE)
     with safe_open(path, framework="pt") as file:
         record = json.loads(file.metadata()["record"])

@@ -94,7 +94,7 @@ class Options(Computing):
 def run(options: Options) -> dict[str, Any]:
     """Return the summary of a training run that wrote a prior: weights, configuration, split, curve and pictures.
 
-    With ``dry_run`` it is what the run would take, of :func:`cryoprior.training.setup.planned`; nothing is written.
+    With ``dry_run`` it is what the run would take, see :func:`cryoprior.training.setup.planned`; nothing is written.
     """
     from cryoprior.devices import limit_threads
     from cryoprior.training.engine import train_into

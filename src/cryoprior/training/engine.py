@@ -66,7 +66,7 @@ def train(
     operator_aware: learn from random measurements too, so that a posterior mean takes one evaluation.
     leave_out: kinds of operator that an operator-aware prior never sees, for example ``block=8``.
     init: a prior whose weights the training goes on from.
-    operator, sigma, particles: what measured, its noise, and the number of every particle (0 to n - 1 by default).
+    operator, sigma, particles: what measured, the noise of y, and the number of every particle (0 to n - 1 by default).
     box: pixels to resample the images to; the preset's, if it has any.
     batch, learning_rate, precision: in place of the preset's. width: factor on the channels of the network.
     validation: fraction of the particles that is held out.
@@ -78,7 +78,7 @@ def train(
 
     Raises
     ------
-    InputError: images that are none, choices that contradict each other, an output in use.
+    InputError: values that are not images, choices that contradict each other, an output in use.
     """
     if output is None and (resume or overwrite):
         name = "resume" if resume else "overwrite"
@@ -116,12 +116,12 @@ def train_into(
     resume: bool = False,
     overwrite: bool = False,
 ) -> TrainedPrior:
-    """Return a prior whose training kept its checkpoints in a folder, and which that folder then holds.
+    """Return a trained prior; the folder holds its checkpoints during the training, and the prior afterwards.
 
     Parameters
     ----------
     every: steps between validations and checkpoints.
-    options: what the record of how the prior was made shall name.
+    options: the options that provenance.json records.
     half: write the weights as float16.
     resume: go on with the run in the folder. overwrite: replace what it holds.
 
@@ -146,7 +146,7 @@ def train_into(
 
 
 def run_training(setup: TrainingSetup, every: int) -> TrainedPrior:
-    """Return a prior that is trained in memory; validation every so many steps."""
+    """Return a prior that is trained in memory, with a validation every ``every`` steps."""
     return _run(setup, Training(setup), every, [], lambda: None, IN_MEMORY)
 
 

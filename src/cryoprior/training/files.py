@@ -33,12 +33,12 @@ def save_trained(trained: TrainedPrior, folder: Path, *, half: bool, overwrite: 
 
 
 def write_trained(folder: Path, trained: TrainedPrior, output: Path, options: Any, *, half: bool) -> None:
-    """Write all files of a prior but its curve, which grew with the training, into the folder; the summary last.
+    """Write all files of a prior into the folder, the summary last; its curve was written during the training.
 
     Parameters
     ----------
     output: the folder's name when it is whole.
-    options: what the record of how it was made shall name.
+    options: the options that provenance.json records.
     """
     from cryoprior.training.pictures import draw_measured_pictures, draw_pictures
 

@@ -35,7 +35,7 @@ def image_groups(
     validation: float,
     seed: int,
 ) -> list[Group]:
-    """Return the particle images, those of one box together; each data set resampled to ``box`` where one is given.
+    """Return the particle images, those of one box together; each data set is resampled to ``box`` where one is given.
 
     Parameters
     ----------

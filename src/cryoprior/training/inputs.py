@@ -116,7 +116,7 @@ def is_measured(path: Path) -> bool:
 
 
 def _refuse(name: Any, **given: Any) -> None:
-    """Raise InputError for the first thing that goes with images and not with measurements."""
+    """Raise InputError for the first option that belongs to images and not to measurements."""
     for option, value in given.items():
         if value is not None:
             raise InputError(f"<{option}> with {name}: measurements hold no images; leave it out")

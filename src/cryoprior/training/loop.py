@@ -146,7 +146,7 @@ class Training:
         return Progress(self.step, self.images, self.seconds, train_loss, float(np.mean(losses)), correlation)
 
     def averaged(self) -> nn.Module:
-        """Copy the averaged weights into the network and return it; training does not go on from there."""
+        """Return the network, with the averaged weights copied into it; training does not go on from there."""
         self.ema.copy_to(self.bare_network.parameters())
         return self.bare_network
 

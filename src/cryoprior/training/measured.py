@@ -20,7 +20,7 @@ from cryoprior.training.arrays import MeasurementSource
 from cryoprior.training.data import random_split
 
 SWEEPS = 256
-"""Mask sets over which directions that no particle shows are looked for."""
+"""Mask sets that are searched for directions that no particle shows."""
 BLIND = 1e-3
 """Share of an image's directions that may stay unseen by all mask sets."""
 
@@ -133,7 +133,7 @@ class TrainingMeasurements:
         return self.stack.batch(self.stack.train_rows[rows])
 
     def validation(self, limit: int) -> tuple[MeasuredBatch, Float[Tensor, "b box half"]]:
-        """Return up to ``limit`` held-out particles, and the power of their noise: none that is known."""
+        """Return up to ``limit`` held-out particles, and 0 for the power of their noise, which is not known."""
         held = self.stack.batch(self.stack.validation_rows[:limit])
         return held, torch.zeros(len(held), self.box, self.box // 2 + 1)
 
@@ -147,7 +147,7 @@ class TrainingMeasurements:
 def check_coverage(path: Path, operator: Operator) -> None:
     """Raise InputError where some directions of an image are seen in no particle.
 
-    What no mask ever showed cannot be withheld, so that nothing could be learned of it. Random images lose, one mask
+    What no mask ever showed cannot be withheld, so nothing could be learned of it. Random images lose, one mask
     set after another, all that the set sees; what is left after up to 256 sets is the blind share.
     """
     particles = range(4)

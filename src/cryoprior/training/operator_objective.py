@@ -35,7 +35,7 @@ class OperatorObjective:
     target is the clean image, so the noise is integrated out of it; without clean images s is the particle itself,
     n = 0, and where sigma = 0 only the part that y does not show is judged.
 
-    base: the objective on noisy images, which also holds the spectra. operators: of the box at hand.
+    base: the objective on noisy images, which also holds the spectra. operators: for the box of the images.
     """
 
     base: SignalObjective
@@ -72,7 +72,7 @@ class OperatorObjective:
     def correlations(
         self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], generator: torch.Generator
     ) -> dict[str, float]:
-        """Return those of noisy images, and that of estimates from measurements by operators that were not trained on.
+        """Return the correlations on noisy images, and that of estimates from measurements by operators not trained on.
 
         What is compared is the image with the noise of the data set integrated out: the estimate of the signal.
         """

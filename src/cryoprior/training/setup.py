@@ -1,4 +1,4 @@
-"""A training run that has been built and not begun: all that decides what it will learn, and how large it is."""
+"""A training run before its first step: all that decides what it will learn, and how large it is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingChoices:
-    """What a caller chooses of a training run; :func:`cryoprior.training.engine.train` explains the fields."""
+    """What a caller chooses for a training run; :func:`cryoprior.training.engine.train` explains the fields."""
 
     preset: str = "small"
     steps: int | None = None
@@ -55,7 +55,7 @@ class TrainingChoices:
 
     @property
     def chosen(self) -> Preset:
-        """Return the preset with the fields that were chosen in its place."""
+        """Return the preset, with the chosen fields in place of its own."""
         changes = {"batch": self.batch, "learning_rate": self.learning_rate, "precision": self.precision}
         return training_preset(self.preset, self.width, **changes)
 
@@ -67,10 +67,10 @@ class TrainingChoices:
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """A training run that has been built and not begun.
+    """A training run before its first step.
 
-    data: what was given. config: of the prior, before its first step. objectives: one for each group. steps: of the
-    optimiser. start: the digest of the weights that it goes on from, if any.
+    data: what was given. config: the prior's, before the first step. objectives: one for each group. steps: of the
+    optimiser. start: the digest of the weights that the run goes on from, if any.
     """
 
     data: TrainingData | MeasuredData
@@ -126,7 +126,7 @@ def prepare(data: TrainingData | MeasuredData, choices: TrainingChoices) -> Trai
     Raises
     ------
     InputError: choices that the data cannot have, too few particles, boxes that the network does not take, a prior to
-        go on from that does not fit, kinds of operator that are none.
+        go on from that does not fit, unknown kinds of operator.
     """
     preset, seed = choices.chosen, choices.seed
     accelerator = _accelerator(preset.precision, choices.device)
@@ -175,10 +175,10 @@ def _accelerator(precision: str, device: str) -> Accelerator:
 
 
 def planned(setup: TrainingSetup) -> dict[str, Any]:
-    """Return sizes, batches, steps and processes of a run that has been built and not begun.
+    """Return sizes, batches, steps and processes of a run before its first step.
 
-    ``batch`` is the images that one process takes at a time; where there are several boxes, of the smallest.
-    ``effective_batch`` is the images of one optimiser step, over all processes and accumulated parts.
+    ``batch`` is the number of images that one process takes at a time, of the smallest box where there are several.
+    ``effective_batch`` is the number of images of one optimiser step, over all processes and accumulated parts.
     """
     preset, accelerator, sizes = setup.preset, setup.accelerator, setup.sizes
     effective = preset.batch * preset.accumulation * accelerator.num_processes

@@ -1,4 +1,4 @@
-"""A prior as training leaves it: ready to reconstruct with, its curve and its split beside it."""
+"""A prior as training leaves it: ready to reconstruct with, and with its curve and its split."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class PixelGrid:
         _check_compressions(f"[[pixel]] of block = {self.block}", self.compressions)
 
     def cells(self) -> Iterator[ImageCell]:
-        """Yield the cells, the highest compression first as they are given."""
+        """Yield the cells, in the order in which they are given."""
         for compression in self.compressions:
             masks = round(self.block**2 / compression)
             for rows in self.rows:

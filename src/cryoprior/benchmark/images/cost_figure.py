@@ -1,4 +1,4 @@
-"""The figure of a benchmark of images that shows quality against what an image costs."""
+"""The figure of quality against cost per image, for a benchmark of images."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 PANELS = 6
 CONTROL_LINE: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (4, 2))}
-COST_NAMES = {"evaluations": "forward network evaluations an image", "seconds": "seconds an image"}
+COST_NAMES = {"evaluations": "forward network evaluations per image", "seconds": "seconds per image"}
 
 
 def quality_against_cost(rows: pd.DataFrame, cells: Sequence[str], cost: str) -> bytes:
-    """Return quality by what an image costs, one panel a cell, as PNG.
+    """Return a figure of quality against cost per image as PNG, one panel per cell.
 
-    Quality is the score less that of least squares on the same particles: so methods that have few of them stand on
-    the same axis. Means are filled circles, samples open ones, other methods squares; controls of equal size are grey
+    Quality is the score minus that of least squares on the same particles, so that methods with few particles share
+    the axis. Means are filled circles, samples open ones, other methods squares; controls of equal size are grey
     lines, and so is the full image where clean ones are known. A cost of 0 has a place of its own left of the axis.
 
     Parameters
     ----------
-    rows: of a benchmark of images. cells: at most six of them.
+    rows: the rows of a benchmark of images. cells: at most six cells.
     cost: ``evaluations`` or ``seconds``.
     """
     score = quality_of(rows)
@@ -51,12 +51,12 @@ def quality_against_cost(rows: pd.DataFrame, cells: Sequence[str], cost: str) ->
 
 
 def over_least_squares(rows: pd.DataFrame, cells: Sequence[str], score: str) -> pd.DataFrame:
-    """Return the rows of these cells, the full image among them, with gains over least squares in place of scores."""
+    """Return the rows of these cells and of the full image, with gains over least squares in place of scores."""
     parts, full = [], rows[rows["cell"] == ""]
     for cell in cells:
         here = rows[rows["cell"] == cell]
         whole = here[here["n"] == here["n"].max()].iloc[0]
-        level = whole[score] - whole[f"{score}_gain"]  # of least squares
+        level = whole[score] - whole[f"{score}_gain"]  # score of least squares
         reference = (
             full.assign(cell=cell, **{f"{score}_gain": full[score] - level}) if score == "frc" else full.iloc[:0]
         )
@@ -134,7 +134,7 @@ class CostAxis:
 
 
 def _cost_legend(figure: Figure, first: Axes) -> None:
-    """Say above the first panel what the marks mean."""
+    """Write above the first panel what the marks mean."""
     from matplotlib.lines import Line2D
 
     looks: list[dict[str, Any]] = [

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 GREY = "#8a939d"
 LINES, GREY_LINES, PICTURES = 10, 4, 7
 TITLE = 19  # characters of a title above a picture
-COLOURS = 128  # of a PNG
+COLOURS = 128  # in a PNG
 ESTIMATE_ORDER = ("mean", "least-squares", "sparse", "sample")
 SCORE_NAMES = {"frc": "FRC with the clean image", "ssim": "SSIM with the recorded image"}
 
@@ -46,11 +46,11 @@ def quality_of(rows: pd.DataFrame) -> str:
 
 
 def quality_against_compression(rows: pd.DataFrame, lines: Sequence[str] = ()) -> bytes:
-    """Return quality by compression, one panel for each kind of mask and one line a method, as PNG.
+    """Return a figure of quality against compression as PNG, one panel per kind of mask and one line per method.
 
     Parameters
     ----------
-    rows: those of one variant of a series of masks.
+    rows: the rows of one variant of a series of masks.
     lines: the methods, floors and controls to draw, at most ten; if empty, means first, then the other methods and
         samples, beside at most four controls and floors. Controls and floors are grey.
     """
@@ -103,7 +103,7 @@ def example_pictures(cell: str, images: Mapping[str, Float[np.ndarray, "box box"
 def panels_of(
     titles: Sequence[str], most: int, width: float, height: float, gap: float = 0.3
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure and one panel a title, at most so many side by side; ``gap`` is between two, in widths."""
+    """Return a figure and its panels, one per title, at most ``most`` side by side; ``gap`` is in panel widths."""
     across = min(most, len(titles))
     down = -(-len(titles) // across)
     figure = new_figure(width * across, height * down)
@@ -148,7 +148,7 @@ def _line_looks(names: Sequence[str], greys: Sequence[str]) -> dict[str, dict[st
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name; nine stay apart."""
+    """Return a colour for each name; up to nine differ."""
     colours = [style["color"] for style in line_styles(LINES) if style["color"] != QUIET]
     return {str(name): colours[i % len(colours)] for i, name in enumerate(names)}
 

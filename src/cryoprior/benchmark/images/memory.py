@@ -25,9 +25,9 @@ class EnoughSeenError(Exception):
 
 
 class CountingDenoiser:
-    """The same denoiser, which ends its solver after a number of calls.
+    """A denoiser that ends its solver after a number of calls.
 
-    Questions about a measurement are not counted: what asks them, ``posterior``, has short chains.
+    Evaluations given a measurement are not counted: ``posterior``, which makes them, has short chains.
     """
 
     def __init__(self, denoiser: Denoiser, evaluations: int) -> None:
@@ -69,7 +69,7 @@ def _watch(reconstructor: Reconstructor, y: Float[Tensor, "b m"], particles: Seq
 
 
 def _highest(recorded: profile) -> int:
-    """Return the largest sum of what was allocated and freed until then, in bytes."""
+    """Return the largest running sum of allocated and freed bytes."""
     results: Any = recorded.profiler and recorded.profiler.kineto_results
     held = highest = 0
     for event in results.events():

@@ -1,4 +1,4 @@
-"""What a method made of the particles of a cell, and what an image cost."""
+"""The images that a method made of the particles of a cell, and their cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COSTS = ("evaluations", "backward", "seconds", "seconds_network")
 
 @dataclass(frozen=True)
 class MethodImages:
-    """All images of a method in a cell with one seed, (n, box, box), on the CPU, and what one image cost."""
+    """All images of a method in a cell with one seed, (n, box, box), on the CPU, and their cost per image."""
 
     x: Float[Tensor, "n box box"]
     residual: Float[Tensor, " n"]
@@ -22,11 +22,11 @@ class MethodImages:
     seconds_network: float
 
     def cost(self) -> dict[str, float]:
-        """Return the mean residual, what an image cost, and of its seconds those outside the network."""
+        """Return the mean residual, the cost per image, and the seconds per image outside the network."""
         spent = {name: float(getattr(self, name)) for name in COSTS}
         own = self.seconds - self.seconds_network
         return {"residual": float(self.residual.mean()), **spent, "seconds_own": own}
 
 
 ImagesBySeed = dict[tuple[str, int], MethodImages]
-"""The images of a cell by the name of a method and a seed."""
+"""The images of a cell, by method name and seed."""

@@ -1,4 +1,4 @@
-"""A plan in part, for a quick look: some of its cells, the first of its particles."""
+"""Part of a plan, for a quick look: some of its cells and its first particles."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cryoprior.errors import InputError
 
 
 def narrowed(plan: ImagesPlan, cells: str | None = None, particles: int | None = None) -> ImagesPlan:
-    """Return the plan with some of its cells and the first of its particles alone.
+    """Return the plan with only some of its cells and its first particles.
 
-    cells: wishes with commas between them; a cell is taken if its name holds every word of one of them.
+    cells: groups of words, separated by commas; a cell is kept if its name holds every word of one group.
 
     Raises
     ------
-    InputError: no cell is wished for.
+    InputError: no cell is kept.
     """
     if particles is not None:
         plan = dataclasses.replace(plan, particles=particles)
@@ -50,7 +50,7 @@ def _chosen(cells: Sequence[ImageCell], words: str) -> list[ImageCell]:
 
 
 def _within(method: ImageMethod, cells: Sequence[ImageCell]) -> ImageMethod:
-    """Return a method that names none but these cells and their masks."""
+    """Return the method with only these cells, and their masks, named."""
     names, masks = {cell.name for cell in cells}, {cell.mask for cell in cells}
     return dataclasses.replace(
         method,

@@ -23,7 +23,7 @@ from cryoprior.benchmark.operating_point import operating_points
 from cryoprior.evaluation.page import MEANING, MOSTLY_NOISE
 from cryoprior.report.page import Block, KeyValues, Picture, Prose, Section, write_page
 
-COSTS = {"evaluations": "forward evaluations of the network", "seconds": "seconds an image"}
+COSTS = {"evaluations": "forward evaluations of the network", "seconds": "seconds per image"}
 PICTURES = {"images": "Images", "cost": "Quality against cost", "compression": "Quality against compression"}
 PAGE_WIDTH = 984  # CSS pixels
 HOW = (
@@ -47,8 +47,8 @@ class ImageTable:
     published: the paper's figures: mask, compression, lpips, ssim.
     downstream: what ``downstream_sheet`` takes.
     headline: methods whose scores are also arranged as in the paper.
-    panels: cells of the figures of cost, at most six; those of ``examples`` if empty, or else the first ones.
-    lines: methods, controls and floors of the figures by compression; chosen by themselves if empty.
+    panels: cells in the figures of cost, at most six; if empty, those of ``examples``, or else the first ones.
+    lines: methods, controls and floors in the figures by compression; chosen automatically if empty.
     """
 
     title: str
@@ -139,5 +139,5 @@ class ImageTable:
 
 
 def _slug(text: str) -> str:
-    """Return the text as part of a file name: small letters, digits, points and hyphens."""
+    """Return the text as part of a file name: lower-case letters, digits, points and hyphens."""
     return re.sub(r"[^a-z0-9.]+", "-", text.lower().replace("=", "")).strip("-")

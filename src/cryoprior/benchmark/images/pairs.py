@@ -1,4 +1,4 @@
-"""Two methods of a benchmark of images held against each other, with paired standard errors."""
+"""Pairs of methods of a benchmark of images, compared with paired standard errors."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class ImagePairs:
                 yield what | _compared(gain, mine[0], theirs[0]) | self._powers(mine[0].x[:n], theirs[0].x[:n])
 
     def _others(self, ours: ImageMethod, methods: list[ImageMethod]) -> list[ImageMethod]:
-        """Return the methods to compare with; two of ours meet once."""
+        """Return the methods to compare with; two of ours are compared once."""
         later = methods[methods.index(ours) + 1 :]
         met = [m for m in methods if self._alike(ours, m) or m.name in self.plan.against]
         return [m for m in met if m != ours and (not m.ours or m in later)]
 
     @staticmethod
     def _alike(ours: ImageMethod, other: ImageMethod) -> bool:
-        """Return whether two methods are of one kind; an optimum that calls itself a sample meets means too."""
+        """Return whether two methods are of one kind; an optimum called a sample is compared with means too."""
         return other.estimate == ours.estimate or (other.guess and ours.estimate == "mean")
 
     def _powers(self, mine: Float[Tensor, "n box box"], theirs: Float[Tensor, "n box box"]) -> dict[str, float]:
@@ -82,13 +82,13 @@ class ImagePairs:
 
 
 def paired(difference: Float[Tensor, " n"]) -> list[float]:
-    """Return the mean of a difference by particle, and its standard error."""
+    """Return the mean of a difference per particle, and its standard error."""
     n = len(difference)
     return [float(difference.mean()), float(difference.std()) / n**0.5 if n > 1 else 0.0]
 
 
 def _compared(gain: dict[str, list[float]], mine: MethodImages, theirs: MethodImages) -> dict[str, Any]:
-    """Return the gain in every score with its error, what an image costs, and whether the FRC of ours is lower."""
+    """Return the gain in every score with its error, the cost per image, and whether the FRC of ours is lower."""
     scores = {name: value for score in gain for name, value in zip((score, f"{score}_error"), gain[score], strict=True)}
     return {
         **scores,

@@ -23,12 +23,12 @@ from cryoprior.solvers import Solver, parse_solver
 class ImageMethod:
     """One way to reconstruct.
 
-    samples: results of so many independent seeds are averaged; what is averaged counts as a mean.
-    particles: only so many of the first ones.
+    samples: how many samples of independent seeds are averaged; their average counts as a mean.
+    particles: how many are reconstructed, the first ones.
     cells, masks: only in these cells, and only in cells of these masks (``K=16``, ``ring``); all where none is named.
-    prior: another than the plan's.
+    prior: in place of the plan's.
     ours: it is compared with every other method of its kind, mean or sample, in the cells that both have.
-    guess: what it calls a sample is an optimum and no draw; it is compared with means that are ours too.
+    guess: its sample is an optimum, not a draw; it is also compared with means that are ours.
     """
 
     name: str
@@ -70,15 +70,15 @@ class ImagesPlan:
     """A table of image scores: particles (simulated, or a stack), cells, methods, seeds.
 
     star, clean: a stack and, row by row, its clean images where they are known; in place of ``simulate``.
-    particles: only so many of the first ones. box, resize: as ``cryoprior measure`` has them.
+    particles: how many are used, the first ones. box, resize: as in ``cryoprior measure``.
     prior: the embedded one that suits each solver (default), or the folder of one.
-    sigma: standard deviation of the noise added to each number. spectrum, dtype: as ``cryoprior reconstruct`` has them.
-    scores: of each image against the recorded one. lpips: auto, off or fetch, as ``cryoprior evaluate`` has it.
-    named: cells that pictures are made of. headline: methods shown in the paper's own arrangement.
+    sigma: standard deviation of the noise added to each number. spectrum, dtype: as in ``cryoprior reconstruct``.
+    scores: of each image against the recorded one. lpips: auto, off or fetch, as in ``cryoprior evaluate``.
+    named: cells whose images are shown. headline: methods shown in the paper's own arrangement.
     published: CSV with mask, compression, lpips and ssim of the paper. grid: its cells.
     against: methods that ours are compared with although they are of another kind.
-    unmeasured: the power and the coverage of samples where nothing was measured are reported.
-    fewer_particles: a control: the cell's numbers are spent on whole images of fewer particles, the others blank.
+    unmeasured: report the power and the coverage of samples where nothing was measured.
+    fewer_particles: add a control that spends the cell's numbers on whole images of fewer particles, the others blank.
     """
 
     title: str
@@ -137,7 +137,7 @@ class ImagesPlan:
             raise InputError("bench: no cell; add [grid], [[pixel]], [[fourier]] or [[cells]]")
         check_unique("cells", [cell.name for cell in self.all_cells])
         box = self.box or (self.simulate.box if self.simulate else None)
-        for cell in self.all_cells if box else ():  # that of a stack is known when it is opened
+        for cell in self.all_cells if box else ():  # the box of a stack is known when it is opened
             parse_operator(cell.operator, box=box)
         _check_known("named", self.named, {cell.name for cell in self.all_cells})
 
@@ -174,7 +174,7 @@ class ImagesPlan:
 
     @property
     def seed(self) -> int:
-        """The first seed, which pictures are of."""
+        """The first seed, whose images are shown."""
         return self.seeds[0]
 
     def prior_of(self, method: ImageMethod) -> str:
@@ -191,7 +191,7 @@ class ImagesPlan:
         return [*stacks, *images_of(stacks), *paths, *simulated_from([self.simulate], self.folder)]
 
     def path(self, text: str) -> Path:
-        """Return a path of the file: absolute, or relative to the folder that the file lies in."""
+        """Return a path that the plan names, joined to the plan's folder unless it is absolute."""
         return self.folder / text
 
 

@@ -14,7 +14,7 @@ from cryoprior.report.figures import LINE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DISTANCES = (7, 13, 20, 28, 38, 50, 64)  # of a name from its point, in points
+DISTANCES = (7, 13, 20, 28, 38, 50, 64)  # from a point to its name, in points
 DIRECTIONS = tuple(np.deg2rad((0, 180, 90, 270, 35, 325, 145, 215, 60, 300, 120, 240)))
 MARKER = 4.5  # half the side of what a point covers
 ROOM = np.array([4.0, 1.0])  # around a name, in points

@@ -1,4 +1,4 @@
-"""The paper's figures, as they stand beside those of a benchmark of images."""
+"""The paper's figures, to be shown beside those of a benchmark of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryoprior.errors import InputError
 
 COLUMNS = ("mask", "compression", "lpips", "ssim")
 NEAR = 0.05
-"""How far, as a share, a compression of the paper may lie from ours."""
+"""Largest relative difference between a compression of the paper and ours."""
 
 
 def read_published(path: Path) -> pd.DataFrame:

@@ -39,7 +39,7 @@ class ImageRows:
     def cell(self, cell: CellWork, images: ImagesBySeed) -> Iterator[dict[str, Any]]:
         """Yield the rows of a cell: floors, controls of equal size, then every method with every seed.
 
-        Gains are scores less those of least squares on the same particles.
+        Gains are scores minus those of least squares on the same particles.
         """
         linear: dict[int, dict[str, float]] = {}
 
@@ -77,7 +77,7 @@ class ImageRows:
         }
 
     def _fewer(self, cell: CellWork) -> dict[str, float]:
-        """Return the agreement of as many whole images as the cell's numbers make, the other particles blank."""
+        """Return the agreement of as many whole images as the cell's numbers make up, the other particles blank."""
         if self.scorer.clean is None:
             return {}
         whole = self.work.original.clone()

@@ -34,8 +34,8 @@ class Scorer:
     def scores(self, x: Float[Tensor, "n box box"]) -> dict[str, float]:
         """Return mean and deviation of the image scores, the power against the original's, and the pooled agreement.
 
-        ``power``: of x about its mean, over that of the original, all particles together: 1 for a draw of the right
-        law, less for a mean.
+        ``power``: variance of x about its mean over that of the original, all particles together: 1 for a draw of the
+        right law, less for a mean.
         """
         original = self.original[: len(x)]
         values = {name: METRICS[name].function(x, original) for name in self.names if name != "lpips"}

@@ -1,4 +1,4 @@
-"""A table that stands in Markdown and on a page alike, and how its numbers are written."""
+"""A table for Markdown and for a page, and how its numbers are written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from cryoprior.report.page import Table
 
 BOLD = re.compile(r"\*\*(.+?)\*\*")
-PAGE_WIDTH, GAP = 120, 3.5  # of a page, and between two columns, in characters
+PAGE_WIDTH, GAP = 120, 3.5  # width of a page, and gap between two columns, in characters
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MarkedTable(Table):
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows under column heads, a heading above them, and a note of what they mean; ``names`` columns name a row."""
+    """A table with a heading, column heads and a note on its meaning; the first ``names`` columns name a row."""
 
     heading: str
     columns: Sequence[str]
@@ -40,7 +40,7 @@ class Sheet:
         return f"### {self.heading}\n\n{table}\n" + (f"\n{self.note}\n" if self.note else "")
 
     def blocks(self) -> list[MarkedTable]:
-        """Return the sheet as tables of a page, its columns in as many tables as its width asks for."""
+        """Return the sheet as tables of a page, split into as many as its width needs."""
         bands = self._bands()
         tables = []
         for i, band in enumerate(bands, 1):
@@ -72,7 +72,7 @@ def _fill(widths: Sequence[float], first: int, room: float) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Spread:
-    """The mean of a score over seeds, its standard deviation (NaN of a single seed), and the decimals it is given."""
+    """The mean of a score over seeds, its standard deviation (NaN for a single seed), and the decimals to show."""
 
     mean: float
     std: float
@@ -80,7 +80,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: pd.Series, digits: int = 3) -> Spread:
-        """Return mean and standard deviation of one value a seed."""
+        """Return mean and standard deviation of one value per seed."""
         return cls(float(values.mean()), float(values.std(ddof=1)), digits)
 
     @property
@@ -107,7 +107,7 @@ def short(value: float, digits: int = 3, sign: str = "") -> str:
 
 
 def general(value: float, digits: int = 3) -> str:
-    """Return a number with so many significant digits, all digits of its whole part; empty where there is none."""
+    """Return a number with ``digits`` significant digits and its whole part in full; empty where there is none."""
     if math.isnan(value):
         return ""
     return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"

@@ -15,7 +15,8 @@ PAPER = "paper"
 FULL = "full image"
 BOLD = (
     "Bold: the best of those that give one best guess (means, least squares, sparse), and the best of the samples. "
-    "n: only so many of the particles; such scores are of other images and stand in no contest, the comparisons do."
+    "n: particles of a method that has only some; its scores are of other images and are never bold. The comparisons "
+    "use the particles that both methods have."
 )
 AGAINST_RECORDED = f"Against the recorded image. {BOLD} The paper has other particles and another prior."
 SHORT_OF_PAPER = "To two decimals; of other particles than the paper's. Hermitian masks, which see less, are left out."
@@ -60,7 +61,7 @@ def score_sheets(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterator
 
 
 def paper_sheets(rows: pd.DataFrame, published: pd.DataFrame | None, headline: Sequence[str]) -> Iterator[Sheet]:
-    """Yield LPIPS / SSIM of one method a sheet as the paper arranges it, its own figures in a row below each."""
+    """Yield LPIPS / SSIM as the paper arranges it, one sheet per method, the paper's figures in a row below each."""
     paper = Published(published)
     for heading, family in families(rows):
         for method in headline:
@@ -93,7 +94,7 @@ def against_paper(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterato
 
 
 def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:
-    """Yield a sheet a score that is known: cells down, methods across, the full noisy image beside them."""
+    """Yield one sheet per known score: cells down, methods across, the full noisy image beside them."""
     methods = method_names(rows)
     full = rows[rows["cell"] == ""]
     more = [name for name in rows if name in METRICS and name not in (*AGAINST, "ssim", "lpips", "residual")]
@@ -126,7 +127,7 @@ def ordered_cells(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, float], pd.Da
 
 
 def _lpips_ssim(cell: pd.DataFrame, groups: Sequence[Sequence[str]] = ()) -> dict[str, str]:
-    """Return ``LPIPS / SSIM`` by method, the best of each group bold, each score for itself."""
+    """Return ``LPIPS / SSIM`` by method; each score is bold where it is the best of its group."""
     texts: dict[str, list[str]] = {}
     for score in ("lpips", "ssim"):
         scores = {name: Spread.of(of_method[score]) for name, of_method in cell.groupby("method", sort=False)}
@@ -138,7 +139,7 @@ def _lpips_ssim(cell: pd.DataFrame, groups: Sequence[Sequence[str]] = ()) -> dic
 
 
 def few_particles(cell: pd.DataFrame) -> dict[str, str]:
-    """Return `` (n = 8)`` by method for those that have not all the particles of the cell."""
+    """Return `` (n = 8)`` by method, for methods without all particles of the cell."""
     counts = cell.groupby("method", sort=False)["n"].max()
     return {str(name): f" (n = {n})" for name, n in counts.items() if n < counts.max()}
 

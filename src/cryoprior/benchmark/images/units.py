@@ -21,7 +21,7 @@ from cryoprior.output.manifest import differences, plain
 class Unit:
     """Images of some particles, (b, box, box), in the input's grey scale, and what they cost.
 
-    residual: ||y - A x|| / ||y|| of each. evaluations, backward: of the network, the mean over the particles.
+    residual: ||y - A x|| / ||y|| per particle. evaluations, backward: of the network, the mean over particles.
     seconds, seconds_network: of the whole batch.
     """
 

@@ -1,4 +1,4 @@
-"""What images hold where nothing was measured: of samples the power of the data, and of all methods the signal."""
+"""What images hold where nothing was measured: the power of samples, and the signal of all methods."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOTE = (
 
 
 def unmeasured_lines(cell: CellWork) -> Iterator[dict[str, Any]]:
-    """Yield a line for each method and seed; power is that of samples, coverage needs two samples of a particle."""
+    """Yield one line per method and seed; power is that of samples, and coverage needs two samples per particle."""
     for method in cell.wanted():
         for seed in cell.work.plan.seeds:
             images = cell.images(method, seed)

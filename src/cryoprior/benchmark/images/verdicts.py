@@ -1,4 +1,4 @@
-"""What a benchmark of images says in the end: who wins, at what cost, how little may be measured, what comes after."""
+"""The conclusions of a benchmark of images: comparisons, cost, operating points, and states and atomic models."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ def verdict(pairs: pd.DataFrame, words: str) -> str:
         f"Of {len(pairs)} comparisons, {words}, the FRC of ours is lower by more than two paired standard errors in "
         f"{len(lower)}{f': {lost}' if lost else ''}. Δ: ours − other, ± one paired standard error. "
         "Power: variance of the images over that of the recorded ones, ours / other; of two samples the one with less "
-        "of it lies nearer to the mean, and scores better for that alone. Forward: network evaluations an image, ours "
+        "of it lies nearer to the mean, and scores better for that alone. Forward: network evaluations per image, ours "
         "/ other, and their ratio; backward: those of the other."
     )
 
 
 def cost_sheet(rows: pd.DataFrame) -> Sheet:
-    """Return what an image costs by each method, medians over cells and seeds."""
+    """Return the cost per image of each method, medians over cells and seeds."""
     cells = rows[(rows["cell"] != "") & (rows["kind"] == "method")]
     medians = cells.groupby("method", sort=False)[[column for column, _ in COST]].median()
     lines = [[str(name), *(general(float(value)) for value in line)] for name, line in medians.iterrows()]
     note = (
-        "Medians over cells and seeds: forward and backward evaluations of the network an image; seconds an image, and "
+        "Medians over cells and seeds: forward and backward network evaluations per image; seconds per image, and "
         "of these in the network and the method's own; peak memory; relative residual ‖Ax − y‖/‖y‖."
     )
     return Sheet("Cost of an image", ["method", *(title for _, title in COST)], lines, note)

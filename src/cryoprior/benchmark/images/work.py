@@ -45,7 +45,7 @@ MEMORY_BATCH = 8
 class ImageWork:
     """What a benchmark computes, in its folder.
 
-    batch, threads, device: how; they change no image.
+    batch, threads, device: how it computes; they change no image.
     """
 
     plan: ImagesPlan

@@ -52,7 +52,7 @@ class BenchImages:
 
     @cached_property
     def truth(self) -> Float[Tensor, "d d d"] | None:
-        """The true map, of several simulated states the mean over the particles; None where none is known."""
+        """The true map, or the mean of several simulated states over the particles; None where it is not known."""
         if self.plan.simulate is None:
             return None if self.plan.truth is None else self._given(self.plan.path(self.plan.truth))
         folder = self.particles.parent
@@ -72,7 +72,7 @@ class BenchImages:
         return path
 
     def reconstruction(self, cell: CellPlan, method: MethodPlan, particles: int | None = None) -> Path:
-        """Return the star file of a cell reconstructed by a method, of its first particles where a number is given."""
+        """Return the star file of a cell reconstructed by a method, all particles or the first ``particles``."""
         limit = particles or method.particles
         output = self._cell(cell) / slug(method.name + (f" {limit}" if limit else ""))
         run_step(
@@ -107,7 +107,7 @@ class BenchImages:
 
 
 def simulate_values(plan: MapsPlan | ImagesPlan, wanted: SimulatePlan) -> dict[str, object]:
-    """Return what ``simulate`` is asked for, paths taken from the folder of the plan."""
+    """Return the options of ``simulate``; paths start at the folder of the plan."""
     values = dict(vars(wanted))
     values["structures"] = tuple(plan.path(path) for path in wanted.structures)
     for name in ("ctf", "noise_like"):

@@ -51,7 +51,7 @@ class MapTable:
     """All numbers of a benchmark of maps, and the maps that are shown.
 
     numbers: one row for each (series, cell, method, particles). curves: their FSC by shell. poses: pose errors by cell
-    and method. pictured: cell to method to map. mask: the one that all FSC were computed within.
+    and method. pictured: cell to method to map. mask: all FSC were computed within it.
     """
 
     title: str
@@ -92,7 +92,7 @@ class MapTable:
         return "\n".join(parts)
 
     def _tables(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-        """Yield heading, columns and rows: for every number of particles and every number one table, methods across."""
+        """Yield heading, columns and rows of one table per number of particles and per score, methods across."""
         known = [(column, label) for column, label in NUMBERS if column in self.numbers]
         for particles, group in self.numbers.groupby("particles", sort=False):
             cells = group[group["cell"] != ""]
@@ -126,7 +126,7 @@ class MapTable:
             yield f"Table 3 in the paper's shape: {method}, {particles} particles", columns, rows
 
     def _differences(self, particles: int, methods: list[str], other: str) -> Iterator[list[str]]:
-        """Yield by cell what each method's FSC with the truth gains on another's: worst, best and mean over shells."""
+        """Yield per cell the gain of each method's FSC with the truth over another's: worst, best, mean over shells."""
         chosen = self.curves[(self.curves["particles"] == particles) & (self.curves["cell"] != "")]
         for (series, cell), of_cell in chosen.groupby(["series", "cell"], sort=False):
             curves = {m: rows["fsc_truth"].to_numpy()[1:-1] for m, rows in of_cell.groupby("method")}
@@ -134,7 +134,7 @@ class MapTable:
             yield [f"{series} {cell}", *(_gain(gains[m]) if m in gains else "" for m in methods)]
 
     def _claims(self, particles: int, methods: list[str]) -> Iterator[list[str]]:
-        """Yield by cell by how much sqrt(2 FSC / (1 + FSC)) of the half maps exceeds the FSC with the truth."""
+        """Yield per cell by how much sqrt(2 FSC / (1 + FSC)) of the half maps exceeds the FSC with the truth."""
         chosen = self.curves[(self.curves["particles"] == particles) & (self.curves["cell"] != "")]
         for (series, cell), of_cell in chosen.groupby(["series", "cell"], sort=False):
             excess = {}

@@ -24,7 +24,7 @@ def paper_table_3(numbers: pd.DataFrame, poses: pd.DataFrame) -> tuple[list[str]
     Parameters
     ----------
     numbers: rows of one method at one number of particles, in the order in which cells are shown.
-    poses: pose errors of the same method, one row a cell; may be empty.
+    poses: pose errors of the same method, one row per cell; may be empty.
     """
     errors: dict[str, Mapping[str, Any]] = {} if poses.empty else poses.set_index("cell").to_dict("index")
     columns: list[str] = []

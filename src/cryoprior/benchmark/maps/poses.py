@@ -15,7 +15,7 @@ from cryoprior.benchmark.steps import run_step, slug
 
 
 def pose_table(images: BenchImages) -> pd.DataFrame:
-    """Return the pose errors that the plan asks for, one row a cell and method; empty where it asks for none."""
+    """Return the pose errors that the plan asks for, one row per cell and method; empty where it asks for none."""
     wanted = images.plan.poses
     if wanted is None:
         return pd.DataFrame()
