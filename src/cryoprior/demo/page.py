@@ -157,7 +157,7 @@ class DemoPage:
         return [head, reading, *map(_section, self.studies), Section("Files", [Links((), self.links)])]
 
     def overview(self) -> bytes:
-        """Return the first particle as every study shows it, one row a study, as PNG."""
+        """Return the first particle as every study shows it, one row per study, as PNG."""
         rows = [PictureRow(s.title, s.pictures[0].original, s.pictures[0].images) for s in self.studies]
         return draw_pictures(rows)
 

@@ -149,7 +149,7 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def _latents(options: Options, work: Path) -> dict[str, Path]:
-    """Return the files of latents by name; those of particles are trained in ``work``, and go on there if cut off."""
+    """Return the files of latents by name; those of particles are trained, or resumed, in ``work``."""
     paths = {ORIGINAL: options.original, RECONSTRUCTED: options.reconstructed}
     paths |= {OTHER: options.ceiling} if options.ceiling is not None else {}
     if options.train is None:

@@ -49,7 +49,7 @@ WRITTEN = (
 LONGEST_NAME = 18
 PANELS = (
     "A particle has the same colour in both panels of a row. The embedding of the reconstructions is turned, or "
-    "mirrored, upon that of the originals, for its orientation is arbitrary. Lines: 10, 20, 35, 50, 70 and 90 % of the "
+    "mirrored, onto that of the originals, for its orientation is arbitrary. Lines: 10, 20, 35, 50, 70 and 90 % of the "
     "highest density. A few far particles are outside the frame."
 )
 

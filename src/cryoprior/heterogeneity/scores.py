@@ -79,7 +79,7 @@ class Labelled:
         return np.bincount(self.label, minlength=len(self.names))
 
     def summary(self, clusters: int) -> dict[str, Any]:
-        """Return how far so many clusters match the labels, under the names of summary.json."""
+        """Return how far a clustering into ``clusters`` matches the labels, under the names of summary.json."""
         return {
             "column": self.column,
             "names": self.names,

@@ -1,4 +1,4 @@
-"""cryoDRGN trained on the stacks that are to be compared: the same options and seed for each, resumed where cut off."""
+"""cryoDRGN trained on the stacks to compare, with the same options and seed for each, resumed where interrupted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TrainingJob:
     threads: int | None = None
 
     def read(self) -> ParticleStack:
-        """Return the particles as cryoDRGN shall see them: cropped to the box of the training.
+        """Return the particles as cryoDRGN sees them, cropped to the box of the training.
 
         Raises
         ------

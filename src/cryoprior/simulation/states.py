@@ -75,7 +75,7 @@ def read_states(
 def _map_in_box(path: Path, box: int, pixel_size: float) -> Float32[np.ndarray, "d d d"]:
     volume, voxel_size = read_map(path)
     if voxel_size <= 0:
-        raise InputError(f"{path}: the header gives no voxel size; expected angstrom a voxel; set it in the header")
+        raise InputError(f"{path}: the header gives no voxel size; expected angstrom per voxel; set it in the header")
     tensor = torch.as_tensor(np.ascontiguousarray(volume), dtype=torch.float32)
     if abs(voxel_size - pixel_size) > 1e-4 * pixel_size:
         tensor, _ = fourier_rescale_3d(tensor, source_spacing=voxel_size, target_spacing=pixel_size)

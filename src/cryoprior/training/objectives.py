@@ -26,7 +26,7 @@ class Objective(Protocol):
     """What a training run minimises, and what its log shows beside the loss."""
 
     def loss(self, network: nn.Module, images: Any, generator: torch.Generator) -> Float[Tensor, "b"]:
-        """Return the loss of every image, or of every particle of which only measurements are known."""
+        """Return the loss per image, or per particle where only measurements are known."""
         ...
 
     def correlations(
@@ -50,7 +50,7 @@ class SignalObjective:
     def loss(
         self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
     ) -> Float[Tensor, "b"]:
-        """Return the loss of every image; noise, its level and its spectrum are drawn from the generator."""
+        """Return the loss per image; noise, its level and its spectrum are drawn from the generator."""
         b = len(images)
         kind = torch.randint(len(self.noise), (b,), generator=generator)
         level = torch.randn(b, generator=generator) * TAU_LOG_DEVIATION + TAU_LOG_MEAN
@@ -61,7 +61,7 @@ class SignalObjective:
     def loss_at(
         self, network: nn.Module, images: Tensor, total: Float[Tensor, "b box half"], white: Tensor
     ) -> Float[Tensor, "b"]:
-        """Return the loss of every image under the given noise power and white noise."""
+        """Return the loss per image under the given noise power and white noise."""
         evidence = evidence_of_image(images + apply_filter(white, total.sqrt()), self.signal.to(images), total)
         return relative_error(network(evidence) - images, evidence)
 
@@ -110,7 +110,7 @@ class DdpmObjective:
     def loss(
         self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
     ) -> Float[Tensor, "b"]:
-        """Return the loss of every image; time steps and noise are drawn from the generator."""
+        """Return the loss per image; time steps and noise are drawn from the generator."""
         alpha_bar = alpha_bars(linear_betas())
         time = torch.randint(len(alpha_bar), (len(images),), generator=generator)
         noise = torch.randn(images.shape, generator=generator).to(images)

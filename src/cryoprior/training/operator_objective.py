@@ -49,7 +49,7 @@ class OperatorObjective:
     def loss(
         self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
     ) -> Float[Tensor, "b"]:
-        """Return the loss of every image; operator, noise and level are drawn from the generator."""
+        """Return the loss per image; operator, noise and level are drawn from the generator."""
         choice = float(torch.rand((), generator=generator))
         if choice < UNCONDITIONAL:
             return self.base.loss(network, images, generator)
@@ -61,7 +61,7 @@ class OperatorObjective:
     def loss_at(
         self, network: nn.Module, images: Tensor, number: int, tau: float | None, generator: torch.Generator
     ) -> Float[Tensor, "b"]:
-        """Return the loss of every image under operator ``number``, with x_t at level tau where one is given."""
+        """Return the loss per image under operator ``number``, with x_t at level tau where one is given."""
         with torch.no_grad():
             measurement, evidence = self._evidence(images, number, tau, generator)
         error = network(evidence) - images

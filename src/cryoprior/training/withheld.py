@@ -38,7 +38,7 @@ class WithheldObjective:
     sigma: float
 
     def loss(self, network: nn.Module, images: MeasuredBatch, generator: torch.Generator) -> Float[Tensor, "b"]:
-        """Return the loss of every particle; the split is drawn from the generator."""
+        """Return the loss per particle; the split is drawn from the generator."""
         y, particles = images.y, images.particles
         signal = self.signal.to(y)
         keep = self._draw(particles, generator).to(y)
