@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 import pickle
 import re
 from collections.abc import Iterator
@@ -69,3 +70,8 @@ def test_no_message_names_a_flag() -> None:
         if re.search(r"(?<![\w-])(--[a-z]|-o\b)", str(literal.value)) and not FOREIGN.search(str(literal.value))
     ]
     assert not named, "name options in angle brackets, as cryoprior.errors has them"
+
+
+def test_a_caller_in_python_sees_logged_options_as_keyword_arguments(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("cryoprior").warning("%s: pass <contrast=bright> or <pixel_size>", "y.zarr")
+    assert caplog.messages == ["y.zarr: pass contrast=bright or pixel_size"]

@@ -5,9 +5,11 @@ The names below are loaded when they are first used, so that ``import cryoprior`
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cryoprior.errors import PYTHON_SPELLING
 from cryoprior.version import __version__
 
 if TYPE_CHECKING:
@@ -30,28 +32,28 @@ if TYPE_CHECKING:
     from cryoprior.training import train
 
 
+logging.getLogger("cryoprior").addFilter(PYTHON_SPELLING)
+
 _MODULES = ("image", "io", "metrics", "operators", "prior", "report", "solvers")
 _NAMES = {
     "Denoiser": "prior",
-    "Measurements": "io",
-    "Operator": "operators",
-    "Solver": "solvers",
-    "show": "report",
-    "show_curves": "report",
     "Evaluation": "evaluation",
     "InputError": "errors",
+    "Measurements": "io",
     "OPERATORS": "operators",
+    "Operator": "operators",
     "ParticleNoise": "random",
     "ParticleStack": "io",
+    "Prior": "prior",
     "Reconstruction": "reconstruction",
     "SOLVERS": "solvers",
-    "compare_maps": "maps",
-    "judge_maps": "maps",
+    "Solver": "solvers",
     "agreement": "heterogeneity",
-    "evaluate": "evaluation",
-    "Prior": "prior",
     "as_prior": "prior",
+    "compare_maps": "maps",
     "draw": "prior",
+    "evaluate": "evaluation",
+    "judge_maps": "maps",
     "load_prior": "prior",
     "make_maps": "maps",
     "measure": "measurement",
@@ -60,11 +62,13 @@ _NAMES = {
     "parse_solver": "solvers",
     "read_measurements": "io",
     "read_particles": "io",
-    "register": "registry",
     "reconstruct": "reconstruction",
+    "register": "registry",
     "score_models": "models",
-    "train": "training",
+    "show": "report",
+    "show_curves": "report",
     "simulate": "simulation",
+    "train": "training",
 }
 
 __all__ = [

@@ -15,6 +15,7 @@ in the message          in Python             on the command line
 
 from __future__ import annotations
 
+import logging
 import re
 
 FLAGS = {"output": "-o"}
@@ -61,3 +62,15 @@ def _flag(name: str, value: str | None) -> str:
         return name
     flag = FLAGS.get(name, f"--{name.replace('_', '-')}")
     return flag if value in (None, "True") else f"{flag} {value}"
+
+
+class PythonSpelling(logging.Filter):
+    """Spells logged messages for a caller in Python; the command line takes it off and spells them with flags."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True; the record's message names options as keyword arguments."""
+        record.msg, record.args = for_python(record.getMessage()), ()
+        return True
+
+
+PYTHON_SPELLING = PythonSpelling()

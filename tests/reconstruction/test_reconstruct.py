@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from cryoprior.errors import InputError
 from cryoprior.io import read_measurements, read_particles, write_stack, write_star
 from cryoprior.measurement import command as measure
 from cryoprior.measurement.intensity import Contrast, contrast_doubt
+from cryoprior.measurement.reading import recorded_measurements
 from cryoprior.operators import parse_operator
+from cryoprior.output.record import read_recorded
 from cryoprior.prior.checkpoint import Prior, PriorConfig
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.operator_family import OperatorFamily
@@ -366,3 +369,12 @@ def test_a_contrast_read_from_few_low_frequencies_is_doubted(operator: str, warn
     doubt = contrast_doubt(clear, masks, torch.zeros(64, masks.m), range(64))
     assert ("few of the lowest frequencies" in doubt) is warned
     assert not contrast_doubt(Contrast("dark", -9.0, "option"), masks, torch.zeros(64, masks.m), range(64))
+
+
+def test_measurements_that_moved_with_the_reconstruction_are_found(y: Path, tmp_path: Path) -> None:
+    run(y, "recon", solver="least-squares")
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(y.parent, moved)
+    recorded = read_recorded(moved / "recon")
+    gone = {**recorded, "measurements": str(tmp_path / "gone" / y.name)}
+    assert recorded_measurements(moved / "recon", gone).resolve() == moved / y.name

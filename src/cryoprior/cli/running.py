@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from cryoprior.cli.table import print_table
-from cryoprior.errors import InputError, for_command_line
+from cryoprior.errors import PYTHON_SPELLING, InputError, for_command_line
 from cryoprior.output.record import to_json
 from cryoprior.progress import show_progress
 
@@ -94,4 +94,6 @@ def _log_to_stderr(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_ForCommandLine("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("cryoprior").setLevel(level)
+    logger = logging.getLogger("cryoprior")
+    logger.removeFilter(PYTHON_SPELLING)
+    logger.setLevel(level)

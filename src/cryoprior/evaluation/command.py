@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryoprior.options import COMPUTING, INPUT, argument, check_options, option, output_option, overwrite_option
+from cryoprior.options import (
+    COMPUTING,
+    INPUT,
+    Computing,
+    argument,
+    check_options,
+    option,
+    output_option,
+    overwrite_option,
+)
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import write_provenance
 from cryoprior.progress import track
@@ -19,7 +28,7 @@ EXAMPLE = "cryoprior evaluate recon/ --reference particles.star --clean clean.st
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Computing):
     reconstruction: Path = argument("Folder that `cryoprior reconstruct` wrote.")
     reference: Path = option("The particles that were measured: .star, .cs, .mrcs, .mrc or .txt.", group=INPUT)
     output: Path = output_option("Folder to write.")
@@ -48,6 +57,7 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
+    from cryoprior.devices import choose_device, limit_threads
     from cryoprior.evaluation.comparison import open_comparison
     from cryoprior.evaluation.evaluating import compared_batches, summed_up
     from cryoprior.evaluation.files import examples, write_evaluation
@@ -55,6 +65,8 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.evaluation.lpips import choose_lpips
     from cryoprior.evaluation.page import Example
 
+    limit_threads(options.threads)
+    place = choose_device(options.device)
     files = (options.reconstruction, options.reference, options.clean, options.measurements)
     compared = open_comparison(*files, options.pixel_size)
     lpips, lpips_note = choose_lpips(options.lpips, compared.box)
@@ -64,7 +76,7 @@ def run(options: Options) -> dict[str, Any]:
     inputs = compared.inputs()
     with claim_output(options.output, "evaluate", overwrite=options.overwrite, inputs=inputs) as folder:
         scores, pictures = Scores(lpips), list[Example]()
-        batches = compared_batches(compared, n, options.batch, options.seed)
+        batches = compared_batches(compared, n, options.batch, options.seed, place)
         for images, rows in track(batches, "evaluate", -(-n // options.batch)):
             scores.add(images)
             pictures += examples(images, rows, options.pictures - len(pictures))

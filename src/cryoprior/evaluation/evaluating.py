@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.devices import choose_device
 from cryoprior.evaluation.compared import Compared, compared_arrays
 from cryoprior.evaluation.floors import constant_image, least_squares, radial_spectrum, spectrum_noise
 from cryoprior.evaluation.gathering import Images, Scores
@@ -79,6 +81,7 @@ def evaluate(
     lpips: str = "auto",
     seed: int = 0,
     batch: int = 32,
+    device: str = "auto",
 ) -> Evaluation:
     """Return the scores of images beside their floors, as ``cryoprior evaluate`` computes them.
 
@@ -93,6 +96,7 @@ def evaluate(
     lpips: ``auto`` where its weights are in the cache, ``off``, or ``fetch`` to get them first (64 MB).
     seed: of the noise that has the original's spectrum.
     batch: particles at a time; results do not depend on it except for rounding.
+    device: where to compute, ``auto``, ``cpu``, ``cuda`` ...
 
     Raises
     ------
@@ -100,22 +104,25 @@ def evaluate(
     """
     compared = compared_arrays(x, original, clean, y, operator, particles)
     check_least(batch, "batch", 1)
+    place = choose_device(device)
     box = compared.x.shape[-1]
     network, note = choose_lpips(lpips, box)
     scores = Scores(network)
-    for images, _ in compared_batches(compared, compared.n, batch, seed):
+    for images, _ in compared_batches(compared, compared.n, batch, seed, place):
         scores.add(images)
     return summed_up(scores, box, pixel_size, note)
 
 
-def compared_batches(compared: Compared, n: int, batch: int, seed: int) -> Iterator[tuple[Images, np.ndarray]]:
-    """Yield the first n rows in batches, each with its floors, and the rows' numbers."""
+def compared_batches(
+    compared: Compared, n: int, batch: int, seed: int, device: torch.device
+) -> Iterator[tuple[Images, np.ndarray]]:
+    """Yield the first n rows in batches on the device, each with its floors, and the rows' numbers."""
     batches = [np.asarray(rows) for rows in row_batches(n, batch)]
     first = [rows for rows in batches if rows[0] < SPECTRUM_PARTICLES]
     spectrum, mean = radial_spectrum(compared.read_original(rows) for rows in first)
     for rows in batches:
         noise = ParticleNoise(seed, "evaluate/spectrum-noise", rows.tolist())
-        yield _images(compared, rows, spectrum_noise(spectrum, mean, noise).float()), rows
+        yield _images(compared, rows, spectrum_noise(spectrum, mean, noise).float(), device), rows
 
 
 def summed_up(scores: Scores, box: int, pixel_size: float, lpips_note: str) -> Evaluation:
@@ -132,12 +139,16 @@ def summed_up(scores: Scores, box: int, pixel_size: float, lpips_note: str) -> E
     )
 
 
-def _images(compared: Compared, rows: np.ndarray, noise_floor: Float[Tensor, "b box box"]) -> Images:
-    original, x, clean = compared.read_original(rows), compared.read_reconstruction(rows), compared.read_clean(rows)
-    floors = {"constant": constant_image(original), "spectrum_noise": noise_floor}
+def _images(
+    compared: Compared, rows: np.ndarray, noise_floor: Float[Tensor, "b box box"], device: torch.device
+) -> Images:
+    original, x = compared.read_original(rows).to(device), compared.read_reconstruction(rows).to(device)
+    known = compared.read_clean(rows)
+    clean = None if known is None else known.to(device)
+    floors = {"constant": constant_image(original), "spectrum_noise": noise_floor.to(device)}
     measured = compared.read_measurements(rows)
     if measured is None:
         return Images(original, x, floors, clean)
-    y, operator, particles = measured
+    y, operator, particles = measured[0].to(device), *measured[1:]
     floors["least_squares"] = least_squares(y, operator, particles)
     return Images(original, x, floors, clean, y, operator.forward(x, particles))

@@ -22,10 +22,10 @@ def examples(images: Images, rows: np.ndarray, wanted: int) -> list[Example]:
     return [
         Example(
             f"particle {rows[i] + 1}",
-            images.original[i].numpy(),
-            images.floors["least_squares"][i].numpy(),
-            images.reconstruction[i].numpy(),
-            None if images.clean is None else images.clean[i].numpy(),
+            images.original[i].cpu().numpy(),
+            images.floors["least_squares"][i].cpu().numpy(),
+            images.reconstruction[i].cpu().numpy(),
+            None if images.clean is None else images.clean[i].cpu().numpy(),
         )
         for i in range(max(0, min(wanted, len(rows))))
     ]

@@ -87,7 +87,7 @@ class Scores:
         powers = shell_powers(x, reference)
         metric = "frc" if against == "original" else "clean_frc"
         self._record(name, metric, frc_mean(powers.frc, x.shape[-1]))
-        pooled, key = powers.pooled(), (name, against)
+        pooled, key = powers.pooled().cpu(), (name, against)
         self.shells[key] = self.shells[key] + pooled if key in self.shells else pooled
 
     def _record(self, image: str, metric: str, values: Tensor) -> None:

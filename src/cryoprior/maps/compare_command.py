@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryoprior.options import INPUT, argument, check_options, option, output_option, overwrite_option
+from cryoprior.options import INPUT, Computing, argument, check_options, option, output_option, overwrite_option
 
 EXAMPLE = "cryoprior compare-maps map/half1.mrc map/half2.mrc --json"
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Computing):
     a: Path = argument("First map (.mrc); its voxels above the level are correlated.")
     b: Path = argument(
         "Second map, on the same grid. Read the FSC at 0.143 of two half maps, at 0.5 against a true map."
@@ -28,17 +28,19 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
+    from cryoprior.devices import limit_threads
     from cryoprior.io.volumes import read_density, read_mask, read_volume
     from cryoprior.maps.compare_files import warn_of_signs, write_comparison
     from cryoprior.maps.comparing import compare_maps
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
 
+    limit_threads(options.threads)
     a, voxel_size = read_density(options.a)
     grid = (len(a), voxel_size, "the first map")
     b = read_volume(options.b, *grid)
     mask = None if options.mask is None else read_mask(options.mask, *grid)
-    comparison = compare_maps(a, b, voxel_size, mask, options.align, options.level)
+    comparison = compare_maps(a, b, voxel_size, mask, options.align, options.level, options.device)
     warn_of_signs(options.b, comparison)
     if options.output is not None:
         inputs = [path for path in (options.a, options.b, options.mask) if path is not None]

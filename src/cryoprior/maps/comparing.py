@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.devices import choose_device
 from cryoprior.image.alignment import Alignment, transform_volume
 from cryoprior.maps.arrays import Array, volume_tensor
 from cryoprior.maps.judgement import FULL_MAP, HALF_MAPS
@@ -107,7 +108,13 @@ class MapComparison:
 
 
 def compare_maps(
-    a: Array, b: Array, voxel_size: float, mask: Array | None = None, align: bool = False, level: float | None = None
+    a: Array,
+    b: Array,
+    voxel_size: float,
+    mask: Array | None = None,
+    align: bool = False,
+    level: float | None = None,
+    device: str = "auto",
 ) -> MapComparison:
     """Return the comparison of two maps on one grid, as ``cryoprior compare-maps`` makes it.
 
@@ -118,19 +125,23 @@ def compare_maps(
     mask: 0 to 1, (d, d, d); both maps are multiplied with it for the FSC.
     align: turn and shift ``b`` onto ``a`` first.
     level: contour level of ``a``; its 99th percentile where None.
+    device: where to compute, ``auto``, ``cpu``, ``cuda`` ...
 
     Raises
     ------
     InputError: maps or a mask that are no finite cubes of one box, a level that too few voxels reach.
     """
-    first = volume_tensor(a, "a")
-    second = volume_tensor(b, "b", len(first))
+    place = choose_device(device)
+    first = volume_tensor(a, "a").to(place)
+    second = volume_tensor(b, "b", len(first)).to(place)
     signs = aligned_signs(first, second, voxel_size) if align else plain_signs(first, second)
     if signs.alignment is not None:
         second = transform_volume(second, signs.alignment.rotation, signs.alignment.shift_voxel)
     unmasked = masked = None
     if mask is not None:
-        within = volume_tensor(mask, "mask", len(first))
+        within = volume_tensor(mask, "mask", len(first)).to(place)
         unmasked, masked = fsc(first, second), fsc(first * within, second * within)
     curve = fsc(first, second) if masked is None else masked
-    return MapComparison(voxel_size, curve, unmasked, volume_correlation(first, second, level), signs, second)
+    correlation = volume_correlation(first, second, level)
+    shown = None if unmasked is None else unmasked.cpu()
+    return MapComparison(voxel_size, curve.cpu(), shown, correlation, signs, second.cpu())

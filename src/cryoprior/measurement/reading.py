@@ -134,7 +134,8 @@ def recorded_measurements(folder: Path, recorded: Mapping[str, Any]) -> Path:
     if not recorded.get("measurements"):
         raise InputError(f"{folder / 'summary.json'}: records no measurements; pass <measurements=y.zarr>")
     path = Path(recorded["measurements"])
-    for candidate in (path, folder / path):
+    beside = str(recorded.get("measurements_from_here", path))  # both may have moved together
+    for candidate in (path, folder / path, folder / beside):
         if candidate.exists():
             return candidate
     raise InputError(f"{path}: these measurements, recorded in {folder}, are not there; pass <measurements=y.zarr>")

@@ -63,6 +63,10 @@ class ShellPowers:
         """Return the sums over all pairs, as a batch of one: numerators and denominators are summed, then divided."""
         return ShellPowers(self.cross.sum(0, True), self.power_a.sum(0, True), self.power_b.sum(0, True))
 
+    def cpu(self) -> ShellPowers:
+        """Return the same on the processor, where sums over many batches are kept."""
+        return ShellPowers(self.cross.cpu(), self.power_a.cpu(), self.power_b.cpu())
+
     def __add__(self, other: ShellPowers) -> ShellPowers:
         return ShellPowers(self.cross + other.cross, self.power_a + other.power_a, self.power_b + other.power_b)
 

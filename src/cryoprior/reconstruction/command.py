@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,8 @@ def run(options: Options) -> dict[str, Any]:
             log.info("%s: other shards are still to be done; their last process merges", options.output)
             return {"finished": False, "shards": len(shards.all())}
         write_provenance(work.folder, "reconstruct", options, inputs, options.seed)
-        summary = job.summary(shards.records())
+        beside = os.path.relpath(options.measurements.resolve(), work.folder.resolve())
+        summary = {**job.summary(shards.records()), "measurements_from_here": beside}
         write_summary(work.folder, summary)
         work.complete()
     return summary
