@@ -77,6 +77,29 @@ def test_operators_have_the_compression_of_their_cell(real_particles: ImagesPlan
         assert parse_operator(cell.operator, box=64).compression == pytest.approx(named, rel=0.04), cell.name
 
 
+@pytest.mark.parametrize(("cell", "tried"), [("K=16", "tuning_pixel"), ("uniform", "tuning_fourier")])
+def test_the_tuning_tries_what_its_table_holds(cell: str, tried: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYOPRIOR_SHARED_DATA", "/nowhere")
+    plan = read_plan(ROOT / "benchmarks" / "cost" / "nesterov_tuning.toml")
+    assert isinstance(plan, ImagesPlan)
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "speed" / f"{tried}.csv")
+    kept = table[table["SSIM"] != "diverged"]
+    expected = [(row.gradient, row.zeta_max, row.evaluations) for row in kept.itertuples()]
+    measured = next(known for known in plan.all_cells if known.mask == cell)
+    solvers = [vars(method.component) for method in plan.methods if method.has(measured)]
+    assert sorted((s["gradient"], s["zeta_max"], s["steps"]) for s in solvers) == sorted(expected)
+
+
+def test_fewer_and_more_evaluations_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRYOPRIOR_SHARED_DATA", "/nowhere")
+    plan = read_plan(ROOT / "benchmarks" / "images" / "simulated_particles.toml")
+    assert [method.name for method in plan.methods if method.ours] == [
+        "exact mean",
+        "exact mean, 10",
+        "exact mean, 100",
+    ]
+
+
 def test_the_papers_figures_are_those_of_its_tables(shared_data: Path) -> None:
     text = (shared_data / "published" / "tables.md").read_text()
     tables = {}
