@@ -197,10 +197,10 @@ class CellWork:
     def _unit(self, method: ImageMethod, seed: int, sample: int, rows: slice) -> Unit:
         name = f"seed{seed}-sample{sample}-{rows.start:06d}-{rows.stop:06d}.npz"
         return kept(
-            self._folder(method) / name, self._identity(method), lambda: self._restored(method, seed, sample, rows)
+            self._folder(method) / name, self._identity(method), lambda: self._reconstructed(method, seed, sample, rows)
         )
 
-    def _restored(self, method: ImageMethod, seed: int, sample: int, rows: slice) -> Unit:
+    def _reconstructed(self, method: ImageMethod, seed: int, sample: int, rows: slice) -> Unit:
         reconstructor = self.reconstructor(method, seed, sample)
         start = time.perf_counter()
         made = reconstructor.reconstruct(self.y[rows], self.particles[rows])
