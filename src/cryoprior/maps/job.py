@@ -34,12 +34,14 @@ class MapJob:
 
     measured: the measurements with their operator, where there are any.
     prior_weight: None where no prior had a hand in the images.
+    solver: the text of the solver that made them, empty where none did; the name holds its first word.
     """
 
     name: str
     source: Source
     measured: tuple[Measurements, Operator] | None = None
     prior_weight: float | None = None
+    solver: str = ""
 
     @classmethod
     def open(cls, path: Path, measurements: Path | None, prior_weight: float, **companions: Any) -> MapJob:
@@ -62,9 +64,11 @@ class MapJob:
         if measurements is None and "measurements" not in recorded:
             return cls("full particles", FullParticles(stack))
         measured = _open_measured(stack, measurements or recorded_measurements(path.parent, recorded))
-        name = f"{recorded.get('solver', 'reconstruction')}, prior weight {prior_weight:g}"
+        solver = str(recorded.get("solver", ""))
+        words = [solver.partition(":")[0] or "reconstruction", str(recorded.get("estimate", ""))]
+        name = f"{' '.join(filter(None, words))}, prior weight {prior_weight:g}"
         source = ReconstructedParticles(stack, Sight(measured[1], measured[0].particle_index), prior_weight)
-        return cls(name, source, measured, prior_weight)
+        return cls(name, source, measured, prior_weight, solver)
 
     def limited(self, n: int | None) -> MapJob:
         """Return the job on its first n particles."""

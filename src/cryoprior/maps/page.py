@@ -145,6 +145,7 @@ def map_facts(job: MapJob, maps: MapSet, symmetry: str, mask_from: str) -> list[
     if job.measured is not None:
         measurements, operator = job.measured
         compression = f"{operator.compression:.3g} nominal, {operator.effective_compression:.3g} by rank"
+        facts += [("Solver", job.solver)] * bool(job.solver)
         facts += [("Operator", measurements.operator_spec), ("Compression", compression)]
     return facts
 
