@@ -65,11 +65,13 @@ def _flag(name: str, value: str | None) -> str:
 
 
 class PythonSpelling(logging.Filter):
-    """Spells logged messages for a caller in Python; the command line takes it off and spells them with flags."""
+    """Spells logged messages for a caller in Python; the command line spells ``record.unspelled`` with flags."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True; the record's message names options as keyword arguments."""
-        record.msg, record.args = for_python(record.getMessage()), ()
+        raw = record.getMessage()
+        record.__dict__["unspelled"] = raw
+        record.msg, record.args = for_python(raw), ()
         return True
 
 

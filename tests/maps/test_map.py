@@ -397,7 +397,7 @@ def test_dark_particles_are_told_and_can_be_inverted(tmp_path: Path, caplog: pyt
     summary = run(Options(particles=star, output=tmp_path / "dark"))
     assert summary["contrast"] == "dark"
     assert summary["warnings"] == ["The map is dark"]
-    assert "<invert>" in caplog.text
+    assert "Pass invert to turn" in caplog.text
     assert "The map is dark" in (tmp_path / "dark" / "report.html").read_text()
     turned = run(Options(particles=star, output=tmp_path / "bright", invert=True))
     assert turned["contrast"] == "bright"

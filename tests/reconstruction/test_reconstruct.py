@@ -246,7 +246,7 @@ def test_unclear_contrast_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     y = measured(tmp_path, images()[:1])
     with caplog.at_level("WARNING", logger="cryoprior"):
         run(y, solver="gaussian")
-    assert "pass <contrast=bright> or dark" in caplog.text
+    assert "pass contrast=bright or dark" in caplog.text
 
 
 def test_noise_of_the_measurement_is_known_to_the_solver(tmp_path: Path) -> None:

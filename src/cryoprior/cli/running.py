@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 import typer
 
 from cryoprior.cli.table import print_table
-from cryoprior.errors import PYTHON_SPELLING, InputError, for_command_line
+from cryoprior.errors import InputError, for_command_line
 from cryoprior.output.record import to_json
 from cryoprior.progress import show_progress
 
@@ -87,13 +88,13 @@ class _ForCommandLine(logging.Formatter):
     """Log lines with the options' flags."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return for_command_line(super().format(record))
+        shown = copy.copy(record)
+        shown.msg, shown.args = for_command_line(getattr(record, "unspelled", record.getMessage())), ()
+        return super().format(shown)
 
 
 def _log_to_stderr(level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_ForCommandLine("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logger = logging.getLogger("cryoprior")
-    logger.removeFilter(PYTHON_SPELLING)
-    logger.setLevel(level)
+    logging.getLogger("cryoprior").setLevel(level)
