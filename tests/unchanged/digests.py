@@ -358,7 +358,8 @@ def machine() -> str:
     import torch
 
     versions = f"torch {torch.__version__.partition('+')[0]}, numpy {np.__version__}"
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, {versions}, {_processor()}"
+    routines = f"{'-'.join(platform.libc_ver())}, BLAS for {os.environ.get('OPENBLAS_CORETYPE', 'what it finds')}"
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, {versions}, {_processor()}, {routines}"
 
 
 def _processor() -> str:
