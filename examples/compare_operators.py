@@ -24,26 +24,23 @@ SOLVERS = {"least squares": "least-squares", "Gaussian": "gaussian", "exact": "e
 
 
 def particles(noise: cryoprior.ParticleNoise) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return clean images of two blobs each, and noisy ones of mean 0 and deviation 1, (b, box, box)."""
+    """Return clean images of two blobs each, and noisy ones, (b, box, box)."""
     axis = torch.arange(BOX) - BOX // 2
     centres = 7 * noise.fork("centres").normal_like(torch.empty(len(noise), 2, 2))
     y, x = (axis - centres[..., i, None] for i in range(2))
     clean = torch.exp(-(y[..., :, None] ** 2 + x[..., None, :] ** 2) / (2 * 5.0**2)).sum(1)
-    noisy = clean + noise.normal_like(clean)
-    return clean, (noisy - noisy.mean()) / noisy.std()
+    return clean, clean + noise.normal_like(clean)
 
 
 def main(prior_name: str = "default") -> None:
-    prior = cryoprior.load_prior(prior_name)
-    noise = cryoprior.ParticleNoise(seed=0, stage="example", particles=PARTICLES)
-    clean, images = particles(noise)
+    clean, images = particles(cryoprior.ParticleNoise(seed=0, stage="example", particles=PARTICLES))
     print(f"correlation with the clean image; full noisy image {correlation(images, clean).mean():.3f}")
     print(f"{'':18}{'compression':>14}" + "".join(f"{name:>15}" for name in SOLVERS))
     for title, text in OPERATORS.items():
         operator = cryoprior.parse_operator(text, box=BOX)
-        y = operator.forward(images, list(PARTICLES))
-        found = [cryoprior.parse_solver(s).solve(y, operator, prior, sigma=0.0, noise=noise) for s in SOLVERS.values()]
-        scores = "".join(f"{correlation(solution.x, clean).mean():15.3f}" for solution in found)
+        y = cryoprior.measure(images, operator)
+        results = [cryoprior.reconstruct(y, operator, prior_name, solver).images for solver in SOLVERS.values()]
+        scores = "".join(f"{correlation(x, clean).mean():15.3f}" for x in results)
         print(f"{title:18}{operator.compression:14.2f}{scores}")
 
 

@@ -129,3 +129,22 @@ def test_the_example_compares_operators(capsys: pytest.CaptureFixture[str], monk
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + len(example["OPERATORS"])
     assert all(-1 <= float(score) <= 1 for line in lines[2:] for score in line.split()[-3:])
+
+
+@pytest.mark.usefixtures("_default_prior", "_particles")
+def test_the_floors_are_those_of_the_particles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    axis = np.arange(64) - 32
+    disc = np.hypot(*np.meshgrid(axis, axis)) < 12
+    write_stack(tmp_path / "c.mrcs", np.repeat(disc[None], N, 0).astype(np.float32), 5.0)
+    text = (tmp_path / "particles.star").read_text()
+    (tmp_path / "clean.star").write_text(text.replace("@p.mrcs", "@c.mrcs"))
+    runpy.run_path(str(ROOT / "examples" / "floors.py"))["main"](str(tmp_path))
+    lines = capsys.readouterr().out.splitlines()[2:]
+    rows = {line[:30].strip(): tuple(map(float, line[30:].split())) for line in lines}
+    assert len(rows) == 9
+    correlation = {name: scores[0] for name, scores in rows.items()}
+    assert correlation["one blob, no data"] > 0.8  # the disc, whatever was measured
+    assert correlation["mean image of least squares"] > correlation["least squares"]
+    for name in ("posterior mean", "least squares", "full noisy image"):
+        low = rows[f"{name}, low-passed"]
+        assert low[0] > rows[name][0]  # the disc is low

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from cryoprior.operators.base import Operator, fault_of_operator, require_linear
+from cryoprior.operators.base import Operator
+from cryoprior.operators.checks import fault_of_operator, require_linear
 from cryoprior.operators.controls import Bin, Crop, Identity, Quantize
 from cryoprior.operators.fourier import Fourier
 from cryoprior.operators.pixel import Pixel

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.operators.systems.cache import SystemCache
 from cryoprior.operators.systems.system import System
-from cryoprior.registry import dataclass_fault
 
 Particles = Sequence[int] | None
 
@@ -277,23 +276,6 @@ class Operator(ABC):
                 "use the operator that made them"
             )
         return y
-
-
-def fault_of_operator(name: str, item: Any) -> str:
-    """Return in words what keeps an object from being an operator; empty where nothing does."""
-    if not (isinstance(item, type) and issubclass(item, Operator)):
-        given = item.__name__ if isinstance(item, type) else type(item).__name__
-        return f"found {given}; expected a class derived from cryoprior.operators.Operator"
-    return dataclass_fault(item)
-
-
-def require_linear(operator: Operator, solver: str) -> None:
-    """Raise InputError for an operator that is not a matrix."""
-    if not operator.linear:
-        raise InputError(
-            f"solver {solver!r}: the operator {operator.name!r} is not linear; "
-            "expected a matrix; use <solver=least-squares> for this control"
-        )
 
 
 def _positions(sets: list[int]) -> Iterator[tuple[int, list[int]]]:
