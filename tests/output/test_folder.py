@@ -87,6 +87,23 @@ def test_the_old_result_is_there_until_the_new_one_has_its_name(
     assert seen == [(["b"], ["a"])]
 
 
+def test_the_old_result_has_its_name_again_where_the_new_one_cannot_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, rename = make(tmp_path / "out", "a"), Path.rename
+
+    def refused(self: Path, target: Path) -> Path:
+        if self.name.endswith(".partial"):
+            raise OSError("no room")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(OSError, match="no room"):
+        make(out, "b", overwrite=True)
+    assert shown(out) == ["a"]
+    assert shown(tmp_path) == ["out"]
+
+
 def test_content_is_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
 
