@@ -43,6 +43,38 @@ def test_what_is_written_is_read(tmp_path: Path, float16: bool) -> None:
     assert header.voxel_size == 1.5
 
 
+@pytest.mark.parametrize("float16", [False, True])
+def test_a_stack_grows_as_it_is_written(tmp_path: Path, float16: bool) -> None:
+    """A file made at its full size at once has holes; one that finds no room later ends the process by a signal."""
+    image_bytes = BOX * BOX * (2 if float16 else 4)
+    with StackWriter(tmp_path / "a.mrcs", N, BOX, 1.5, float16=float16) as writer:
+        for image in draw_images():
+            writer.write(image[None])
+            (partial,) = tmp_path.iterdir()
+            assert partial.stat().st_size <= HEADER_BYTES + writer.written * image_bytes
+
+
+def test_headers_are_those_of_mrcfile(tmp_path: Path) -> None:
+    volume = draw_images(BOX)[:, :12, :10]
+    write_map(tmp_path / "a.mrc", volume, 2.5)
+    write_stack(tmp_path / "a.mrcs", draw_images(), 1.5)
+    with mrcfile.new(tmp_path / "b.mrc") as file:
+        file.set_data(volume)
+        file.set_volume()
+        file.voxel_size = 2.5
+    with mrcfile.new(tmp_path / "b.mrcs") as file:
+        file.set_data(draw_images())
+        file.set_image_stack()
+        file.voxel_size = 1.5
+    for suffix in ("mrc", "mrcs"):
+        with mrcfile.open(tmp_path / f"a.{suffix}") as ours, mrcfile.open(tmp_path / f"b.{suffix}") as theirs:
+            for name in set(ours.header.dtype.names) - {"label", "rms", "dmean"}:
+                assert ours.header[name].tobytes() == theirs.header[name].tobytes(), name
+            for name in ("rms", "dmean"):
+                assert float(ours.header[name]) == pytest.approx(float(theirs.header[name]), rel=1e-5)
+        assert mrcfile.validate(tmp_path / f"a.{suffix}")
+
+
 def test_maps_come_back(tmp_path: Path) -> None:
     volume = draw_images(BOX)
     write_map(tmp_path / "a.mrc", volume, 2.5)

@@ -13,7 +13,8 @@ from jaxtyping import Float
 
 from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
-from cryoprior.io.mrc import StackWriter, read_header
+from cryoprior.io.mrc import read_header
+from cryoprior.io.mrc_writing import StackWriter
 from cryoprior.io.rows import row_batches
 from cryoprior.io.star import write_star
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
+"""What file systems say that cannot be told to write to the disk; anything else means that content is lost."""
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial\..+", re.DOTALL)
 
 
@@ -23,7 +26,8 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         partial.replace(path)
         sync(path.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # the failure that led here is the one to tell
+            partial.unlink(missing_ok=True)
 
 
 def write_whole(path: Path | str, content: str | bytes) -> Path:
@@ -39,11 +43,13 @@ def is_partial(name: str) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Write a file's content, or a folder's names, to the disk."""
+    """Write a file's content, or a folder's names, to the disk; OSError where the disk says that it could not."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        with suppress(OSError):  # some network file systems cannot; the content goes when they see fit
-            os.fsync(handle)
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         os.close(handle)
 
