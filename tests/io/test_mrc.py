@@ -116,7 +116,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     header = np.zeros(HEADER_BYTES // 4, "<i4")
     header[:4] = (BOX, BOX, 1, 4)
     path.write_bytes(header.tobytes())
-    with pytest.raises(InputError, match=r"MRC mode 4; expected one of 0, 1, 2, 6, 12; convert the stack"):
+    with pytest.raises(InputError, match=r"MRC mode 4 \(complex of two float32\); expected one of 0, 1, 2, 6, 12"):
         read_header(path)
     header[:4] = (BOX, -1, 1, 2)
     path.write_bytes(header.tobytes())

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryoprior.errors import InputError
+from cryoprior.io.mrc_volumes import read_map, read_map_header
+from cryoprior.io.mrc_writing import write_map
 
 VOXEL_ANGSTROM, WINDOW_VOXELS = 1.5, 64
 AMINO_ACIDS, RARE_AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY", "UOXBZJ"
@@ -99,9 +101,26 @@ def write_config(path: Path, settings: BuildSettings, with_sequence: bool) -> Pa
 
 
 def link_map(path: Path, folder: Path, name: str) -> Path:
-    """Return a link to a map under a name that ends in .mrc, the one ending that ModelAngelo reads."""
+    """Return a link to a map under a name that ends in .mrc, the one ending that ModelAngelo reads.
+
+    A map that other programs read otherwise than this one (compressed, other axes, unsigned bytes) is written anew.
+
+    Raises
+    ------
+    InputError: a map to be written anew that does not begin at the origin of its cell, as the model would be moved.
+    """
     link = folder / f"{name}.mrc"
-    link.symlink_to(path.resolve())
+    header = read_map_header(path)
+    if header.plain:
+        link.symlink_to(path.resolve())
+        return link
+    if any(header.placement_angstrom):
+        raise InputError(
+            f"{path}: compressed, or with other axes than x, y, z, and its first voxel lies at "
+            f"{', '.join(f'{at:.4g}' for at in header.placement_angstrom)} A; expected 0, 0, 0; write it as a plain map"
+        )
+    volume, voxel_size = read_map(path)
+    write_map(link, volume, voxel_size)
     return link
 
 

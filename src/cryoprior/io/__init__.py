@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryoprior.io.formats import FORMATS
 from cryoprior.io.half import Baseline
 from cryoprior.io.measurements import MeasurementHeader, Measurements, MeasurementsWriter, read_measurements
-from cryoprior.io.mrc import read_map
+from cryoprior.io.mrc_volumes import read_map
 from cryoprior.io.mrc_writing import StackWriter, write_map, write_stack
 from cryoprior.io.particles import ParticleStack, read_particles
 from cryoprior.io.pickles import read_pickle

@@ -29,7 +29,7 @@ class Options(Computing):
 
 def run(options: Options) -> dict[str, Any]:
     from cryoprior.devices import limit_threads
-    from cryoprior.io.volumes import read_density, read_mask, read_volume
+    from cryoprior.io.volumes import read_density, read_mask, read_volume, warn_of_placement
     from cryoprior.maps.compare_files import warn_of_signs, write_comparison
     from cryoprior.maps.comparing import compare_maps
     from cryoprior.output.folder import claim_output
@@ -40,6 +40,7 @@ def run(options: Options) -> dict[str, Any]:
     grid = (len(a), voxel_size, "the first map")
     b = read_volume(options.b, *grid)
     mask = None if options.mask is None else read_mask(options.mask, *grid)
+    warn_of_placement(options.a, options.b, options.mask)
     comparison = compare_maps(a, b, voxel_size, mask, options.align, options.level, options.device)
     warn_of_signs(options.b, comparison)
     if options.output is not None:

@@ -19,9 +19,8 @@ from cryoprior.image import (
     potential_map,
 )
 from cryoprior.image.potential import mass_centre
-from cryoprior.io import read_map
-
-MAP_SUFFIXES = (".mrc", ".map", ".ccp4")
+from cryoprior.io.mrc_volumes import is_map
+from cryoprior.io.volumes import read_shaped_density
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,7 +49,7 @@ def read_states(
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an atomic model (.pdb, .cif, also .gz) or a map (.mrc)")
     name = path.name.split(".")[0]
-    if path.suffix in MAP_SUFFIXES:
+    if is_map(path):
         if leave_out or keep:
             raise InputError(
                 f"{path}: a map has no chains; drop <leave_out> and <keep_chains>, or give the atomic model"
@@ -73,9 +72,7 @@ def read_states(
 
 
 def _map_in_box(path: Path, box: int, pixel_size: float) -> Float32[np.ndarray, "d d d"]:
-    volume, voxel_size = read_map(path)
-    if voxel_size <= 0:
-        raise InputError(f"{path}: the header gives no voxel size; expected angstrom per voxel; set it in the header")
+    volume, voxel_size = read_shaped_density(path)
     tensor = torch.as_tensor(np.ascontiguousarray(volume), dtype=torch.float32)
     if abs(voxel_size - pixel_size) > 1e-4 * pixel_size:
         tensor, _ = fourier_rescale_3d(tensor, source_spacing=voxel_size, target_spacing=pixel_size)
