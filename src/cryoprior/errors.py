@@ -15,11 +15,19 @@ in the message          in Python             on the command line
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 
 FLAGS = {"output": "-o"}
 """Options whose flag is not their name with dashes."""
+
+DEVICE_FAILURES = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EIO", "ESTALE", "ENXIO", "ENODEV", "EREMOTEIO", "ETIMEDOUT", "EHOSTDOWN")
+    if hasattr(errno, name)
+)
+"""Numbers of errors with which a disk says that it is full or fails: no other input would help."""
 
 OPTION = re.compile(r"<([a-zA-Z]\w*)(?:=([^<>]*))?>")
 

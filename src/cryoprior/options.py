@@ -7,6 +7,7 @@ share stand in groups, :class:`ParticleFiles` and :class:`Computing`, which a co
 from __future__ import annotations
 
 import dataclasses
+import stat
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ from cryoprior.errors import FLAGS, InputError
 REQUIRED: Any = dataclasses.MISSING
 INPUT, WORK, COMPUTING, OUTPUT = "Input", "What to do", "Computing", "Output"
 """The groups in which ``--help`` shows options."""
+_SPECIAL = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def argument(help: str, default: Any = REQUIRED, *, many: bool = False) -> Any:
@@ -104,7 +111,10 @@ class Computing:
 
 
 def check_options(options: Any) -> None:
-    """Raise InputError for the first field out of its range or not among its choices; call it in ``__post_init__``."""
+    """Raise InputError for the first field that cannot be used; call it in ``__post_init__``.
+
+    A value is out of its range, or not among its choices; a path leads to what is neither file nor folder.
+    """
     hints = typing.get_type_hints(type(options))
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
@@ -141,8 +151,20 @@ def _marked(field: dataclasses.Field[Any]) -> str:
     return f"<{field.name.upper() if field.metadata.get('positional') else field.name}>"
 
 
+def _check_path(path: Path, meta: Any) -> None:
+    """Raise InputError for a pipe, a socket or a device, which cannot be read twice, or not at all, and may hang."""
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except (OSError, ValueError):  # what is not there is said by who reads it
+        return
+    if kind in _SPECIAL and meta.get("group") != OUTPUT:
+        raise InputError(f"{path}: {_SPECIAL[kind]}; expected a file or a folder; save what it gives to a file first")
+
+
 def _check(name: str, value: Any, choices: tuple[str, ...], meta: Any) -> None:
     low, high = meta.get("minimum"), meta.get("maximum")
+    if isinstance(value, Path):
+        _check_path(value, meta)
     if choices and value not in choices:
         raise InputError(f"{name} {value!r}: expected one of {', '.join(map(str, choices))}")
     if low is not None and not value >= low:

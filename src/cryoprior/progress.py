@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from cryoprior.interruption import check_interrupted
+
 Item = TypeVar("Item")
 
 _shown = False
@@ -17,9 +19,16 @@ def show_progress(wanted: bool) -> None:
 
 
 def track(items: Iterable[Item], description: str, total: float | None = None) -> Iterator[Item]:
-    """Yield the items, with a bar of counts and remaining time on stderr where bars are shown."""
+    """Yield the items, with a bar of counts and remaining time on stderr where bars are shown.
+
+    Raises
+    ------
+    Interrupted: the run was told to stop; a signal is not lost where a library swallowed what it raised.
+    """
     if not _shown:
-        yield from items
+        for item in items:
+            check_interrupted()
+            yield item
         return
     from rich.console import Console
     from rich.progress import (
@@ -39,4 +48,6 @@ def track(items: Iterable[Item], description: str, total: float | None = None) -
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(items, total=total, description=description)
+        for item in progress.track(items, total=total, description=description):
+            check_interrupted()
+            yield item

@@ -8,27 +8,35 @@ from collections.abc import Sequence
 
 import typer
 
+from cryoprior.cli.failures import GAVE_OUT
+from cryoprior.cli.leaving import last_words, telling_unread_output
 from cryoprior.cli.parameters import HOW, SHORT_HELP, make_command
-from cryoprior.cli.running import BAD_INPUT, FAILED, INTERRUPTED
+from cryoprior.cli.running import BAD_INPUT, INTERRUPTED
 from cryoprior.commands import COMMANDS, GROUPS, load_command
 from cryoprior.errors import InputError
+from cryoprior.interruption import Interrupted, interruptible
 from cryoprior.version import __version__
 
-__all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "build_app", "invoked_command", "main"]
+__all__ = ["BAD_INPUT", "GAVE_OUT", "INTERRUPTED", "build_app", "invoked_command", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    0: done; 1: the machine failed; 2: bad input; 130: interrupted.
+    0: done; 1: a fault of the program; 2: bad input, or an output that cannot be made; 74: the machine gave out;
+    130, 143: stopped by Ctrl-C or SIGTERM; 141: nobody reads what it prints.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    command = invoked_command(_completed_words() or words)
     try:
-        app = build_app(invoked_command(_completed_words() or words))
+        with interruptible(), telling_unread_output():
+            build_app(command)(args=words, prog_name="cryoprior")
     except InputError as error:  # the command is another package's, which is broken
         typer.echo(f"error: {error.for_command_line()}", err=True)
         sys.exit(BAD_INPUT)
-    app(args=words, prog_name="cryoprior")
+    except Interrupted as stop:
+        typer.echo(last_words(stop, command, words), err=True)
+        sys.exit(stop.exit_code)
 
 
 def invoked_command(words: Sequence[str]) -> str | None:

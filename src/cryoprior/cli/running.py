@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import logging
 import sys
 from collections.abc import Mapping
@@ -14,12 +15,14 @@ from typing import Any
 
 import typer
 
+from cryoprior.cli.failures import failure_of
+from cryoprior.cli.leaving import telling_unread_output
 from cryoprior.cli.table import print_table
 from cryoprior.errors import InputError, for_command_line
 from cryoprior.output.record import to_json
 from cryoprior.progress import show_progress
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+BAD_INPUT, INTERRUPTED = 2, 130
 WORTH_OPENING = ("report.html", "model.cif", "particles.star", "denoised-*.png", "means-*.png", "fsc.png", "table.md")
 """What to open first in an output folder: the first of these that it holds."""
 
@@ -51,23 +54,22 @@ def run_command(module: ModuleType, values: Mapping[str, Any], messages: Message
     except KeyboardInterrupt:
         raise _left("interrupted", INTERRUPTED) from None
     except Exception as error:
-        if messages.verbose or not is_machine_failure(error):
+        known = {field.name for field in dataclasses.fields(module.Options)}
+        failure = failure_of(error, resumes="resume" in known, batched="batch" in known)
+        if failure is None:
             raise
-        raise _left(f"error: {type(error).__name__}: {error}; --verbose shows where", FAILED) from None
+        logging.getLogger("cryoprior").debug("where it failed", exc_info=error)
+        raise _left(f"error: {for_command_line(failure.message)}", failure.exit_code) from None
     finally:
         show_progress(False)
-    if messages.json:
-        typer.echo(to_json(summary))
-    else:
-        print_table(summary)
+    with telling_unread_output():
+        if messages.json:
+            typer.echo(to_json(summary))
+        else:
+            print_table(summary)
     last = what_to_open(getattr(options, "output", None))
     if last:
         typer.echo(last, err=messages.json)
-
-
-def is_machine_failure(error: Exception) -> bool:
-    """Return whether the machine gave out: a disk that is full, a file that may not be written, too little memory."""
-    return isinstance(error, (OSError, MemoryError)) or type(error).__name__ == "OutOfMemoryError"
 
 
 def what_to_open(output: Path | None) -> str:

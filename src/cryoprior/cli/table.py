@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import typer
+
 
 def print_table(summary: Mapping[str, Any]) -> None:
-    """Print names and values on stdout; nested ones have dotted names."""
+    """Print names and values on stdout; nested ones have dotted names.
+
+    Raises
+    ------
+    OSError: nobody reads stdout, or its disk is full.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -17,7 +24,10 @@ def print_table(summary: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in _flatten(summary):
         table.add_row(Text(name), Text(value))
-    Console().print(table)
+    console = Console()
+    with console.capture() as shown:
+        console.print(table)
+    typer.echo(shown.get(), nl=False)
 
 
 def _flatten(summary: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from cryoprior.errors import InputError
+from cryoprior.interruption import deferred, ended_with_us
 
 TAIL_LINES = 15
 TAIL_BYTES = 1 << 14
+PATIENCE_SECONDS = 5.0
+"""How long a program that was told to end may take."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,9 @@ class Program:
         with log.open("ab") as file:
             file.write(f"$ {' '.join(words)}\n".encode())
             file.flush()
-            variables = {**os.environ, **(environment or {})}
-            done = subprocess.run(
-                words, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False
-            )
-        if done.returncode:
-            how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else f"failed ({done.returncode})"
+            code = _waited(words, folder, {**os.environ, **(environment or {})}, file)
+        if code:
+            how = f"was killed by signal {-code}" if code < 0 else f"failed ({code})"
             raise InputError(f"{self.name}: {arguments[0]} {how}; its log is {log}, which ends with\n{tail(log)}")
 
     def answer(self, arguments: Sequence[str]) -> str:
@@ -95,6 +98,27 @@ class Program:
         words = [str(self.find(arguments[0])), *arguments[1:]]
         done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         return done.stdout + done.stderr
+
+
+def _waited(words: Sequence[str], folder: Path, variables: Mapping[str, str], log: BinaryIO) -> int:
+    """Return the exit code of a program; it ends, with all that it started, where this process is told to stop."""
+    given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    with subprocess.Popen(words, cwd=folder, env=dict(variables), process_group=0, **given) as process:
+        try:
+            with ended_with_us(process.pid):
+                return process.wait()
+        except BaseException:
+            _end(process)
+            raise
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and its group: politely, and by force when it does not mind."""
+    with deferred(), suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE_SECONDS)
+        os.killpg(process.pid, signal.SIGKILL)  # its helpers too, where it left any
 
 
 def _executable(name: Path | str) -> Path | None:

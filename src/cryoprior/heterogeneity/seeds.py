@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 import numpy as np
 
@@ -54,7 +55,9 @@ def _in_processes(
     work: Mapping[Task, tuple[np.ndarray, ClusterSettings, int]], processes: int
 ) -> Iterator[tuple[Task, Clustering]]:
     """Yield every task with its clustering as it is done; each process compiles UMAP once and keeps it."""
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+    others = set(active_children())
+    ignored = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; this process alone answers
+    with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, ignored) as pool:
         futures = {pool.submit(cluster_latents, *given): task for task, given in work.items()}
         try:
             for future in as_completed(futures):
@@ -64,5 +67,9 @@ def _in_processes(
                 f"heterogeneity: one of {processes} processes was ended, for want of memory, or because a script "
                 "calls run() outside `if __name__ == '__main__'`; pass <processes=1>"
             ) from error
+        except BaseException:
+            for process in set(active_children()) - others:  # a task takes minutes, and nobody waits for it
+                process.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)

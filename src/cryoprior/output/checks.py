@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cryoprior.errors import InputError
+from cryoprior.errors import DEVICE_FAILURES, InputError
 from cryoprior.output.manifest import Manifest, differences, inputs_inside
 
 
@@ -28,12 +28,16 @@ def check_same(path: Path, known: Manifest | None, wanted: Manifest, *, reopen: 
 
 def resolved_output(path: Path | str) -> Path:
     """Return the output with links followed; refuse what can never be replaced by a new folder."""
-    path = Path(path).resolve()
+    try:
+        path = Path(path).resolve()
+    except RuntimeError:  # what Python raises for links that lead to one another
+        raise InputError(f"{path}: links that lead to one another; expected a folder; pass another <output>") from None
     here = Path.cwd()
     if path == here or path in here.parents:
         raise InputError(f"{path}: the folder that this run works in; expected one of its own; pass another <output>")
     if path.exists() and not path.is_dir():
-        raise InputError(f"{path}: a file; expected a folder; pass another <output>")
+        found = "a file" if path.is_file() else "neither file nor folder"
+        raise InputError(f"{path}: {found}; expected a folder; pass another <output>")
     if os.path.ismount(path):
         raise InputError(f"{path}: a mount point; expected a folder in it; pass another <output>")
     return path
@@ -46,6 +50,8 @@ def parents_made(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in DEVICE_FAILURES:
+            raise
         raise InputError(
             f"{path}: its folder cannot be made ({error.strerror}); expected one with room and the right to write; "
             "pass another <output>"

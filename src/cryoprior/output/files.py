@@ -1,4 +1,7 @@
-"""Single files that are whole or absent, and on the disk before they take their name."""
+"""Single files that are whole or absent, and on the disk before they take their name.
+
+An error of the machine names the file that was being written, under the name that it would have had.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cryoprior.errors import InputError
+from cryoprior.interruption import deferred
+
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 """What file systems say that cannot be told to write to the disk; anything else means that content is lost."""
-_PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial\..+", re.DOTALL)
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial\.(.+)", re.DOTALL)
+_HIDDEN_FOLDER = re.compile(r"\.(.+)\.(?:[0-9a-f]{8}\.(?:partial|old)|next|lock)", re.DOTALL)
+_FOREIGN_ERROR = re.compile(r"\(os error (\d+)\)")
+"""How libraries written in Rust, safetensors among them, tell the number of an error of the system."""
 
 
 @contextmanager
@@ -21,12 +30,14 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     partial = path.with_name(f".{secrets.token_hex(4)}.partial.{path.name}")
     try:
-        yield partial
-        sync(partial)
-        partial.replace(path)
-        sync(path.parent)
+        with naming(path):
+            yield partial
+        with deferred():
+            sync(partial)
+            partial.replace(path)
+            sync(path.parent)
     finally:
-        with suppress(OSError):  # the failure that led here is the one to tell
+        with deferred(), suppress(OSError):  # the failure that led here is the one to tell
             partial.unlink(missing_ok=True)
 
 
@@ -35,6 +46,35 @@ def write_whole(path: Path | str, content: str | bytes) -> Path:
     with whole_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
     return Path(path)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an error of the machine that names no file, as writing raises it, the name of what is being written."""
+    try:
+        yield
+    except Exception as error:
+        number = error_number(error)
+        if number is None or getattr(error, "filename", None) is not None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def error_number(error: BaseException) -> int | None:
+    """Return the number (errno) of an error of the system, one that a library wrapped too; None for other errors."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = None if isinstance(error, InputError) else _FOREIGN_ERROR.search(str(error))
+    return int(told[1]) if told else None
+
+
+def shown_path(path: Path | str) -> Path:
+    """Return the path as a user knows it: files and folders in the making have the names that they will have."""
+    parts = []
+    for part in Path(path).parts:
+        match = _PARTIAL.fullmatch(part) or _HIDDEN_FOLDER.fullmatch(part)
+        parts.append(match[1] if match else part)
+    return Path(*parts)
 
 
 def is_partial(name: str) -> bool:

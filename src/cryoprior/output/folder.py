@@ -12,20 +12,24 @@ import logging
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cryoprior.errors import InputError
+from cryoprior.interruption import Interrupted, deferred
 from cryoprior.output.checks import check_inputs, check_ours, check_same, parents_made, resolved_output
-from cryoprior.output.files import is_partial, sync, sync_tree
+from cryoprior.output.files import is_partial, naming, sync, sync_tree
 from cryoprior.output.lock import OutputLock, locked
 from cryoprior.output.manifest import EVERYTHING, MARK, Manifest, differences, entries, plain
 
 log = logging.getLogger("cryoprior")
 
 Inputs = Iterable[Path | str | None]
+CLEARINGS = 10
+"""How often a folder is removed before what is left of it is left to the next run."""
 
 
 @contextmanager
@@ -54,16 +58,21 @@ def claim_output(
             if not overwrite:
                 raise InputError(f"{path}: the output is in use; pass another <output>, or <overwrite>")
             check_ours(path)
-        staged = _hidden(path, "partial")
-        staged.mkdir()
-        manifest = Manifest(command, {}, finished=False)
-        manifest.write(staged)
+        staged, manifest = _hidden(path, "partial"), Manifest(command, {}, finished=False)
+        is_whole = False
         try:
-            yield staged
-            _finish(staged, manifest)
-            _replace(staged, path)
-        except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
+            staged.mkdir()
+            manifest.write(staged)
+            with naming(path):
+                yield staged
+            with deferred():
+                _finish(staged, manifest)
+                _replace(staged, path)
+                is_whole = True
+        except BaseException as error:
+            with deferred():
+                _cleared(staged)
+            _tell(error, path, "finished" if is_whole else "nothing")
             raise
 
 
@@ -72,14 +81,17 @@ class Work:
 
     def __init__(self, path: Path, folder: Path, manifest: Manifest, *, is_new: bool) -> None:
         self.path, self.folder, self.is_new = path, folder, is_new
+        self.is_whole = False
         self._manifest = manifest
 
     def complete(self) -> Path:
         """Return the output, whole, under its name; call it last. Without it the next run goes on here."""
-        _finish(self.folder, self._manifest)
-        if self.folder != self.path:
-            _replace(self.folder, self.path)
-            self.folder = self.path
+        with deferred():
+            _finish(self.folder, self._manifest)
+            if self.folder != self.path:
+                _replace(self.folder, self.path)
+                self.folder = self.path
+            self.is_whole = True
         return self.path
 
     @property
@@ -124,10 +136,15 @@ def resume_output(
         folder, is_new = _opened(path, wanted, lock, overwrite=overwrite, reopen=reopen, shared=shared)
         work = Work(path, folder, wanted, is_new=is_new)
         try:
-            yield work
+            with naming(path):
+                yield work
+        except Interrupted as stop:
+            _tell(stop, path, "finished" if work.is_whole else "nothing" if work.is_empty else "begun")
+            raise
         finally:
-            if is_new and not shared and work.folder.is_dir() and work.is_empty:
-                shutil.rmtree(work.folder)
+            with deferred():
+                if is_new and not shared and work.is_empty:
+                    _cleared(work.folder)
 
 
 def holds_run(path: Path | str, command: str, identity: Mapping[str, Any]) -> bool:
@@ -145,9 +162,14 @@ def _opened(
         return path, False
     _recover(path)
     folder, is_new = _choose(path, wanted, overwrite=overwrite, reopen=reopen)
-    folder.mkdir(exist_ok=True)
-    _sweep(folder)
-    wanted.write(folder)
+    try:
+        folder.mkdir(exist_ok=True)
+        _sweep(folder)
+        wanted.write(folder)
+    except BaseException:
+        if is_new and not _in_use(folder):
+            _cleared(folder)
+        raise
     if shared:
         lock.share()
     return folder, is_new
@@ -219,14 +241,33 @@ def _recover(path: Path) -> None:
     pattern = re.compile(re.escape(f".{path.name}.") + r"(?:[0-9a-f]{8}\.(?P<kind>partial|old)|(?P<next>next))")
     for entry in sorted(path.parent.iterdir()):
         match = pattern.fullmatch(entry.name)
-        manifest = None if match is None or entry.is_symlink() else Manifest.read(entry)
-        if match is None or manifest is None:
+        if match is None or entry.is_symlink():
+            continue
+        manifest = Manifest.read(entry)
+        if manifest is None:  # killed before it was marked, or after its mark was removed
+            if entry.is_dir() and all(is_partial(name) for name in entries(entry)):
+                _cleared(entry)
             continue
         whole = manifest.finished and match["kind"] != "partial"
         if whole and not path.exists():
             entry.rename(path)
         elif match["kind"]:
             manifest.remove(entry)
+
+
+def _cleared(folder: Path) -> None:
+    """Remove a folder that holds nothing but a run's own; a library's thread may be writing into it for a moment."""
+    for _ in range(CLEARINGS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
+
+
+def _tell(error: BaseException, output: Path, left: Literal["nothing", "begun", "finished"]) -> None:
+    """Let an interruption know what it leaves; of outputs within one another the outermost has the last word."""
+    if isinstance(error, Interrupted):
+        error.output, error.left = output, left
 
 
 def _sweep(folder: Path) -> None:

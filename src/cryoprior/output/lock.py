@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cryoprior.errors import InputError
+from cryoprior.errors import DEVICE_FAILURES, InputError
+from cryoprior.interruption import deferred
 
 STARTING_SECONDS = 5.0
 """How long a process that shares an output waits for another one that is just opening it."""
@@ -45,7 +46,8 @@ class OutputLock:
             if self._is_named(handle):
                 self._handle, self.alone = handle, not shared
                 if self.alone:
-                    self._say_who(handle)
+                    with suppress(OSError):  # who it is is a courtesy: the lock holds without a name in it
+                        self._say_who(handle)
                 return True
             os.close(handle)  # the last holder removed the file between opening and locking
 
@@ -59,15 +61,10 @@ class OutputLock:
         """Let go; the file is removed unless others hold it."""
         if self._handle < 0:
             return
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # others share it
-            pass
-        except OSError:
-            self.path.unlink(missing_ok=True)
-        else:
-            self.path.unlink(missing_ok=True)
-        os.close(self._handle)
+        with deferred(), suppress(OSError):  # a lock that nobody holds is no obstacle
+            if not self._is_shared():
+                self.path.unlink(missing_ok=True)
+            os.close(self._handle)
         self._handle = -1
 
     def refusal(self) -> InputError:
@@ -80,10 +77,21 @@ class OutputLock:
             "wait for that run, or pass another <output>"
         )
 
+    def _is_shared(self) -> bool:
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            return False
+        return False
+
     def _open(self) -> int:
         try:
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
+            if error.errno in DEVICE_FAILURES:
+                raise
             raise InputError(
                 f"{self.output}: {self.path.name} cannot be written beside it ({error.strerror}); "
                 "expected a folder with room and the right to write; pass another <output>"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryoprior.errors import InputError
+from cryoprior.interruption import Stop, deferred
 from cryoprior.operators import Operator
 from cryoprior.prior.checkpoint import Prior
 from cryoprior.progress import track
@@ -20,6 +21,9 @@ from cryoprior.training.loop import Progress, Training
 from cryoprior.training.place import check_free, open_output
 from cryoprior.training.setup import TrainingChoices, TrainingSetup, prepare
 from cryoprior.training.trained import IN_MEMORY, TrainedPrior, trained_prior
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 logger = logging.getLogger("cryoprior")
 
@@ -166,7 +170,19 @@ def _run(
         if setup.accelerator.is_main_process:
             logger.info("step %d: validation loss %.4f %s", line.step, line.validation_loss, line.correlation)
 
-    for _ in track(training.run(every, report), "training", setup.steps - training.step):
-        pass
+    with deferred() as stop:  # a step is taken whole
+        for _ in track(training.run(every, report), "training", setup.steps - training.step):
+            if _is_told_to_stop(setup.accelerator, stop):
+                keep()
+                stop.interrupt()
     setup.accelerator.wait_for_everyone()
     return trained_prior(setup, training, tuple(curve), path)
+
+
+def _is_told_to_stop(accelerator: Accelerator, stop: Stop) -> bool:
+    """Return whether any process of the training was told to stop: one that goes on alone would wait for ever."""
+    if accelerator.num_processes == 1:
+        return stop.requested
+    if stop.requested:
+        accelerator.set_trigger()
+    return bool(accelerator.check_trigger())

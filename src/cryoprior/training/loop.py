@@ -47,6 +47,8 @@ class Training:
         self.groups, self.objectives, self.preset = list(setup.groups), list(setup.objectives), setup.preset
         self.steps, self.seed, self.accelerator = setup.steps, setup.seed, setup.accelerator
         self.step, self.images, self.seconds = 0, 0, 0.0
+        self._losses: list[float] = []
+        """Those since the last validation."""
         network, preset = setup.network, setup.preset
         optimizer = torch.optim.AdamW(
             network.parameters(), preset.learning_rate, betas=preset.betas, eps=1e-8, weight_decay=preset.weight_decay
@@ -68,15 +70,14 @@ class Training:
 
     def run(self, every: int, report: Callable[[Progress], None]) -> Iterator[int]:
         """Yield every finished step; ``report`` is called with the log every ``every`` steps and at the end."""
-        losses: list[float] = []
         while self.step < self.steps:
             start = time.perf_counter()
-            losses.append(self._optimiser_step())
+            self._losses.append(self._optimiser_step())
             self.step += 1
             self.seconds += time.perf_counter() - start
             if self.step % every == 0 or self.step == self.steps:
-                report(self.validate(float(np.mean(losses))))
-                losses = []
+                mean, self._losses = float(np.mean(self._losses)), []
+                report(self.validate(mean))
             yield self.step
 
     def _optimiser_step(self) -> float:
@@ -156,8 +157,8 @@ class Training:
         tensors |= {f"ema.{i}": v for i, v in enumerate(self.ema.shadow_params)}
         for i, slot in enumerate(self.optimizer.state_dict()["state"].values()):
             tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in slot.items()}
-        counts = {"step": self.step, "images": self.images, "seconds": self.seconds}
-        counts["ema_step"] = self.ema.optimization_step
+        counts: dict[str, Any] = {"step": self.step, "images": self.images, "seconds": self.seconds}
+        counts |= {"ema_step": self.ema.optimization_step, "losses": list(self._losses)}
         return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, counts
 
     def restore(self, tensors: Mapping[str, Tensor], counts: Mapping[str, Any]) -> None:
@@ -173,6 +174,7 @@ class Training:
         saved["state"] = {i: _under(tensors, f"optimizer.{i}.") for i in places} if moments else {}
         self.optimizer.load_state_dict(saved)
         self.step, self.images, self.seconds = counts["step"], counts["images"], counts["seconds"]
+        self._losses = list(counts.get("losses", []))  # checkpoints were once made at validations alone
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
