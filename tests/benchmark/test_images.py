@@ -33,6 +33,7 @@ from cryoprior.io import read_particles, write_map, write_stack, write_star
 from cryoprior.measurement import command as measure
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.reconstruction.reconstructor import Reconstructed, Reconstructor
+from kit.sealed import reseal
 
 N, FEW = 6, 4
 PIXEL, FOURIER = "K=4 C=4 hadamard", "uniform C=2.5 hermitian"
@@ -493,6 +494,7 @@ def test_the_first_sample_is_that_of_reconstruct(plan: Path, tmp_path: Path, sig
         array = zarr.open(str(measured), mode="r+")["y"]
         assert np.std(np.asarray(array) - cell.y.numpy()) == pytest.approx(sigma * 2**0.5, rel=0.1)
         array[:] = cell.y.numpy()
+        reseal(measured)
     options = reconstruct.Options(
         measured, output=tmp_path / "x", prior=str(plan.parent / "prior"), solver="ddrm:steps=3", seed=1
     )

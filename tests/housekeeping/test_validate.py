@@ -10,6 +10,7 @@ from cryoprior.errors import InputError
 from cryoprior.housekeeping import validate
 from cryoprior.io import ReconstructionWriter, ShardWriter, write_stack, write_star
 from cryoprior.measurement import command as measure
+from kit.sealed import change_header
 from kit.stacks import BOX, N, draw_images, draw_optics, draw_table, write_particles
 
 
@@ -50,9 +51,10 @@ def test_measurements(tmp_path: Path) -> None:
     out = tmp_path / "y.zarr"
     measure.run(measure.Options(particles=path, output=out, operator="pixel:block=4,masks=6"))
     assert check(out)["kind"] == "measurements"
-    root = zarr.open_group(out)
-    root["y"][3] = np.nan
-    root.attrs["digest"] = "0" * 64
+    zarr.open_group(out)["y"][3] = np.nan
+    with pytest.raises(InputError, match=r"(?s)1 finding.*y/c/0/0: damaged: its digest is"):
+        check(out)
+    change_header(out, digest="0" * 64)
     with pytest.raises(InputError, match=r"(?s)2 finding.*not finite or all equal: 4.*digest 000000000000, found"):
         check(out)
 

@@ -11,6 +11,7 @@ import zarr
 
 from cryoprior.errors import InputError
 from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, read_measurements
+from kit.sealed import reseal
 from kit.stacks import BOX, N, draw_optics, draw_table
 
 M = 40
@@ -94,7 +95,7 @@ def test_rows_that_do_not_match_are_no_measurements(tmp_path: Path, y: np.ndarra
     with pytest.raises(ValueError, match=r"after 3; opened for \(6, 40\)"):
         write(tmp_path / "fewer.zarr", y, n=6)
     for name in ("more", "fewer"):
-        with pytest.raises(InputError, match="no measurements"):
+        with pytest.raises(InputError, match=r"no zarr.json in it; expected measurements"):
             read_measurements(tmp_path / f"{name}.zarr")
     with pytest.raises(InputError, match=r"dtype 'int8': expected one of float32, float16"):
         write(tmp_path / "y.zarr", y, dtype="int8")
@@ -110,7 +111,7 @@ def test_damaged_folders_are_refused(tmp_path: Path, y: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"particle 7 asked for; expected 0 to 6"):
         read_measurements(path).y([7])
     zarr.open_group(path).attrs["version"] = 99
-    with pytest.raises(InputError, match=r"version 99; expected 1; update cryoprior"):
+    with pytest.raises(InputError, match=r"version 99; expected 2; update cryoprior"):
         read_measurements(path)
     zarr.open_group(path).attrs["format"] = "something"
     with pytest.raises(InputError, match=r"no measurements: format 'something'; expected 'cryoprior measurements'"):
@@ -131,5 +132,6 @@ def test_rows_and_particles_must_agree(tmp_path: Path, y: np.ndarray) -> None:
 
     path = write(tmp_path / "y.zarr", y)
     write_star(path / "particles.star", draw_table(N - 1), draw_optics())
+    reseal(path)
     with pytest.raises(InputError, match=r"y of \(7, 40\) and 6 particles; expected 7 rows of 40; .*measure again"):
         read_measurements(path)

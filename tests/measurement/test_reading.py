@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from cryoprior.errors import InputError
 from cryoprior.io import read_particles
 from cryoprior.measurement import command as measure
 from cryoprior.measurement.reading import open_measurements
+from kit.sealed import change_header
 from kit.stacks import N, write_particles
 
 
@@ -29,8 +29,6 @@ def test_the_operator_is_the_one_that_measured(y: Path) -> None:
 
 
 def test_an_operator_that_has_changed_is_refused(y: Path) -> None:
-    header = json.loads((y / "zarr.json").read_text())
-    header["attributes"]["digest"] = "0" * 64
-    (y / "zarr.json").write_text(json.dumps(header))
+    change_header(y, digest="0" * 64)
     with pytest.raises(InputError, match=r"measured with operator digest 000000000000, .*the operator has changed"):
         open_measurements(y)

@@ -29,6 +29,7 @@ from cryoprior.random import ParticleNoise
 from cryoprior.reconstruction import choice
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.reconstruction.reconstructor import Reconstructor
+from kit.sealed import change_header, reseal
 
 N, BOX, SCALE, OFFSET = 23, 16, 5.0, 30.0
 
@@ -329,13 +330,16 @@ def test_another_box_than_the_priors_is_refused(y: Path, monkeypatch: pytest.Mon
 
 
 def test_measurements_of_another_operator_are_refused(y: Path) -> None:
-    zarr.open_group(y, mode="r+").attrs["digest"] = "0" * 64
+    change_header(y, digest="0" * 64)
     with pytest.raises(InputError, match="the operator has changed"):
         run(y, solver="least-squares")
 
 
 def test_values_that_are_no_numbers_are_refused(y: Path) -> None:
     zarr.open_group(y, mode="r+")["y"][4, 2] = np.nan
+    with pytest.raises(InputError, match=r"y/c/0/0: damaged: its digest is"):
+        run(y, solver="least-squares")
+    reseal(y)
     with pytest.raises(InputError, match="row 4 holds values that are not finite"):
         run(y, solver="least-squares")
     assert not (y.parent / "recon" / "particles.star").exists()
@@ -343,7 +347,9 @@ def test_values_that_are_no_numbers_are_refused(y: Path) -> None:
 
 def test_constant_images_are_refused(tmp_path: Path) -> None:
     y = measured(tmp_path, images())
-    zarr.open_group(y, mode="r+")["y"][:] = 0
+    chunk = y / "y" / "c" / "0" / "0"
+    chunk.write_bytes(bytes(chunk.stat().st_size))
+    reseal(y)
     with pytest.raises(InputError, match="no power above the noise"):
         run(y, solver="gaussian")
 

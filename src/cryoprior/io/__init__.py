@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cryoprior.io.formats import FORMATS
 from cryoprior.io.half import Baseline
-from cryoprior.io.measurements import MeasurementHeader, Measurements, MeasurementsWriter, read_measurements
+from cryoprior.io.measurement_header import MeasurementHeader
+from cryoprior.io.measurements import Measurements, read_measurements
+from cryoprior.io.measurements_writer import MeasurementsWriter
 from cryoprior.io.mrc_volumes import read_map
 from cryoprior.io.mrc_writing import StackWriter, write_map, write_stack
 from cryoprior.io.particles import ParticleStack, read_particles

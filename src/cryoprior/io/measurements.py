@@ -2,149 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from copy import copy
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import zarr
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float32, Float64, UInt64
 
 from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import OPTICS_GROUP, PIXEL_SIZE, optics_rows
 from cryoprior.io.geometry import table_ctf, table_poses
-from cryoprior.io.half import Baseline, HalfDecoder, HalfEncoder
+from cryoprior.io.half import Baseline, HalfDecoder
+from cryoprior.io.measurement_header import IMAGE_DIGEST, PARTICLES, check_version, read_header
 from cryoprior.io.particles import ALL, Indices
 from cryoprior.io.rows import chosen_rows
-from cryoprior.io.star import read_star, write_star
+from cryoprior.io.seals import SEAL, Seal
+from cryoprior.io.star import read_star
+from cryoprior.io.stored_arrays import NODE, REMEDY, StoredArray, read_node
+from cryoprior.output.stored_json import read_json
 
-FORMAT = "cryoprior measurements"
-VERSION = 1
-CHUNK_BYTES = 4 << 20
-CHUNK_ROWS = 256
-DTYPES = ("float32", "float16")
+MOST_PARTICLES = 10**9
+"""More particles than any stack holds: a larger index is damage."""
+MOST_SETS = 10**6
+MOST_DIGESTS = 2
 
-
-@dataclass(frozen=True)
-class MeasurementHeader:
-    """What is true of all measurements of a file."""
-
-    m: int
-    """Numbers measured per particle."""
-    box: int
-    """Pixels a side of the images that were measured."""
-    operator: str
-    """The operator as ``name:field=value,...``, all fields given."""
-    digest: str
-    """The digest of the operator's arrays."""
-    sigma: float
-    """Standard deviation of the noise that was added to each number, in the grey scale of the input."""
-    seed: int
-    """Seed of that noise."""
-    source: str
-    """Path of the particle file that was measured."""
-    particles_digest: str
-    """Digest of that particle file."""
-    resize: dict[str, Any] | None = None
-    """How its images were brought to the box: original_box, box, method."""
-    intensity: dict[str, float] | None = None
-    """The affine map to the prior's grey scale, scale and offset, where it is known; y itself is not mapped."""
-
-
-class MeasurementsWriter:
-    """A context manager that writes measurements into a folder, usually one that ``claim_output`` yields.
-
-    The header, which makes them readable, is written last, when all rows are there.
-
-    Parameters
-    ----------
-    folder: where they go; made where it is not there.
-    header: what is true of all rows.
-    table, optics: the particles, one row each; the star file that goes with the measurements.
-    particle_index: index of every particle in the source file, (n,).
-    dtype: ``float32``, or ``float16``, whose rounding is measured and added to sigma.
-    baseline: what float16 removes first; None for nothing.
-
-    Raises
-    ------
-    ValueError: rows of another length, or more or fewer rows than particles.
-    """
-
-    def __init__(
-        self,
-        folder: Path | str,
-        header: MeasurementHeader,
-        table: pd.DataFrame,
-        optics: pd.DataFrame,
-        particle_index: np.ndarray,
-        *,
-        dtype: str = "float32",
-        baseline: Baseline | None = None,
-    ) -> None:
-        if dtype not in DTYPES:
-            raise InputError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
-        self.folder, self.header, self.n = Path(folder), header, len(table)
-        self.written = 0
-        self._table, self._optics = table, optics
-        self._index = np.asarray(particle_index, np.int64)
-        self._dtype, self._baseline = dtype, baseline
-
-    def __enter__(self) -> MeasurementsWriter:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._root = zarr.open_group(self.folder, mode="a", zarr_format=3)
-        rows = max(1, min(CHUNK_ROWS, self.n, CHUNK_BYTES // (4 * self.header.m)))
-        self._y = self._array("y", (self.n, self.header.m), self._dtype, rows)
-        self._array("particle_index", (self.n,), "int64", self.n)[:] = self._index
-        self._half = self._open_half(rows) if self._dtype == "float16" else None
-        return self
-
-    def write(self, y: Float[np.ndarray, "b m"]) -> None:
-        """Append the measurements of the next particles, (b, m)."""
-        stop = self.written + len(y)
-        if y.shape[1:] != (self.header.m,) or stop > self.n:
-            raise ValueError(f"rows {y.shape} after {self.written}; opened for ({self.n}, {self.header.m})")
-        rows = slice(self.written, stop)
-        if self._half is None:
-            self._y[rows] = np.asarray(y, np.float32)
-        else:
-            self._y[rows], self._scale[rows], self._level[rows] = self._half.encode(y, self._index[rows])
-        self.written = stop
-
-    @property
-    def rounding(self) -> float:
-        """Return the root mean square of the rounding so far, in the grey scale of the input; 0 for float32."""
-        return self._half.rounding if self._half else 0.0
-
-    def finish(self) -> None:
-        """Write the star file and the header, which make the folder readable; leaving the context calls it."""
-        if self.written != self.n:
-            raise ValueError(f"{self.written} rows written; opened for {self.n}")
-        write_star(self.folder / "particles.star", self._table, self._optics)
-        attributes: dict[str, Any] = {"format": FORMAT, "version": VERSION, "n": self.n, "dtype": self._dtype}
-        self._root.attrs.update({**attributes, **vars(self.header), "rounding": self.rounding})
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.finish()
-
-    def _array(self, name: str, shape: tuple[int, ...], dtype: str, rows: int) -> Any:
-        chunks = (max(rows, 1), *shape[1:])
-        return self._root.create_array(name, shape=shape, chunks=chunks, dtype=dtype, compressors=None)
-
-    def _open_half(self, rows: int) -> HalfEncoder:
-        baseline = self._baseline or Baseline.nothing(self.header.m)
-        self._array("baseline_group", baseline.group.shape, "int32", len(baseline.group))[:] = baseline.group
-        weights = self._array("baseline_weight", baseline.weight.shape, "float32", 1)
-        weights[:] = baseline.weight
-        self._scale = self._array("scale", (self.n,), "float32", self.n)
-        self._level = self._array("baseline_level", (self.n, baseline.groups), "float32", rows)
-        return HalfEncoder(baseline)
+log = logging.getLogger("cryoprior")
 
 
 class Measurements:
@@ -156,26 +42,17 @@ class Measurements:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._root = _open(self.path)
-        attributes = dict(self._root.attrs)
-        names = MeasurementHeader.__dataclass_fields__
-        self.header = MeasurementHeader(**{name: attributes[name] for name in names})
-        self.n, self.dtype = int(attributes["n"]), str(attributes["dtype"])
-        self.rounding = float(attributes["rounding"])
+        attributes, self._seal = _open(self.path)
+        stored = read_header(self.path, attributes)
+        self.header, self.n, self.dtype, self.rounding = stored.header, stored.n, stored.dtype, stored.rounding
         self.m, self.box, self.seed = self.header.m, self.header.box, self.header.seed
         self.operator_spec, self.digest = self.header.operator, self.header.digest
         self.source, self.particles_digest = self.header.source, self.header.particles_digest
-        self.sigma_added = self.header.sigma
+        self.sigma_added = float(self.header.sigma)
         self.sigma = math.hypot(self.header.sigma, self.rounding)
-        self.particle_index: np.ndarray = np.asarray(self._root["particle_index"][:])
-        blocks = read_star(self.path / "particles.star")
-        self.particles: tuple[pd.DataFrame, pd.DataFrame] = (blocks["particles"], blocks["optics"])
-        self._y = self._root["y"]
-        if self._y.shape != (self.n, self.m) or len(self.particles[0]) != self.n:
-            raise InputError(
-                f"{self.path}: y of {self._y.shape} and {len(self.particles[0])} particles; expected {self.n} rows of "
-                f"{self.m}; the file is damaged: measure again"
-            )
+        self._y = self._array("y", self.dtype, (self.n, self.m))
+        self.particle_index: np.ndarray = _checked_index(self.path, self._array("particle_index", "int64", (self.n,)))
+        self.particles: tuple[pd.DataFrame, pd.DataFrame] = self._read_particles()
         self._half = self._half_decoder() if self.dtype == "float16" else None
         self._places = np.arange(self.n)
 
@@ -189,6 +66,7 @@ class Measurements:
         """
         rows, view = chosen_rows(self.n, key), copy(self)
         table, optics = self.particles
+        view.__dict__.pop("image_digests", None)  # those of the rows before
         view.n, view.particles = len(rows), (table.iloc[rows].reset_index(drop=True), optics)
         view.particle_index, view._places = self.particle_index[rows], self._places[rows]
         return view
@@ -217,17 +95,40 @@ class Measurements:
 
         Raises
         ------
-        InputError: a place outside the file.
+        InputError: a place outside the file, numbers that are not finite, or a chunk that is not what was written.
         """
-        places = np.arange(self.n)[indices] if isinstance(indices, slice) else np.asarray(indices, np.int64).reshape(-1)
-        if len(places) and (places.min() < 0 or places.max() >= self.n):
-            raise InputError(f"{self.path}: particle {places.max()} asked for; expected 0 to {self.n - 1}")
+        y = self.unchecked_y(indices)
+        bad = ~np.isfinite(y).all(axis=1)
+        if bad.any():
+            place = int(self._chosen(indices)[bad][0])
+            raise InputError(
+                f"{self.path}: row {place} holds values that are not finite (particle "
+                f"{int(self.particle_index[place]) + 1} of {self.source}); expected numbers; leave this particle out "
+                "and measure again"
+            )
+        return y
+
+    def unchecked_y(self, indices: Indices = ALL) -> Float32[np.ndarray, "b m"]:
+        """Return what :meth:`y` returns, whatever the numbers are: for who looks for all that is wrong."""
+        places = self._chosen(indices)
         particles, places = self.particle_index[places], self._places[places]
-        stored = _rows(self._y, places)
+        stored = self._y.rows(places)
         if self._half is None:
             return np.asarray(stored, np.float32)
-        scale, level = _rows(self._root["scale"], places), _rows(self._root["baseline_level"], places)
-        return self._half.decode(stored, scale, level, particles)
+        return self._half.decode(stored, self._scale.rows(places), self._level.rows(places), particles)
+
+    @cached_property
+    def image_digests(self) -> UInt64[np.ndarray, "n k"] | None:
+        """Return the digests of the images that were measured, (n, k); None where the file has none.
+
+        The first is of the image on disk, the second, where there is one, of the image at the measured box.
+        """
+        if not (self.path / IMAGE_DIGEST).is_dir():
+            return None
+        stored = self._array(IMAGE_DIGEST, "uint64", (self._y.shape[0], None))
+        if stored.shape[1] > MOST_DIGESTS:
+            raise InputError(f"{self.path}: {stored.shape[1]} digests by image; expected 1 or 2; {REMEDY}")
+        return stored.rows(self._places)
 
     def check_operator(self, digest: str) -> None:
         """Raise InputError unless the operator that is about to be used has the arrays that measured this file."""
@@ -237,9 +138,44 @@ class Measurements:
                 f"{self.operator_spec}; the operator has changed; measure again, or use the version that measured"
             )
 
+    def _chosen(self, indices: Indices) -> np.ndarray:
+        if isinstance(indices, slice):
+            return np.arange(self.n)[indices]
+        places = np.asarray(indices, np.int64).reshape(-1)
+        if len(places) and (places.min() < 0 or places.max() >= self.n):
+            raise InputError(f"{self.path}: particle {places.max()} asked for; expected 0 to {self.n - 1}")
+        return places
+
+    def _array(self, name: str, dtype: str, shape: tuple[int | None, ...], *, sparse: bool = False) -> StoredArray:
+        return StoredArray(self.path, name, dtype, shape, self._seal, sparse=sparse and self._seal is None)
+
+    def _read_particles(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        star = self.path / PARTICLES
+        if self._seal is not None:
+            self._seal.check(PARTICLES, star.read_bytes())
+        blocks = read_star(star)
+        absent = [name for name in ("particles", "optics") if name not in blocks]
+        if absent:
+            raise InputError(f"{star}: without data_{', data_'.join(absent)}; {REMEDY}")
+        if len(blocks["particles"]) != self.n:
+            raise InputError(
+                f"{self.path}: y of {self._y.shape} and {len(blocks['particles'])} particles; expected {self.n} rows "
+                f"of {self.m}; the file is damaged: measure again"
+            )
+        return blocks["particles"], blocks["optics"]
+
     def _half_decoder(self) -> HalfDecoder:
-        group, weight = self._root["baseline_group"], self._root["baseline_weight"]
-        return HalfDecoder(Baseline(np.asarray(group[:]), np.asarray(weight[:])))
+        """Return what undoes float16; its arrays may lack chunks of zeros in files of version 1."""
+        group = self._array("baseline_group", "int32", (self.m,), sparse=True).all()
+        blocks = int(group.max()) + 1
+        if group.min() < 0 or blocks > self.m:
+            raise InputError(f"{self.path}: blocks {group.min()} to {blocks - 1} of {self.m} numbers; {REMEDY}")
+        weight = self._array("baseline_weight", "float32", (None, self.m), sparse=True)
+        if weight.shape[0] > MOST_SETS:
+            raise InputError(f"{self.path}: {weight.shape[0]} mask sets; expected at most {MOST_SETS}; {REMEDY}")
+        self._scale = self._array("scale", "float32", (self.n,))
+        self._level = self._array("baseline_level", "float32", (self.n, blocks), sparse=True)
+        return HalfDecoder(Baseline(np.asarray(group, np.int32), np.asarray(weight.all(), np.float32)))
 
 
 def read_measurements(path: Path | str) -> Measurements:
@@ -252,30 +188,36 @@ def read_measurements(path: Path | str) -> Measurements:
     return Measurements(path)
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path) -> tuple[dict[str, Any], Seal | None]:
+    """Return the attributes of the group, and the digests of its files; None, with a warning, for version 1."""
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; expected measurements (.zarr); run cryoprior measure")
-    if not (path / "zarr.json").is_file():
-        raise InputError(f"{path}: no zarr.json in it; expected measurements (.zarr); run cryoprior measure")
-    try:
-        root: Any = zarr.open_group(path, mode="r", zarr_format=3)
-    except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"{path}: not a zarr 3 group: {error}; measure again") from error
-    attributes = dict(root.attrs)
-    if attributes.get("format") != FORMAT:
-        raise InputError(f"{path}: no measurements: format {attributes.get('format')!r}; expected {FORMAT!r}")
-    if attributes.get("version") != VERSION:
-        raise InputError(f"{path}: version {attributes.get('version')}; expected {VERSION}; update cryoprior")
-    wanted = [*MeasurementHeader.__dataclass_fields__, "n", "dtype", "rounding"]
-    missing = [name for name in wanted if name not in attributes]
-    missing += [name for name in ("y", "particle_index") if name not in root]
-    missing += [] if (path / "particles.star").is_file() else ["particles.star"]
+    if not (path / NODE).is_file():
+        raise InputError(f"{path}: no {NODE} in it; expected measurements (.zarr); run cryoprior measure")
+    node = read_json(path / NODE, "measurements (.zarr)", "measure again")
+    attributes = node.get("attributes")
+    if node.get("zarr_format") != 3 or node.get("node_type") != "group" or not isinstance(attributes, dict):
+        raise InputError(f"{path}: not a zarr 3 group; expected measurements (.zarr); measure again")
+    check_version(path, attributes)
+    seal = Seal.read(path)
+    wanted = ["y", "particle_index", PARTICLES, *([SEAL] if attributes["version"] > 1 and seal is None else [])]
+    missing = [name for name in wanted if not (path / name).exists()]
     if missing:
         raise InputError(f"{path}: without {', '.join(missing)}; the folder is damaged; measure again")
-    return root
+    if seal is None:
+        log.warning("%s: measured by an older version, without digests: damage to it cannot be seen", path)
+    else:
+        read_node(path / NODE, path, seal)
+    return attributes, seal
 
 
-def _rows(array: Any, places: np.ndarray) -> np.ndarray:
-    if len(places) and np.array_equal(places, np.arange(places[0], places[0] + len(places))):
-        return np.asarray(array[int(places[0]) : int(places[0]) + len(places)])
-    return np.asarray(array.oindex[places])
+def _checked_index(path: Path, stored: StoredArray) -> np.ndarray:
+    index = stored.all().astype(np.int64)
+    if index.min() < 0 or index.max() > MOST_PARTICLES:
+        raise InputError(
+            f"{path}: particle_index {index.min()} to {index.max()}; expected 0 to {MOST_PARTICLES}; {REMEDY}"
+        )
+    numbers, counts = np.unique(index, return_counts=True)
+    if len(numbers) < len(index):
+        raise InputError(f"{path}: particle_index names particle {numbers[counts > 1][0]} twice; {REMEDY}")
+    return index

@@ -36,7 +36,8 @@ def measured_operator(measurements: Measurements) -> Operator:
 
     Raises
     ------
-    InputError: no installed package has the operator, or the digest of its arrays differs.
+    InputError: no installed package has the operator, it measures another number of numbers, or the digest of its
+        arrays differs.
     """
     name = measurements.operator_spec.partition(":")[0]
     if name not in OPERATORS:
@@ -44,7 +45,18 @@ def measured_operator(measurements: Measurements) -> Operator:
             f"{measurements.path}: measured with the operator {name!r}, which is not installed; expected one of "
             f"{', '.join(OPERATORS)}; install the package that brings it"
         )
-    operator = parse_operator(measurements.operator_spec, box=measurements.box)
+    try:
+        operator = parse_operator(measurements.operator_spec, box=measurements.box)
+    except InputError as error:
+        raise InputError(
+            f"{measurements.path}: its operator cannot be made: {error.message}; the file is damaged: copy it again, "
+            "or measure again"
+        ) from None
+    if operator.m != measurements.m:
+        raise InputError(
+            f"{measurements.path}: {measurements.m} numbers per particle; {measurements.operator_spec} measures "
+            f"{operator.m}; the file is damaged: copy it again, or measure again"
+        )
     measurements.check_operator(operator.digest())
     return operator
 
@@ -96,12 +108,6 @@ class StoredRows:
         """Return the measurements at these places, float32; InputError where a value is not finite."""
         index = np.asarray(places)
         y = self.measurements.y(index)
-        bad = ~np.isfinite(y).all(axis=1)
-        if bad.any():
-            raise InputError(
-                f"{self.measurements.path}: row {int(index[bad][0])} holds values that are not finite; "
-                "expected numbers; leave this particle out and measure again"
-            )
         return torch.from_numpy(y).to(self.device), [int(p) for p in self.measurements.particle_index[index]]
 
 

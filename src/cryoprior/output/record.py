@@ -20,7 +20,7 @@ from cryoprior.output.files import write_whole
 from cryoprior.version import __version__
 
 RECORDED = (
-    *("torch", "numpy", "scipy", "diffusers", "zarr", "mrcfile", "torch-fourier-slice", "torch-ctf"),
+    *("torch", "numpy", "scipy", "diffusers", "mrcfile", "torch-fourier-slice", "torch-ctf"),
     *("scikit-learn", "umap-learn", "gemmi", "biopython"),
 )
 BLOCK = 1 << 20
