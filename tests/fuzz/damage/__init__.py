@@ -1,0 +1,47 @@
+"""What is done to good inputs: one file for each kind of file, and the registry of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from fuzz.cases import Changes
+from fuzz.damage import (
+    cryosparc,
+    measurements,
+    models,
+    mrc,
+    pickles,
+    plan,
+    prior,
+    reconstruction,
+    runs,
+    star,
+    tables,
+    words,
+)
+
+CHANGES: dict[str, Callable[[random.Random, int, Path], Changes]] = {
+    "star": star.star,
+    "stack": mrc.stack,
+    "bare": mrc.stack,
+    "cryosparc": cryosparc.cryosparc,
+    "measurements": measurements.measurements,
+    "half": measurements.half,
+    "prior": prior.prior,
+    "plan": plan.plan,
+    "poses": pickles.poses,
+    "ctf": pickles.ctf,
+    "ind": pickles.ind,
+    "latents": pickles.latents,
+    "labels": tables.labels,
+    "rows": tables.rows,
+    "ctf table": tables.ctf_table,
+    "volume": mrc.volume,
+    "reconstruction": reconstruction.reconstruction,
+    "model": models.model,
+    "run": runs.run,
+    "words": words.words,
+}
+"""The changes of every kind of input: of random numbers, how many are drawn, and the folder of the run."""
