@@ -54,7 +54,8 @@ class Backprojector:
         ----------
         transforms: T F, unnormalised transforms as :func:`centred_transforms` gives them, times the transfer T.
         weights: T^2.
-        rotations: those of the particles; for a symmetry mate S pass S R.
+        rotations: those of the particles, or what :func:`cryoprior.image.projection.slice_matrices` makes of them; for
+            a symmetry mate S pass S R. What a magnification moves beyond Nyquist is left out.
         """
         plane, places = _half_disc(self.box, transforms.device)
         cached = transforms.device.type == "cpu"
@@ -103,9 +104,13 @@ class Backprojector:
         values = transforms.flatten(1)[:, places]
         slices = self.padding * rotations.to(values.real.dtype)[:, :, :2]
         x, y, z = ((slices[:, axis] @ plane.to(slices)).flatten() for axis in range(3))
+        inside = self._inside(slices, x, y, z)
+        if inside is not None:
+            x, y, z = x * inside, y * inside, z * inside
         sign = torch.where(x < 0, -1.0, 1.0).to(x)  # the mate at -k stands for k: x >= 0 is kept
         kept = torch.complex(values.real.flatten(), values.imag.flatten() * sign)
         index, shares = self._corners(x * sign, y * sign, z * sign)
+        shares = shares if inside is None else shares * inside
         self._sums.index_add_(0, index, (shares * kept).to(torch.complex128).flatten())
         added = shares * weights.flatten(1)[:, places].to(shares).flatten()
         self._weights.index_add_(0, index, added.to(torch.float64).flatten())
@@ -124,6 +129,15 @@ class Backprojector:
         envelope = torch.sinc(torch.fft.fftfreq(padded, dtype=torch.float64, device=flat.device)).square()
         lags /= envelope[:, None, None] * envelope[None, :, None]
         return lags.div_(envelope).add_(mean / padded**3)
+
+    def _inside(
+        self, slices: Float[Tensor, "b 3 2"], x: Float[Tensor, "k"], y: Float[Tensor, "k"], z: Float[Tensor, "k"]
+    ) -> Float[Tensor, "k"] | None:
+        """Return 1 for points within Nyquist and 0 beyond; None where slices are only turned and all are within."""
+        turned = self.padding**2 * torch.eye(2).to(slices)
+        if torch.allclose(slices.mT @ slices, turned.expand(len(slices), 2, 2), atol=1e-4 * self.padding**2):
+            return None
+        return (x.square() + y.square() + z.square() <= (self.padding * (self.box // 2)) ** 2).to(x)
 
     def _corners(
         self, x: Float[Tensor, "k"], y: Float[Tensor, "k"], z: Float[Tensor, "k"]

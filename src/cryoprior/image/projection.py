@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch_fourier_shift import fourier_shift_dft_2d
@@ -19,11 +19,26 @@ def rotation_matrices(euler_deg: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]
     return torch.as_tensor(matrices, dtype=euler_deg.dtype, device=euler_deg.device)
 
 
+def slice_matrices(
+    euler_deg: Float[Tensor, "b 3"], magnification: Float[Tensor, "b 2 2"] | None = None
+) -> Float[Tensor, "b 3 3"]:
+    """Return what maps a frequency (x, y, 0) of an image into the transform of the map: R, or R M where magnified.
+
+    Source: RELION; checked against ``relion_project``.
+    """
+    rotations = rotation_matrices(euler_deg)
+    if magnification is None:
+        return rotations
+    along = rotations[:, :, :2] @ magnification.to(rotations)
+    return torch.cat((along, rotations[:, :, 2:]), dim=2)
+
+
 def project_particles(
     volume: Float[Tensor, "d d d"],
     euler_deg: Float[Tensor, "b 3"],
     origin_pixel: Float[Tensor, "b 2"],
-    ctf: Float[Tensor, "b box half"] | None = None,
+    ctf: Float[Tensor, "b box half"] | Complex[Tensor, "b box half"] | None = None,
+    magnification: Float[Tensor, "b 2 2"] | None = None,
 ) -> Float[Tensor, "b box box"]:
     """Return the projection of the volume for every pose, shifted and CTF-modulated, up to Nyquist, (b, d, d).
 
@@ -33,15 +48,16 @@ def project_particles(
     euler_deg: RELION's rot, tilt, psi.
     origin_pixel: RELION's origin (x, y) in pixels: the image is shifted by its negative.
     ctf: transfer function on the rfft2 grid, or None.
+    magnification: RELION's matrix M: the image at frequency k is the projection at M k.
 
     Source: RELION conventions; correlation with ``relion_project --ctf`` above 0.9999 (tested).
     """
     box = volume.shape[-1]
-    transform = torch.fft.rfft2(_projections(volume, rotation_matrices(euler_deg).to(volume)))
+    transform = torch.fft.rfft2(_projections(volume, slice_matrices(euler_deg, magnification).to(volume)))
     shift_yx = -origin_pixel.flip(-1).to(volume)
     transform = fourier_shift_dft_2d(transform, (box, box), shift_yx, rfft=True, fftshifted=False)
     if ctf is not None:
-        transform = transform * ctf.to(volume)
+        transform = transform * ctf.to(transform if ctf.is_complex() else volume)
     shifted: Tensor = torch.fft.irfft2(transform, s=(box, box))
     return shifted
 

@@ -9,7 +9,8 @@ import pandas as pd
 from jaxtyping import Float64
 
 from cryoprior.errors import InputError
-from cryoprior.io.formats.columns import ANGLES, CTF, OPTICS_GROUP, ORIGINS, optics_rows
+from cryoprior.io.formats.columns import ANGLES, CTF, DEFOCUS, ORIGINS
+from cryoprior.io.optics import Columns, optical_parameters
 
 
 def table_poses(table: pd.DataFrame) -> tuple[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 2"]] | None:
@@ -22,27 +23,23 @@ def table_poses(table: pd.DataFrame) -> tuple[Float64[np.ndarray, "n 3"], Float6
     return angles, table[list(ORIGINS)].to_numpy(np.float64)
 
 
-def table_ctf(path: Path, table: pd.DataFrame, optics: pd.DataFrame) -> dict[str, Float64[np.ndarray, " n"]] | None:
-    """Return the CTF parameters by name, each (n,), or None where the table gives no defocus.
+def table_ctf(path: Path, table: pd.DataFrame, optics: pd.DataFrame) -> dict[str, np.ndarray] | None:
+    """Return the parameters of the transfer by name, each with n rows, or None where the table gives no defocus.
 
     Keys: defocus_u_angstrom, defocus_v_angstrom, defocus_angle_deg, voltage_kv, cs_mm, amplitude_contrast,
-    phase_shift_deg (0 where the file does not say).
+    phase_shift_deg (0 where the file does not say), (n,) each; and of those of
+    :func:`cryoprior.io.optics.optical_parameters` what changes anything.
 
     Raises
     ------
-    InputError: some of the parameters are there and others are missing.
+    InputError: some of the parameters are there and others are missing, or a value is none.
     """
-    if "rlnDefocusU" not in table.columns:
+    columns = Columns.of(path, table, optics)
+    if DEFOCUS not in columns:
         return None
-    rows = optics_rows(path, table, optics) if OPTICS_GROUP in table.columns else np.zeros(len(table), int)
-    parameters: dict[str, np.ndarray] = {}
-    for key, column in CTF.items():
-        if column in table.columns:
-            parameters[key] = table[column].to_numpy(np.float64)
-        elif column in optics.columns:
-            parameters[key] = optics[column].to_numpy(np.float64)[rows]
+    parameters = {key: columns.numbers(name, finite=False) for key, name in CTF.items() if name in columns}
     parameters.setdefault("phase_shift_deg", np.zeros(len(table)))
     missing = [column for key, column in CTF.items() if key not in parameters]
     if missing:
-        raise InputError(f"{path}: rlnDefocusU without {', '.join(missing)}; add them, or remove the defocus")
-    return parameters
+        raise InputError(f"{path}: {DEFOCUS} without {', '.join(missing)}; add them, or remove the defocus")
+    return parameters | optical_parameters(columns)

@@ -86,8 +86,8 @@ class Measurements:
         """Return rot, tilt, psi in degrees, (n, 3), and rlnOriginX, YAngst in angstrom, (n, 2); None without angles."""
         return table_poses(self.particles[0])
 
-    def ctf_parameters(self) -> dict[str, Float64[np.ndarray, " n"]] | None:
-        """Return the CTF parameters by name, each (n,), or None without defocus; see :func:`table_ctf`."""
+    def ctf_parameters(self) -> dict[str, np.ndarray] | None:
+        """Return the parameters of the transfer by name, n rows each; see :func:`table_ctf`."""
         return table_ctf(self.path, *self.particles)
 
     def y(self, indices: Indices = ALL) -> Float32[np.ndarray, "b m"]:

@@ -130,15 +130,16 @@ class ParticleStack:
         chain = (*self._resize, (box, method))
         return dataclasses.replace(self, table=table, optics=optics, box=box, _resize=chain)
 
-    def ctf_parameters(self) -> dict[str, Float64[np.ndarray, " n"]] | None:
-        """Return the CTF parameters by name, each (n,), or None where the file gives no defocus.
+    def ctf_parameters(self) -> dict[str, np.ndarray] | None:
+        """Return the parameters of the transfer by name, n rows each, or None where the file gives no defocus.
 
         Keys: defocus_u_angstrom, defocus_v_angstrom, defocus_angle_deg, voltage_kv, cs_mm, amplitude_contrast,
-        phase_shift_deg (0 where the file does not say).
+        phase_shift_deg (0 where the file does not say); what else changes the transfer: see
+        :func:`cryoprior.io.geometry.table_ctf`.
 
         Raises
         ------
-        InputError: some of the parameters are there and others are missing.
+        InputError: some of the parameters are there and others are missing, or a value is none.
         """
         return table_ctf(self.path, self.table, self.optics)
 

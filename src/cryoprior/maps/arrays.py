@@ -14,10 +14,15 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack
-from cryoprior.io.formats.columns import CTF
+from cryoprior.io.formats.columns import CTF, OPTICAL, TREATMENT
 from cryoprior.maps.geometry import Geometry
 from cryoprior.measurement.arrays import as_images, as_particles, as_rows
 from cryoprior.measurement.reading import read_finite
+
+ROWS = {"odd_zernike": 2, "even_zernike": 2, "magnification": 3}
+"""Parameters of the transfer that have more than a number per particle: the axes of their arrays."""
+BESIDE = (*OPTICAL, *ROWS, *TREATMENT)
+KNOWN = (*CTF, *BESIDE)
 
 Array = Tensor | np.ndarray | Sequence[Any]
 
@@ -108,11 +113,21 @@ def _in_memory(name: str, values: Tensor, geometry: Geometry, box: int, particle
 
 
 def _ctf(ctf: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:
-    given = {"phase_shift_deg": 0.0, **{name: ctf[name] for name in CTF if name in ctf}}
-    missing = [name for name in CTF if name not in given]
-    if missing:
-        raise InputError(f"ctf: without {', '.join(missing)}; expected {', '.join(CTF)}; add them")
-    return {name: _numbers(given[name], f"ctf {name}", (n,)) for name in CTF}
+    """Return the parameters of the transfer, n rows each; InputError where one is missing, unknown or misshapen."""
+    given = {"phase_shift_deg": 0.0, **ctf}
+    missing, unknown = [name for name in CTF if name not in given], [name for name in given if name not in KNOWN]
+    if missing or unknown:
+        faults = [*(f"without {name}" for name in missing), *(f"with {name}" for name in unknown)]
+        raise InputError(
+            f"ctf: {', '.join(faults)}; expected {', '.join(CTF)}, and of {', '.join(BESIDE)} what applies"
+        )
+    parameters = {}
+    for name, values in given.items():
+        numbers = _numbers(values, f"ctf {name}", None if name in ROWS else (n,))
+        if name in ROWS and (numbers.shape[:1] != (n,) or numbers.ndim != ROWS[name]):
+            raise InputError(f"ctf {name} of shape {numbers.shape}: expected {n} rows, one per particle")
+        parameters[name] = numbers.astype(bool) if name in TREATMENT else numbers
+    return parameters
 
 
 def _numbers(values: Any, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:

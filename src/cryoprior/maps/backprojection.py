@@ -12,7 +12,6 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.image.backprojection import Backprojector, centred_transforms
 from cryoprior.image.density import is_dark
-from cryoprior.image.projection import rotation_matrices
 from cryoprior.image.symmetry import point_group
 from cryoprior.io.rows import row_batches
 from cryoprior.maps.geometry import Geometry
@@ -102,15 +101,15 @@ def backproject_maps(source: Source, settings: MapSettings, label: str = "map") 
 def _weighted(
     source: Source, geometry: Geometry, rows: np.ndarray, settings: MapSettings
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return CTF F, CTF^2 q and the rotation of every row; F already holds q, what was measured of the image."""
+    """Return CTF F, CTF^2 q and the slice of every row; F already holds q, what was measured of the image."""
     images, share = source.views(rows)
     images = settings.contrast * images.to(settings.device)
     device = images.device
     transforms = centred_transforms(images, torch.as_tensor(geometry.origin_pixel[rows], device=device))
     weights = torch.ones(transforms.shape, dtype=images.dtype, device=device)
-    ctf = geometry.ctf_images(rows, images)
-    if ctf is not None:
-        transforms, weights = transforms * ctf, ctf.square()
+    transfer = geometry.transfer(rows, images)
+    if transfer is not None:
+        transforms, weights = transforms * transfer.back, transfer.weight
     if share is not None:
         weights = weights * share.to(weights)
-    return transforms, weights, rotation_matrices(torch.as_tensor(geometry.euler_deg[rows], device=device))
+    return transforms, weights, geometry.slices(rows, images)

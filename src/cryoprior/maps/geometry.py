@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,15 +13,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.image import ctf_image
+from cryoprior.image.projection import slice_matrices
+from cryoprior.image.transfer import Transfer, particle_transfer
 from cryoprior.io import Measurements, ParticleStack
+from cryoprior.io.optics import Columns, check_honoured
 
 SUBSET = "rlnRandomSubset"
+
+log = logging.getLogger("cryoprior")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Geometry:
-    """Pose, origin (pixels), CTF parameters (None: images without a CTF) and half set (1 or 2) of every particle."""
+    """Pose, origin (pixels), transfer (None: images without a CTF) and half set (1 or 2) of every particle.
+
+    ctf: parameters by name, n rows each; see :func:`cryoprior.image.transfer.particle_transfer`.
+    """
 
     euler_deg: np.ndarray
     origin_pixel: np.ndarray
@@ -30,15 +37,18 @@ class Geometry:
     pixel_size: float
 
     @classmethod
-    def read(cls, source: ParticleStack | Measurements, table: pd.DataFrame) -> Geometry:
-        """Return the geometry of a stack or of measurements.
+    def read(cls, source: ParticleStack | Measurements, table: pd.DataFrame, optics: pd.DataFrame) -> Geometry:
+        """Return the geometry of a stack or of measurements with their particle and optics tables.
 
         Half sets are rlnRandomSubset where the file has it (1 and 2); otherwise rows 1, 3, 5, ... are half 1.
 
         Raises
         ------
-        InputError: no angles, several pixel sizes, a random subset other than 1 and 2.
+        InputError: no angles, several pixel sizes, a random subset other than 1 and 2, a column that would change the
+            map and is not understood.
         """
+        for warning in check_honoured(Columns.of(source.path, table, optics)):
+            log.warning(warning)
         poses, sizes = source.poses(), source.pixel_size
         if poses is None:
             raise InputError(
@@ -61,17 +71,33 @@ class Geometry:
         ctf = None if self.ctf is None else {name: values[rows] for name, values in self.ctf.items()}
         return Geometry(self.euler_deg[rows], self.origin_pixel[rows], ctf, self.half[rows], self.pixel_size)
 
-    def ctf_images(self, rows: np.ndarray, like: Tensor) -> Float[Tensor, "b box half"] | None:
-        """Return the CTF of these rows for the box, dtype and device of ``like``; None where the file has none."""
+    def transfer(self, rows: np.ndarray, like: Tensor) -> Transfer | None:
+        """Return the transfer of these rows for the box, dtype and device of ``like``; None where there is no CTF."""
         if self.ctf is None:
             return None
-        kind: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
-        parameters = {key: torch.tensor(values[rows], **kind) for key, values in self.ctf.items()}
-        return ctf_image(parameters, torch.full((len(rows),), self.pixel_size, **kind), like.shape[-1])
+        parameters = {key: _like(values[rows], like) for key, values in self.ctf.items()}
+        sizes = torch.full((len(rows),), self.pixel_size, dtype=like.dtype, device=like.device)
+        return particle_transfer(parameters, sizes, like.shape[-1])
+
+    def magnification(self, rows: np.ndarray, like: Tensor) -> Float[Tensor, "b 2 2"] | None:
+        """Return RELION's magnification matrix of these rows; None where all are the identity."""
+        if self.ctf is None or "magnification" not in self.ctf:
+            return None
+        return _like(self.ctf["magnification"][rows], like)
+
+    def slices(self, rows: np.ndarray, like: Tensor) -> Float[Tensor, "b 3 3"]:
+        """Return what maps a frequency of an image of these rows into the transform of the map."""
+        euler = torch.as_tensor(self.euler_deg[rows], device=like.device)
+        return slice_matrices(euler, self.magnification(rows, like))
 
     def __repr__(self) -> str:
         ctf = "no CTF" if self.ctf is None else "CTF"
         return f"Geometry({len(self.half)} particles at {self.pixel_size:.3f} A a pixel, {ctf})"
+
+
+def _like(values: np.ndarray, like: Tensor) -> Tensor:
+    """Return an array as a tensor on the device of ``like``, numbers in its dtype, flags as they are."""
+    return torch.tensor(values, dtype=torch.bool if values.dtype == bool else like.dtype, device=like.device)
 
 
 def _halves(path: Path, table: pd.DataFrame) -> np.ndarray:

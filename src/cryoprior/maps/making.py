@@ -56,7 +56,7 @@ def make_maps(
     prior_weight: weight of the unmeasured part of reconstructions, 0 to 1.
     pixel_size: angstrom.
     origin_pixel: RELION's origin x, y in pixels, (n, 2); 0 where None.
-    ctf: CTF parameters by name as ``ParticleStack.ctf_parameters`` returns them, (n,) or one number for all; None for
+    ctf: CTF parameters by name as ``ParticleStack.ctf_parameters`` returns them, n rows or one number for all; None for
         images without a CTF.
     half: the half set of every particle, 1 or 2, (n,); 1, 2, 1, 2, ... where None.
     invert: reverse the contrast of all images.

@@ -92,4 +92,6 @@ def _project(geometry: Geometry, rows: np.ndarray, volume: Float[Tensor, "d d d"
     euler, origin = (
         torch.as_tensor(a[rows], device=volume.device) for a in (geometry.euler_deg, geometry.origin_pixel)
     )
-    return project_particles(volume, euler, origin, geometry.ctf_images(rows, volume))
+    transfer = geometry.transfer(rows, volume)
+    held = None if transfer is None else transfer.image
+    return project_particles(volume, euler, origin, held, geometry.magnification(rows, volume))

@@ -45,7 +45,7 @@ class ImageParticles(Source):
     @cached_property
     def geometry(self) -> Geometry:
         stack = self.stack
-        return stack.geometry if isinstance(stack, InMemory) else Geometry.read(stack, stack.table)
+        return stack.geometry if isinstance(stack, InMemory) else Geometry.read(stack, stack.table, stack.optics)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class MeasuredParticles(Source):
         measurements = self.measurements
         if isinstance(measurements, InMemory):
             return measurements.geometry
-        return Geometry.read(measurements, measurements.particles[0])
+        return Geometry.read(measurements, *measurements.particles)
 
     @cached_property
     def sight(self) -> Sight:

@@ -17,8 +17,9 @@ IMAGE_SIZE = "rlnImageSize"
 ORIGINS = ("rlnOriginXAngst", "rlnOriginYAngst")
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 MICROSCOPE = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
+DEFOCUS = "rlnDefocusU"
 CTF = {
-    "defocus_u_angstrom": "rlnDefocusU",
+    "defocus_u_angstrom": DEFOCUS,
     "defocus_v_angstrom": "rlnDefocusV",
     "defocus_angle_deg": "rlnDefocusAngle",
     "voltage_kv": "rlnVoltage",
@@ -26,6 +27,25 @@ CTF = {
     "amplitude_contrast": "rlnAmplitudeContrast",
     "phase_shift_deg": "rlnPhaseShift",
 }
+OPTICAL = {
+    "bfactor_angstrom2": ("rlnCtfBfactor", 0.0),
+    "scale": ("rlnCtfScalefactor", 1.0),
+    "beam_tilt_x_mrad": ("rlnBeamTiltX", 0.0),
+    "beam_tilt_y_mrad": ("rlnBeamTiltY", 0.0),
+}
+"""What changes the transfer of a particle beside its CTF, each with the value that changes nothing."""
+ZERNIKE = {"odd_zernike": "rlnOddZernike", "even_zernike": "rlnEvenZernike"}
+MAGNIFICATION = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
+TREATMENT = {"premultiplied": "rlnCtfDataAreCtfPremultiplied", "phase_flipped": "rlnCtfDataArePhaseFlipped"}
+"""What was done to the images with their CTF: 0 or 1."""
+TRANSFER = (*(column for column, _ in OPTICAL.values()), *ZERNIKE.values(), *MAGNIFICATION, *TREATMENT.values())
+"""Every column that changes the transfer beside those of the CTF, and is honoured."""
+NOT_HONOURED = {
+    "rlnIsFlip": (0.0, "mirrored images"),
+    "rlnMagnificationCorrection": (1.0, "a magnification of its own"),
+}
+"""Columns that would change a map and are refused: the value that changes nothing, and what another one means."""
+MTF = "rlnMtfFileName"
 
 
 @dataclass(frozen=True)
