@@ -44,7 +44,7 @@ def test_single_rows_and_labels_without_numbers(tmp_path: Path) -> None:
     )
     blocks = read_star(write_text(tmp_path / "a.star", text))
     assert blocks["general"].iloc[0].to_dict() == {"rlnA": 1, "rlnB": "two words"}
-    assert list(blocks[""]["rlnC"]) == [1, 2.5]
+    assert list(blocks[""]["rlnC"]) == ["1", "2.5"]  # no label of RELION: written back as it was
 
 
 @pytest.mark.parametrize(
