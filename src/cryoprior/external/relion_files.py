@@ -23,8 +23,9 @@ from cryoprior.io.formats.columns import (
     ORIGINS,
     PIXEL_SIZE,
 )
-from cryoprior.io.images import find_file, split_image_name
+from cryoprior.io.images import split_image_name
 from cryoprior.io.mrc import read_header
+from cryoprior.io.places import find_file
 
 STAR, STACK = "particles.star", "particles.mrcs"
 SUBSET = "rlnRandomSubset"

@@ -11,39 +11,29 @@ from jaxtyping import Float32
 
 from cryoprior.errors import InputError
 from cryoprior.io.mrc import MrcHeader, map_images, read_header
+from cryoprior.io.places import find_files
 
 OPEN_STACKS = 64
-
-
-def find_file(name: str, beside: Path, datadir: Path | None) -> Path:
-    """Return the file that ``name`` means in the particle file ``beside``.
-
-    Looked for, in this order: as it is where absolute; under ``datadir``, with its folders and without; in the folder
-    of the particle file and in each of its parents, as RELION and cryoSPARC name files from the project's folder.
-
-    Raises
-    ------
-    InputError: it is in none of them.
-    """
-    if Path(name).is_absolute() and Path(name).is_file():
-        return Path(name)
-    folder = beside.resolve().parent
-    places = [datadir / name, datadir / Path(name).name] if datadir else []
-    places += [parent / name for parent in (folder, *folder.parents)]
-    for place in places:
-        if place.is_file():
-            return place
-    above = f"{datadir}, " if datadir else ""
-    raise InputError(f"{beside}: no image file {name} in {above}{folder} or its parents; pass <datadir>")
+MOST_DIGITS = 12
 
 
 def split_image_name(name: str, path: Path, row: int) -> tuple[int, str]:
-    """Return the image's place in its stack, from 0, and the stack's name: ``000003@a.mrcs`` gives (2, ``a.mrcs``)."""
+    """Return the image's place in its stack, from 0, and the stack's name: ``000003@a.mrcs`` gives (2, ``a.mrcs``).
+
+    A name without a number is that of a file of one image.
+
+    Raises
+    ------
+    InputError: a number that is none, or not from 1 to a million millions, or no name of a stack.
+    """
     number, sign, stack = str(name).partition("@")
-    if not sign:
+    if not sign and number:
         return 0, number
-    if not number.isdigit() or int(number) < 1 or not stack:
-        raise InputError(f"{path}: particle {row + 1} has rlnImageName {name!r}; expected number@stack, counted from 1")
+    digits = number.isascii() and number.isdecimal() and len(number) <= MOST_DIGITS
+    if not digits or int(number) < 1 or not stack:
+        raise InputError(
+            f"{path}: particle {row + 1} has rlnImageName {str(name)[:200]!r}; expected number@stack, counted from 1"
+        )
     return int(number) - 1, stack
 
 
@@ -58,15 +48,18 @@ class ImageFiles:
 
     Raises
     ------
-    InputError: a missing or truncated stack, a place beyond its end, images that are not square or not of one box.
+    InputError: a missing or truncated stack, a place beyond its end, a name without a number whose file holds more than
+        one image, images that are not square or not of one box.
     """
 
     def __init__(self, path: Path, names: Sequence[str], datadir: Path | None = None) -> None:
-        parsed = [split_image_name(name, path, row) for row, name in enumerate(names)]
-        stacks = {stack: place for place, stack in enumerate(dict.fromkeys(stack for _, stack in parsed))}
-        self.headers = [read_header(find_file(stack, path, datadir)) for stack in stacks]
-        self.place = np.array([place for place, _ in parsed], np.int64)
-        self.stack = np.array([stacks[stack] for _, stack in parsed], np.int64)
+        self.place, self.stack = np.empty(len(names), np.int64), np.empty(len(names), np.int64)
+        stacks: dict[str, int] = {}
+        for row, name in enumerate(names):
+            self.place[row], stack = split_image_name(name, path, row)
+            self.stack[row] = stacks.setdefault(stack, len(stacks))
+        self.headers = [read_header(file) for file in find_files(list(stacks), path, datadir)]
+        self._check_unnumbered(path, names)
         self._maps: OrderedDict[int, np.ndarray] = OrderedDict()
         self._check(path)
         self.box = self.headers[0].width
@@ -89,6 +82,18 @@ class ImageFiles:
                 self._maps.popitem(last=False)
         self._maps.move_to_end(stack)
         return self._maps[stack]
+
+    def _check_unnumbered(self, path: Path, names: Sequence[str]) -> None:
+        many = {stack for stack, header in enumerate(self.headers) if header.n > 1}
+        for row in np.flatnonzero(np.isin(self.stack, list(many)) & (self.place == 0)):
+            if "@" not in str(names[row]):
+                header = self.headers[self.stack[row]]
+                cube = header.n == header.height == header.width
+                held = f"a volume of {header.n} slices" if cube else f"a stack of {header.n} images"
+                raise InputError(
+                    f"{path}: particle {row + 1} has rlnImageName {names[row]!r}, {held}; expected one image, "
+                    "number@stack; subtomograms and stacks of tilts are not read"
+                )
 
     def _check(self, path: Path) -> None:
         for header in self.headers:

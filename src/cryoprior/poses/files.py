@@ -14,7 +14,8 @@ from cryoprior.errors import InputError
 from cryoprior.external.relion import RelionPoses
 from cryoprior.io import FORMATS, ParticleStack, write_star
 from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME, ORIGINS, PIXEL_SIZE, Companions, optics_rows
-from cryoprior.io.images import find_file, split_image_name
+from cryoprior.io.images import split_image_name
+from cryoprior.io.places import find_file
 from cryoprior.metrics.pose import PoseErrors
 from cryoprior.poses.figure import pose_histograms
 

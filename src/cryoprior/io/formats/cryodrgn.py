@@ -20,9 +20,9 @@ from cryoprior.io.formats.columns import (
     Metadata,
     group_optics,
 )
-from cryoprior.io.images import find_file
 from cryoprior.io.mrc import MrcHeader, read_header
 from cryoprior.io.pickles import read_pickle
+from cryoprior.io.places import find_files
 
 
 def read_stack(path: Path, companions: Companions) -> Metadata:
@@ -36,7 +36,8 @@ def read_stack(path: Path, companions: Companions) -> Metadata:
 
     Raises
     ------
-    InputError: a missing file, an empty list, or pickles whose rows do not match the images.
+    InputError: a missing file, an empty list, pickles whose rows do not match the images, values that are not finite,
+        rotations that are none, or shifts in pixels.
     """
     headers = _headers(path, companions)
     names = [f"{i + 1:06d}@{name}" for name, header in headers for i in range(header.n)]
@@ -61,7 +62,8 @@ def _headers(path: Path, companions: Companions) -> list[tuple[str, MrcHeader]]:
     names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
     if not names:
         raise InputError(f"{path}: empty; expected the name of one stack a line; add them")
-    return [(name, read_header(find_file(name, path, companions.datadir))) for name in names]
+    files = find_files(names, path, companions.datadir)
+    return [(name, read_header(file)) for name, file in zip(names, files, strict=True)]
 
 
 def _add_ctf(table: pd.DataFrame, ctf: Path, path: Path, box: int) -> None:
@@ -69,7 +71,9 @@ def _add_ctf(table: pd.DataFrame, ctf: Path, path: Path, box: int) -> None:
     shape = getattr(values, "shape", type(values).__name__)
     if not isinstance(values, np.ndarray) or values.shape != (len(table), 9):
         raise InputError(f"{ctf}: {shape}; expected ({len(table)}, 9), one row per image of {path}")
-    values = values.astype(np.float64)
+    values = _finite(values, ctf)
+    if not (values[:, :2] > 0).all():
+        raise InputError(f"{ctf}: a box or pixel size of 0 or less; expected pixels and angstrom; parse the CTF again")
     table[PIXEL_SIZE] = np.round(values[:, 1] * values[:, 0] / box, 6)
     names = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", *MICROSCOPE, "rlnPhaseShift")
     for place, name in enumerate(names, 2):
@@ -84,8 +88,43 @@ def _add_poses(table: pd.DataFrame, poses: Path, path: Path, box: int, pixel_siz
         raise InputError(f"{poses}: rotations {shape}; expected ({len(table)}, 3, 3), one per image of {path}")
     if shifts is not None and np.shape(shifts) != (len(table), 2):
         raise InputError(f"{poses}: shifts {np.shape(shifts)}; expected ({len(table)}, 2), one per image of {path}")
-    angles = euler_of_matrix(rotations.transpose(0, 2, 1))
+    angles = euler_of_matrix(_rotations(rotations, poses).transpose(0, 2, 1))
     for place, name in enumerate(ANGLES):
         table[name] = angles[:, place]
+    fractions = np.zeros((len(table), 2)) if shifts is None else _fractions(np.asarray(shifts), poses)
     for place, name in enumerate(ORIGINS):
-        table[name] = 0.0 if shifts is None else np.asarray(shifts, np.float64)[:, place] * box * pixel_size
+        table[name] = fractions[:, place] * box * pixel_size
+
+
+def _rotations(rotations: np.ndarray, poses: Path) -> np.ndarray:
+    values = _finite(rotations, poses)
+    wrong = np.abs(values @ values.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2)) > 1e-3
+    wrong |= np.linalg.det(values) < 0
+    if wrong.any():
+        raise InputError(
+            f"{poses}: the rotation of particle {int(np.argmax(wrong)) + 1} is none: its rows are not at right angles, "
+            "or it mirrors; expected rotation matrices; parse the poses again"
+        )
+    return values
+
+
+def _fractions(shifts: np.ndarray, poses: Path) -> np.ndarray:
+    values = _finite(shifts, poses)
+    beyond = np.abs(values).max(axis=1) > 1
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        raise InputError(
+            f"{poses}: the shift of particle {row + 1} is {values[row, 0]:g}, {values[row, 1]:g}; expected a fraction "
+            "of the box, at most 1: these are pixels, as old versions of cryoDRGN wrote them; divide them by the box"
+        )
+    return values
+
+
+def _finite(values: np.ndarray, file: Path) -> np.ndarray:
+    """Return values as float64; InputError where they are no finite numbers."""
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"{file}: values of type {values.dtype}; expected numbers; save them as float32")
+    bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    if bad.any():
+        raise InputError(f"{file}: particle {int(np.argmax(bad)) + 1} has values that are not finite; parse it again")
+    return values.astype(np.float64)
