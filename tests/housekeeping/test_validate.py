@@ -36,7 +36,7 @@ def test_every_finding_is_listed(tmp_path: Path) -> None:
     assert "particles with 3 finding(s)" in text
     assert "particle 2 (000002@a.mrcs) holds NaN or infinity" in text
     assert "particle 3 (000003@a.mrcs) is constant" in text
-    assert "voltage_kv 3; expected 50 to 1500" in text
+    assert "rlnVoltage 3; expected 50 to 1500 (kV)" in text
 
 
 def test_missing_columns_are_found(tmp_path: Path) -> None:

@@ -78,7 +78,20 @@ def test_ctf_parameters_join_both_tables(tmp_path: Path) -> None:
     [
         (lambda t, o: (t.drop(columns="rlnImageName"), o), r"no column rlnImageName among .*; add rlnImageName"),
         (lambda t, o: (t.iloc[:0], o), r"no particle; expected one row or more"),
-        (lambda t, o: (t, o.drop(columns="rlnImagePixelSize")), r"no pixel size .*; add it, or pass pixel_size"),
+        (
+            lambda t, o: (t, o.assign(rlnImagePixelSize=np.inf)),
+            r"optics group 1 has rlnImagePixelSize inf; expected a n",
+        ),
+        (lambda t, o: (t, o.assign(rlnOpticsGroup=1)), r"data_optics has two rows of rlnOpticsGroup 1; which is meant"),
+        (lambda t, o: (t, o.assign(rlnImageDimensionality=3)), r"rlnImageDimensionality 3: subtomograms"),
+        (lambda t, o: (t.assign(rlnPhaseShift=np.nan), o), r"particle 1 has rlnPhaseShift nan; expected a number"),
+        (lambda t, o: (t.assign(rlnAngleRot=np.inf), o), r"particle 1 has rlnAngleRot inf; expected a number"),
+        (
+            lambda t, o: (t.assign(rlnImageName="a.mrcs"), o),
+            r"rlnImageName 'a.mrcs', a stack of 7 images; expected one",
+        ),
+        (lambda t, o: (t.assign(rlnImageName="-1@a.mrcs"), o), r"rlnImageName '-1@a.mrcs'; expected number@stack"),
+        (lambda t, o: (t.assign(rlnImageName="9" * 5000 + "@a.mrcs"), o), r"rlnImageName '9+'; expected number@stack"),
         (lambda t, o: (t, o.assign(rlnImagePixelSize=0.0)), r"no pixel size .*; add it, or pass pixel_size"),
         (lambda t, o: (t, o.drop(columns="rlnOpticsGroup")), r"data_optics has no column rlnOpticsGroup"),
         (lambda t, o: (t.drop(columns="rlnOpticsGroup"), o), r"no column rlnOpticsGroup, and 2 optics groups"),
@@ -126,3 +139,22 @@ def test_without_ctf_or_pose(tmp_path: Path) -> None:
     stack = read_particles(tmp_path / "particles.star")
     assert stack.ctf_parameters() is None
     assert stack.poses() is None
+
+
+def test_the_pixel_size_of_the_stack_where_the_file_has_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, _, table = write_particles(tmp_path)
+    table = table.rename(columns={"rlnOriginXAngst": "rlnOriginX"})
+    write_star(path, table, draw_optics().drop(columns="rlnImagePixelSize"))
+    with caplog.at_level("INFO"):
+        stack = read_particles(path)
+    np.testing.assert_allclose(stack.pixel_size, 1.5)  # what write_particles puts into the header
+    np.testing.assert_allclose(stack.table["rlnOriginXAngst"], 1.5 * table["rlnOriginX"])
+    assert "no pixel size; 1.5 A by the headers of its stacks" in caplog.text
+
+
+def test_no_pixel_size_anywhere(tmp_path: Path) -> None:
+    path, images, table = write_particles(tmp_path)
+    write_stack(tmp_path / "a.mrcs", images, 0.0)
+    write_star(path, table, draw_optics().drop(columns="rlnImagePixelSize"))
+    with pytest.raises(InputError, match=r"no pixel size .*; add it, or pass pixel_size"):
+        read_particles(path)

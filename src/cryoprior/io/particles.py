@@ -18,11 +18,15 @@ from jaxtyping import Float32, Float64
 from cryoprior.errors import InputError
 from cryoprior.io.formats import FORMATS
 from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, ORIGINS, PIXEL_SIZE, Companions, Metadata, optics_rows
+from cryoprior.io.formats.relion import origins_in_angstrom
 from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.images import ImageFiles
 from cryoprior.io.pickles import read_pickle
+from cryoprior.io.plausibility import far_origins, implausible, same_image, volumes
 from cryoprior.io.resize import METHODS, centre_shift, resize
 from cryoprior.io.rows import chosen_rows, spread_rows
+
+log = logging.getLogger("cryoprior")
 
 Indices = Sequence[int] | np.ndarray | slice
 ALL = slice(None)
@@ -147,6 +151,15 @@ class ParticleStack:
         """Return rot, tilt, psi in degrees, (n, 3), and rlnOriginX, YAngst in angstrom, (n, 2); None without angles."""
         return table_poses(self.table)
 
+    def doubts(self) -> list[str]:
+        """Return what the file says that can hardly be meant: wrong units, images twice, volumes; no image is read."""
+        found = implausible(self.table, self.optics)
+        poses = self.poses()
+        if poses is not None:
+            found += far_origins(poses[1], self.pixel_size, self.box)
+        found += same_image(self._files.stack[self.index], self._files.place[self.index])
+        return found + volumes(self._files.headers[stack] for stack in np.unique(self._files.stack[self.index]))
+
     def digest(self) -> str:
         """Return the sha256 of the file this stack came from: its tables, stack sizes, and eight of its images.
 
@@ -198,32 +211,58 @@ def read_particles(
     reader = FORMATS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: unknown extension {path.suffix!r}; expected one of {', '.join(FORMATS)}")
-    if pixel_size is not None and not pixel_size > 0:
+    if pixel_size is not None and not 0 < pixel_size < np.inf:
         raise InputError(f"<pixel_size> {pixel_size}: expected more than 0 angstrom")
     companions = Companions(pixel_size, *(Path(p) if p else None for p in (poses, ctf, ind, datadir)))
     metadata = reader(path, companions)
     files = ImageFiles(path, metadata.table[IMAGE_NAME].tolist(), companions.datadir)
-    metadata = Metadata(metadata.table, _settled_optics(path, metadata, files.box, pixel_size))
+    optics = _settled_optics(path, metadata, files, pixel_size)
+    sizes = optics[PIXEL_SIZE].to_numpy(np.float64)[optics_rows(path, metadata.table, optics)]
+    metadata = Metadata(origins_in_angstrom(path, metadata.table, sizes), optics)
     index = np.arange(len(metadata.table))
     stack = ParticleStack(path, metadata.table, metadata.optics, index, files.box, files, metadata)
-    return stack.subset(_selection(companions.ind, path, stack.n)) if companions.ind else stack
+    stack = stack.subset(_selection(companions.ind, path, stack.n)) if companions.ind else stack
+    for doubt in stack.doubts():
+        log.warning("%s: %s", path, doubt)
+    return stack
 
 
-def _settled_optics(path: Path, metadata: Metadata, box: int, pixel_size: float | None) -> pd.DataFrame:
-    optics = metadata.optics.copy()
+def _settled_optics(path: Path, metadata: Metadata, files: ImageFiles, pixel_size: float | None) -> pd.DataFrame:
+    optics, box = metadata.optics.copy(), files.box
     if pixel_size is not None:
         stated = optics[PIXEL_SIZE].dropna()
         if len(stated) and (np.abs(stated - pixel_size) > 1e-3 * pixel_size).any():
             text = ", ".join(f"{value:g}" for value in sorted(set(stated)))
-            logging.getLogger("cryoprior").warning("%s: pixel size %s A replaced by %g A", path, text, pixel_size)
+            log.warning("%s: pixel size %s A replaced by %g A", path, text, pixel_size)
         optics[PIXEL_SIZE] = float(pixel_size)
-    if not (optics[PIXEL_SIZE].to_numpy(np.float64) > 0).all():
+    elif optics[PIXEL_SIZE].isna().any():
+        optics[PIXEL_SIZE] = _header_sizes(path, metadata, files)
+    sizes = optics[PIXEL_SIZE].to_numpy(np.float64)
+    if not ((sizes > 0) & np.isfinite(sizes)).all():
         raise InputError(f"{path}: no pixel size ({PIXEL_SIZE} or stack header above 0); add it, or pass <pixel_size>")
     if IMAGE_SIZE in optics.columns and (optics[IMAGE_SIZE].to_numpy() != box).any():
         stated_boxes = ", ".join(map(str, sorted(set(optics[IMAGE_SIZE]))))
         raise InputError(f"{path}: {IMAGE_SIZE} {stated_boxes}, but the images are {box} pixels; use the right stack")
     optics[IMAGE_SIZE] = box
     return optics
+
+
+def _header_sizes(path: Path, metadata: Metadata, files: ImageFiles) -> np.ndarray:
+    """Return the pixel size of every optics group, that of its stacks' headers where the file gives none; else NaN."""
+    sizes = metadata.optics[PIXEL_SIZE].to_numpy(np.float64).copy()
+    groups = optics_rows(path, metadata.table, metadata.optics)
+    of_stack = np.array([header.voxel_size for header in files.headers])
+    for group in np.flatnonzero(np.isnan(sizes)):
+        found = np.unique(of_stack[np.unique(files.stack[groups == group])])
+        if len(found) and np.ptp(found) > 1e-3 * found[-1]:
+            raise InputError(
+                f"{path}: no pixel size ({PIXEL_SIZE}), and the stacks' headers say {found[0]:g} to {found[-1]:g} A; "
+                "expected one; add it, or pass <pixel_size>"
+            )
+        if len(found) and found[0] > 0:
+            sizes[group] = found[0]
+            log.info("%s: no pixel size; %.6g A by the headers of its stacks", path, found[0])
+    return sizes
 
 
 def _selection(ind: Path, path: Path, n: int) -> np.ndarray:
