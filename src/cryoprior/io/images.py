@@ -85,7 +85,7 @@ class ImageFiles:
 
     def _check_unnumbered(self, path: Path, names: Sequence[str]) -> None:
         many = {stack for stack, header in enumerate(self.headers) if header.n > 1}
-        for row in np.flatnonzero(np.isin(self.stack, list(many)) & (self.place == 0)):
+        for row in np.flatnonzero(np.isin(self.stack, list(many)) & (self.place == 0)).tolist():
             if "@" not in str(names[row]):
                 header = self.headers[self.stack[row]]
                 cube = header.n == header.height == header.width

@@ -249,7 +249,7 @@ def _settled_optics(path: Path, metadata: Metadata, files: ImageFiles, pixel_siz
 
 def _header_sizes(path: Path, metadata: Metadata, files: ImageFiles) -> np.ndarray:
     """Return the pixel size of every optics group, that of its stacks' headers where the file gives none; else NaN."""
-    sizes = metadata.optics[PIXEL_SIZE].to_numpy(np.float64).copy()
+    sizes: np.ndarray = metadata.optics[PIXEL_SIZE].to_numpy(np.float64).copy()
     groups = optics_rows(path, metadata.table, metadata.optics)
     of_stack = np.array([header.voxel_size for header in files.headers])
     for group in np.flatnonzero(np.isnan(sizes)):
