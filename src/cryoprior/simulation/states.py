@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
-from torch_fourier_rescale import fourier_rescale_3d
 
 from cryoprior.errors import InputError
 from cryoprior.image import (
@@ -20,6 +19,7 @@ from cryoprior.image import (
 )
 from cryoprior.image.potential import mass_centre
 from cryoprior.io.mrc_volumes import is_map
+from cryoprior.io.resize import resample_volume
 from cryoprior.io.volumes import read_shaped_density
 
 
@@ -73,10 +73,9 @@ def read_states(
 
 def _map_in_box(path: Path, box: int, pixel_size: float) -> Float32[np.ndarray, "d d d"]:
     volume, voxel_size = read_shaped_density(path)
-    tensor = torch.as_tensor(np.ascontiguousarray(volume), dtype=torch.float32)
     if abs(voxel_size - pixel_size) > 1e-4 * pixel_size:
-        tensor, _ = fourier_rescale_3d(tensor, source_spacing=voxel_size, target_spacing=pixel_size)
-    return volume_in_box(tensor, box)
+        return resample_volume(volume, voxel_size, pixel_size, box)
+    return volume_in_box(torch.from_numpy(volume), box)
 
 
 def volume_in_box(volume: Float[Tensor, "z y x"], box: int) -> Float32[np.ndarray, "d d d"]:
