@@ -86,6 +86,11 @@ class ParticleFiles:
     ctf: Path | None = option("The ctf.pkl of cryoDRGN, beside a bare stack.", None, group=INPUT)
     ind: Path | None = option("Pickle with the indices of the particles to keep.", None, group=INPUT)
     datadir: Path | None = option("Folder in which to look for the image stacks.", None, group=INPUT)
+    passthrough: Path | None = option(
+        "The passthrough file of cryoSPARC's job, beside a .cs file without images (default: the one beside it).",
+        None,
+        group=INPUT,
+    )
 
     @property
     def companions(self) -> dict[str, Any]:
@@ -95,7 +100,7 @@ class ParticleFiles:
     @property
     def companion_files(self) -> list[Path]:
         """Return the files that are read beside the particles."""
-        return [path for path in (self.poses, self.ctf, self.ind) if path is not None]
+        return [path for path in (self.poses, self.ctf, self.ind, self.passthrough) if path is not None]
 
 
 @dataclass(frozen=True, kw_only=True)

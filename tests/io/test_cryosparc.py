@@ -99,7 +99,7 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no named columns; expected a structured numpy array"):
         read_particles(path)
     rows = write_cs(path, drop=("blob/path", "blob/idx"))
-    with pytest.raises(InputError, match=r"no column blob/path and blob/idx to find the images by; export"):
+    with pytest.raises(InputError, match=r"no column blob/path and blob/idx to find the images by, and no"):
         read_particles(path)
     with path.open("wb") as file:
         np.save(file, rows[:0])

@@ -36,4 +36,4 @@ def mrc_bytes(
         header[place] = word
     for place, number in (reals or {}).items():
         real[place] = number
-    return header.tobytes() + bytes(extended) + data.astype(data.dtype.newbyteorder(order)).tobytes()
+    return header.tobytes() + bytes(extended) + data.astype(f"{order}{data.dtype.str[1:]}").tobytes()

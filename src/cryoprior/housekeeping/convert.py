@@ -1,4 +1,4 @@
-"""``cryoprior convert``: particles of any format as RELION 3.1 star and one stack, resampled and split on the way."""
+"""``cryoprior convert``: particles of any format as RELION star, cryoSPARC .cs and one stack, resampled, split."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from cryoprior.options import (
     overwrite_option,
 )
 
-EXAMPLE = "cryoprior convert particles.cs -o small/ --box 64 --split 0.8"
+EXAMPLE = "cryoprior convert particles.cs -o small/ --box 64 --split 0.8 --cs"
 
 
 @dataclass(frozen=True)
 class Options(ParticleFiles):
     particles: Path = argument("Particles: .star, .cs, .mrcs, .mrc, or a .txt list of stacks.")
-    output: Path = output_option("Folder for particles.star and its stack.")
+    output: Path = output_option("Folder for particles.star (and particles.cs) and its stack.")
     box: int | None = option("Resize the images to this many pixels a side.", None, minimum=2)
     resize: str = option("How images are resized.", "fourier", choices=("fourier", "bicubic"))
+    cs: bool = option("Write a cryoSPARC file (.cs) beside every star file.", False)
     split: float | None = option(
         "Write train.star and validation.star too: the share of particles in the first (0.8), or how many (105519).",
         None,
@@ -58,7 +59,7 @@ def run(options: Options) -> dict[str, Any]:
     read = [options.particles, *options.companion_files]
     claim = claim_output(options.output, "convert", overwrite=options.overwrite, inputs=[*read, *stack.files])
     with claim as folder:
-        write_converted(folder, stack, parts, options.batch)
+        write_converted(folder, stack, parts, options.batch, cs=options.cs)
         summary = converted_summary(stack, parts) | {"output": str(options.output)}
         write_provenance(folder, "convert", options, read, options.seed)
         write_summary(folder, summary)

@@ -1,4 +1,4 @@
-"""Particles of any format written as one stack, with star files for all of them and for parts."""
+"""Particles of any format written as one stack, with star and .cs files for all of them and for parts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jaxtyping import Int
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, StackWriter, check_images, write_star
 from cryoprior.io.formats.columns import IMAGE_NAME
+from cryoprior.io.formats.cryosparc_writing import write_cryosparc
 from cryoprior.io.rows import row_batches
 from cryoprior.progress import track
 from cryoprior.training.data import split_rows
@@ -47,8 +48,11 @@ def rows_of_parts(stack: ParticleStack, split: float | None, seed: int) -> Parts
     return whole | {TRAIN: train, VALIDATION: validation}
 
 
-def write_converted(folder: Path, stack: ParticleStack, parts: Parts, batch: int) -> None:
-    """Write all images as one stack, and one star file for each part; InputError for images that are not finite."""
+def write_converted(folder: Path, stack: ParticleStack, parts: Parts, batch: int, *, cs: bool = False) -> None:
+    """Write all images as one stack, and one star file for each part; InputError for images that are not finite.
+
+    cs: write each part for cryoSPARC too, with the same rows.
+    """
     with StackWriter(folder / STACK, stack.n, stack.box, float(stack.pixel_size[0])) as writer:
         for places in track(row_batches(stack.n, batch), "converting"):
             images = stack.read(places)
@@ -57,6 +61,8 @@ def write_converted(folder: Path, stack: ParticleStack, parts: Parts, batch: int
     table = stack.table.assign(**{IMAGE_NAME: [f"{row + 1:06d}@{STACK}" for row in range(stack.n)]})
     for name, rows in parts.items():
         write_star(folder / f"{name}.star", table.iloc[rows], stack.optics)
+        if cs:
+            write_cryosparc(folder / f"{name}.cs", table.iloc[rows], stack.optics)
 
 
 def converted_summary(stack: ParticleStack, parts: Parts) -> dict[str, Any]:

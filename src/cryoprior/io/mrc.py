@@ -145,7 +145,7 @@ def parsed_header(path: Path, head: bytes) -> MrcHeader:
     angles = tuple(real[13:16]) if any(real[13:16]) else (90.0, 90.0, 90.0)
     origin = tuple(value if np.isfinite(value) else 0.0 for value in real[49:52])
     places: Any = (sizes, axes, angles, tuple(whole[4:7]), origin)
-    return MrcHeader(path, nz, ny, nx, np.dtype(dtype).newbyteorder(order), HEADER_BYTES + extended, *places)
+    return MrcHeader(path, nz, ny, nx, np.dtype(f"{order}{dtype}"), HEADER_BYTES + extended, *places)
 
 
 def _type_of(path: Path, mode: int, imod: bool, flags: int) -> str:

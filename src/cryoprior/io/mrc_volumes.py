@@ -84,7 +84,7 @@ def _unpacked(header: MrcHeader) -> Shaped[np.ndarray, "n height width"]:
         with gzip.open(header.path) as file:
             file.read(header.offset)
             found = 0
-            while found < len(data) and (got := file.readinto(memoryview(data)[found : found + PIECE])):
+            while found < len(data) and (got := file.readinto(data.data[found : found + PIECE])):
                 found += got
             file.read(PIECE)  # the end of the file holds the checksum of what was read
     except (OSError, EOFError, zlib.error) as error:

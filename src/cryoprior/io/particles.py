@@ -31,6 +31,8 @@ log = logging.getLogger("cryoprior")
 Indices = Sequence[int] | np.ndarray | slice
 ALL = slice(None)
 DIGEST_IMAGES = 8
+PRIOR_ORIGINS = ("rlnOriginXPriorAngst", "rlnOriginYPriorAngst")
+"""Where RELION expects the origins; they lie in the same image."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -114,7 +116,8 @@ class ParticleStack:
         """Return the stack with its images resampled to ``box`` on reading, and the pixel size carried along.
 
         ``fourier`` leaves the centre, so origins stay; ``bicubic`` moves it by a fraction of a pixel, which the
-        origins take up. See :mod:`cryoprior.io.resize`.
+        origins take up: whatever angles are there, and where there are no origins they are added, as the poses of these
+        particles may lie in another file. See :mod:`cryoprior.io.resize`.
         """
         if method not in METHODS:
             raise InputError(f"resize {method!r}: expected one of {', '.join(METHODS)}")
@@ -126,11 +129,11 @@ class ParticleStack:
         optics[PIXEL_SIZE] = optics[PIXEL_SIZE] * self.box / box
         optics[IMAGE_SIZE] = box
         shift = centre_shift(self.box, box, method)
-        if shift and self.poses() is not None:
-            table = table.copy()
-            for column in ORIGINS:
-                before = table[column] if column in table.columns else 0.0
-                table[column] = before - shift * self.pixel_size * self.box / box
+        if shift:
+            moved = shift * self.pixel_size * self.box / box
+            before = {name: table[name] if name in table.columns else 0.0 for name in ORIGINS}
+            before |= {name: table[name] for name in PRIOR_ORIGINS if name in table.columns}
+            table = table.assign(**{name: values - moved for name, values in before.items()})
         chain = (*self._resize, (box, method))
         return dataclasses.replace(self, table=table, optics=optics, box=box, _resize=chain)
 
@@ -191,6 +194,7 @@ def read_particles(
     ctf: Path | None = None,
     ind: Path | None = None,
     datadir: Path | None = None,
+    passthrough: Path | None = None,
 ) -> ParticleStack:
     """Return the particle stack of a .star, .cs, .mrcs, .mrc or .txt file; no image is read yet.
 
@@ -201,6 +205,7 @@ def read_particles(
     poses, ctf: cryoDRGN's pickles, beside a bare stack or a list.
     ind: a pickle of the indices of the particles to keep.
     datadir: folder to find stacks in.
+    passthrough: the passthrough file of the same job, beside a .cs file without images; by default looked for.
 
     Raises
     ------
@@ -213,7 +218,10 @@ def read_particles(
         raise InputError(f"{path}: unknown extension {path.suffix!r}; expected one of {', '.join(FORMATS)}")
     if pixel_size is not None and not 0 < pixel_size < np.inf:
         raise InputError(f"<pixel_size> {pixel_size}: expected more than 0 angstrom")
-    companions = Companions(pixel_size, *(Path(p) if p else None for p in (poses, ctf, ind, datadir)))
+    if passthrough is not None and path.suffix.lower() != ".cs":
+        raise InputError(f"{path}: <passthrough> was given; it goes with cryoSPARC's .cs files alone; leave it out")
+    beside = (poses, ctf, ind, datadir, passthrough)
+    companions = Companions(pixel_size, *(Path(p) if p else None for p in beside))
     metadata = reader(path, companions)
     files = ImageFiles(path, metadata.table[IMAGE_NAME].tolist(), companions.datadir)
     optics = _settled_optics(path, metadata, files, pixel_size)

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
+from cryoprior.io.formats.cryosparc_writing import write_cryosparc
 from cryoprior.io.mrc import read_header
 from cryoprior.io.mrc_writing import StackWriter
 from cryoprior.io.rows import row_batches
@@ -54,10 +55,10 @@ def finished_shards(folder: Path) -> list[range]:
     return [range(int(match[1]), int(match[2])) for match in matches if match]
 
 
-def merge_shards(folder: Path, table: pd.DataFrame, optics: pd.DataFrame) -> Path:
+def merge_shards(folder: Path, table: pd.DataFrame, optics: pd.DataFrame, *, cs: bool = False) -> Path:
     """Return the path of particles.star, written once the shards hold every row of the table exactly once.
 
-    Rows, order and all columns but rlnImageName stay as they are.
+    Rows, order and all columns but rlnImageName stay as they are. cs: particles.cs is written too, for cryoSPARC.
 
     Raises
     ------
@@ -78,6 +79,8 @@ def merge_shards(folder: Path, table: pd.DataFrame, optics: pd.DataFrame) -> Pat
     merged = table.copy()
     merged[IMAGE_NAME] = names
     path = folder / "particles.star"
+    if cs:  # first: particles.star says that all is there
+        write_cryosparc(path.with_suffix(".cs"), merged, optics)
     write_star(path, merged, optics)
     return path
 

@@ -59,6 +59,7 @@ class Options(Computing):
     )
     limit: int | None = option("Reconstruct the first particles only.", None, minimum=1)
     seed: int = option("Seed of the random draws; each particle has its own stream.", 0)
+    cs: bool = option("Write particles.cs too, for cryoSPARC.", False, group=OUTPUT)
     shard_size: int = option("Particles per stack.", 1000, minimum=1, group=OUTPUT)
     shard: str | None = option(
         "I/N: do every Nth shard from the Ith, counted from 0; the last process merges.", None, group=COMPUTING
@@ -95,7 +96,7 @@ def run(options: Options) -> dict[str, Any]:
         batches = sum(-(-len(rows) // options.batch) for rows in pending)
         for _ in track(job.write(pending, shards), "reconstruct", total=batches):
             pass
-        if not shards.merge(*job.measurements.particles):
+        if not shards.merge(*job.measurements.particles, cs=options.cs):
             log.info("%s: other shards are still to be done; their last process merges", options.output)
             return {"finished": False, "shards": len(shards.all())}
         write_provenance(work.folder, "reconstruct", options, inputs, options.seed)

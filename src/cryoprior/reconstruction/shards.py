@@ -16,7 +16,7 @@ from cryoprior.io.rows import row_batches
 from cryoprior.output.files import write_whole
 from cryoprior.output.record import to_json
 
-MAKES = ("shards", "deviation", "records", "particles.star", "summary.json", "provenance.json")
+MAKES = ("shards", "deviation", "records", "particles.star", "particles.cs", "summary.json", "provenance.json")
 """All that a reconstruction writes into its folder."""
 
 
@@ -61,11 +61,11 @@ class Shards:
         """Return the records of all shards, in order."""
         return [json.loads(self._record_path(rows).read_text()) for rows in self.all()]
 
-    def merge(self, table: pd.DataFrame, optics: pd.DataFrame) -> bool:
-        """Return whether every shard is finished; particles.star is written then."""
+    def merge(self, table: pd.DataFrame, optics: pd.DataFrame, *, cs: bool = False) -> bool:
+        """Return whether every shard is finished; particles.star is written then, and with cs particles.cs."""
         if not set(self.all()) <= set(finished_shards(self.folder)):
             return False
-        merge_shards(self.folder, table.iloc[: self.n], optics)
+        merge_shards(self.folder, table.iloc[: self.n], optics, cs=cs)
         if (self.folder / "deviation").is_dir():
             merge_shards(self.folder / "deviation", table.iloc[: self.n], optics)
         return True

@@ -57,6 +57,7 @@ class Companions:
     ctf: Path | None = None
     ind: Path | None = None
     datadir: Path | None = None
+    passthrough: Path | None = None
 
 
 @dataclass(frozen=True)
