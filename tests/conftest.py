@@ -67,7 +67,8 @@ def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from cryoprior.image.spectrum import shell_index
-    from cryoprior.prior.checkpoint import PriorConfig, build_network, save_prior
+    from cryoprior.prior.checkpoint import build_network, save_prior
+    from cryoprior.prior.config import PriorConfig
     from cryoprior.prior.operator_family import OperatorFamily
     from cryoprior.prior.signal import Spectra
 

@@ -12,7 +12,8 @@ from cryoprior.errors import InputError
 from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import parse_operator
 from cryoprior.prior.adapters import DdpmDenoiser
-from cryoprior.prior.checkpoint import PriorConfig, build_network, load_prior, make_denoiser, read_config, save_prior
+from cryoprior.prior.checkpoint import build_network, load_prior, make_denoiser, save_prior
+from cryoprior.prior.config import PriorConfig, read_config
 from cryoprior.prior.evidence import evidence_of_image
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.operator_family import OperatorFamily
@@ -132,11 +133,11 @@ def test_configurations_that_are_none_are_named(tmp_path: Path, change: dict[str
 
 
 def test_a_configuration_survives_the_disk(tmp_path: Path) -> None:
-    config = dataclasses.replace(OURS, spectra={16: FLAT, 32: FLAT})
+    config = dataclasses.replace(OURS, spectra={16: FLAT, 32: Spectra((1.0,) * 24, (0.5,) * 24)})
     save_prior(tmp_path, trained(OURS), config)
     assert read_config(tmp_path) == config
     (tmp_path / "config.json").write_text("{not json")
-    refused(tmp_path, "config.json: not the configuration of a prior")
+    refused(tmp_path, "config.json: not JSON .*expected the configuration of a prior")
 
 
 def test_an_operator_aware_prior_survives_the_disk(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from cryoprior.measurement.intensity import Contrast, contrast_doubt
 from cryoprior.measurement.reading import recorded_measurements
 from cryoprior.operators import parse_operator
 from cryoprior.output.record import read_recorded
-from cryoprior.prior.checkpoint import Prior, PriorConfig
+from cryoprior.prior.checkpoint import Prior
+from cryoprior.prior.config import PriorConfig
 from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.prior.signal import Spectra

@@ -25,6 +25,7 @@ from cryoprior.measurement.reading import (
 )
 from cryoprior.operators import Operator
 from cryoprior.output.record import read_recorded
+from cryoprior.prior.checkpoint import EMBEDDED
 from cryoprior.report.page import Alert
 
 log = logging.getLogger("cryoprior")
@@ -87,6 +88,12 @@ class Comparison:
                 "the prior memorised, not what it recovers. Reconstruct particles that it has never seen."
             )
             yield Alert("The prior was trained on these particles", text)
+        elif self.recorded.get("trained_on_known_by") == "file" and self.recorded.get("prior") not in EMBEDDED:
+            text = (
+                "The prior or the measurements record no digests of images, so that particles which trained the prior "
+                "are recognised only in the very file it was trained on. Make sure that it has never seen these."
+            )
+            yield Alert("Whether the prior was trained on these particles is not known", text, "note")
         if self.recorded.get("trained_operator") is False:
             text = (
                 f"The prior learned on measurements of other kinds than {self.measurements.operator_spec}. "

@@ -6,10 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-
 from cryoprior.errors import InputError
 from cryoprior.io import (
     FORMATS,
@@ -69,15 +65,13 @@ def _prior(path: Path, companions: Companions) -> tuple[dict[str, Any], list[str
     if findings:
         return {}, findings
     try:
-        weights = load_file(path / "model.safetensors")
-    except (SafetensorError, ValueError, TypeError) as error:
-        return {}, [f"model.safetensors cannot be read: {error}; copy it again"]
-    findings = [f"weights {name} that are not finite" for name, w in weights.items() if not np.isfinite(w).all()]
-    try:
-        load_prior(path)
+        prior = load_prior(path)
     except InputError as error:
-        findings.append(error.message)
-    return {"parameters": sum(int(w.size) for w in weights.values())}, findings
+        return {}, [error.message]
+    network = getattr(prior.denoiser, "network", None)
+    known = None if prior.particles is None else len(prior.particles.digests)
+    parameters = sum(int(p.numel()) for p in network.parameters()) if network is not None else None
+    return {"parameters": parameters, "training_digests": known}, []
 
 
 def _reconstruction(path: Path, companions: Companions) -> tuple[dict[str, Any], list[str]]:

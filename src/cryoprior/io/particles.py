@@ -101,7 +101,14 @@ class ParticleStack:
         ------
         InputError: a place outside the stack.
         """
-        images = self._files.read(self.index[self._places(indices)])
+        return self.resample(self.read_original(indices))
+
+    def read_original(self, indices: Indices = ALL) -> Float32[np.ndarray, "b box box"]:
+        """Return the images at these places as they are on disk, at their own box; see :meth:`read`."""
+        return self._files.read(self.index[self._places(indices)])
+
+    def resample(self, images: Float32[np.ndarray, "b box box"]) -> Float32[np.ndarray, "b new new"]:
+        """Return images of the files' box at the box of this stack."""
         for box, method in self._resize:
             images = resize(images, box, method)
         return images

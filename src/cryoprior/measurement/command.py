@@ -64,10 +64,12 @@ def run(options: Options) -> dict[str, Any]:
     operator = parse_operator(options.operator, box=stack.box, seed=options.seed)
     header = measurement_header(stack, operator, options.particles, options.sigma, options.seed)
     baseline = block_baseline(operator) if options.dtype == "float16" else None
-    particles = (stack.table, stack.optics, stack.index)
+    particles, digests = (stack.table, stack.optics, stack.index), 1 if stack.resizing is None else 2
     given = [options.particles, *options.companion_files]
     with claim_output(options.output, "measure", overwrite=options.overwrite, inputs=[*given, *stack.files]) as folder:
-        with MeasurementsWriter(folder, header, *particles, dtype=options.dtype, baseline=baseline) as writer:
+        with MeasurementsWriter(
+            folder, header, *particles, dtype=options.dtype, baseline=baseline, digests=digests
+        ) as writer:
             write_measured(writer, stack, operator, options.sigma, options.seed, options.batch, device)
         summary = measurement_summary(stack, operator, header, writer)
         write_provenance(folder, "measure", options, given, options.seed)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, ParticleStack, check_images
+from cryoprior.io.digests import read_with_digests
 from cryoprior.io.rows import row_batches
 from cryoprior.measurement.measuring import measure
 from cryoprior.operators import Operator, format_operator
@@ -58,12 +59,12 @@ def write_measured(
     batch: int,
     device: torch.device,
 ) -> None:
-    """Write the measurements of all particles, batch by batch; InputError for images that are not finite."""
+    """Write measurements and image digests of all particles, batch by batch; InputError for images not finite."""
     for places in track(row_batches(stack.n, batch), "measuring"):
-        images = stack.read(places)
+        images, digests = read_with_digests(stack, places)
         check_images(images, stack, places)
         x = torch.from_numpy(images).to(device)
-        writer.write(measure(x, operator, sigma, seed, stack.index[places]).cpu().numpy())
+        writer.write(measure(x, operator, sigma, seed, stack.index[places]).cpu().numpy(), digests)
 
 
 def measurement_summary(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from cryoprior.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from cryoprior.prior.checkpoint import Prior, PriorConfig, load_prior, prior_folder, read_config, save_prior
+    from cryoprior.prior.checkpoint import Prior, load_prior, prior_folder, save_prior
+    from cryoprior.prior.config import PriorConfig, read_config
     from cryoprior.prior.denoiser import Denoiser, MeteredDenoiser
     from cryoprior.prior.drawing import draw
     from cryoprior.prior.function import as_prior
@@ -30,7 +31,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "checkpoint": ("Prior", "PriorConfig", "load_prior", "prior_folder", "read_config", "save_prior"),
+        "checkpoint": ("Prior", "load_prior", "prior_folder", "save_prior"),
+        "config": ("PriorConfig", "read_config"),
         "denoiser": ("Denoiser", "MeteredDenoiser"),
         "drawing": ("draw",),
         "function": ("as_prior",),

@@ -2,77 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cryoprior.errors import InputError
-from cryoprior.output.files import whole_file, write_whole
+from cryoprior.output.files import whole_file
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
+from cryoprior.prior.config import CONFIG, REMEDY, PriorConfig, read_config_and_digests, write_config
 from cryoprior.prior.denoiser import Denoiser, OperatorAware
 from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.foreign import HUB_NAME, fetched, is_foreign, load_ddpm
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
-from cryoprior.prior.operator_family import OperatorFamily
-from cryoprior.prior.signal import SignalDenoiser, Spectra
+from cryoprior.prior.signal import SignalDenoiser
+from cryoprior.prior.stored_weights import read_weights, whole_digest
+from cryoprior.prior.training_particles import PARTICLES, TrainingParticles
 
-FORMAT = 1
+WEIGHTS = "model.safetensors"
 EMBEDDED = {"default": "default", "operator-aware": "operator_aware"}
 """Priors that come with the package, and their folders: one for any solver, one that ``posterior`` asks."""
-
-
-@dataclass(frozen=True, repr=False)
-class PriorConfig:
-    """What a prior is, beside its weights.
-
-    ``spectra`` holds, for every box it was trained for, the radial power of signal and noise in the prior's grey scale
-    (mean 0, standard deviation 1). ``intensity`` is the affine map of each training set, x_prior = (x - offset) /
-    scale, by digest. ``trained_on`` holds digests of the particle files and the rows that were trained on.
-    """
-
-    objective: str
-    channels: tuple[int, ...]
-    layers: int
-    spectra: dict[int, Spectra]
-    intensity: dict[str, tuple[float, float]]
-    pixel_size_angstrom: tuple[float, float]
-    trained_on: dict[str, list[int]] = field(default_factory=dict)
-    steps: int = 0
-    validation_loss: float | None = None
-    description: str = ""
-    ddpm_scale: float = 1.0
-    """Grey values of the DDPM's [-1, 1] scale in one unit of the prior's own; only for ``ddpm``."""
-    ddpm_offset: float = 0.0
-    operators: dict[str, Any] = field(default_factory=dict)
-    """The operators that an operator-aware prior was trained on, as fields of OperatorFamily; empty for others."""
-    means_only: bool = False
-    """Trained on measurements alone: it gives posterior means, and has never seen a noisy full image."""
-    format: int = FORMAT
-
-    def __repr__(self) -> str:
-        boxes = ", ".join(map(str, sorted(self.spectra)))
-        kinds = [self.objective, *(["operator-aware"] if self.operators else []), *(["means only"] * self.means_only)]
-        return f"PriorConfig({', '.join(kinds)}; boxes {boxes}; {self.steps} steps)"
-
-    @property
-    def operator_aware(self) -> bool:
-        """Return whether the network takes measurements as evidence."""
-        return bool(self.operators)
-
-    @property
-    def family(self) -> OperatorFamily | None:
-        """Return the operators it was trained on."""
-        return OperatorFamily.of(self.operators) if self.operators else None
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,11 +34,13 @@ class Prior:
     """A prior that was loaded: its denoiser and its description; callable as the denoiser.
 
     path: the folder that it came from; for a function its name.
+    particles: the digests of the particles that trained it; None where they were not recorded.
     """
 
     denoiser: Denoiser
     config: PriorConfig
     path: Path
+    particles: TrainingParticles | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
         return f"Prior({self.path.name!r}, {self.config!r})"
@@ -133,17 +89,27 @@ def build_network(config: PriorConfig) -> nn.Module:
 
 
 def save_prior(
-    folder: Path, network: nn.Module, config: PriorConfig, *, half: bool = False, stem: str = "model"
+    folder: Path,
+    network: nn.Module,
+    config: PriorConfig,
+    *,
+    half: bool = False,
+    particles: TrainingParticles | None = None,
 ) -> None:
-    """Write the weights and the configuration into the folder, each whole or as it was."""
+    """Write the weights, the digests of the particles that trained them, and the configuration, which names both.
+
+    Each file is whole or as it was; the configuration, the last, has the digests of the others.
+    """
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if half:
         state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    with whole_file(folder / f"{stem}.safetensors") as partial:
+    with whole_file(folder / WEIGHTS) as partial:
         save_file(state, str(partial))
-    lines = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in dataclasses.asdict(config).items())
-    # one field per line: some hold thousands of rows
-    write_whole(folder / "config.json", "{\n " + ",\n ".join(lines) + "\n}\n")
+    names = [WEIGHTS]
+    if particles is not None:
+        particles.write(folder)
+        names.append(PARTICLES)
+    write_config(folder, config, {name: whole_digest(folder / name) for name in names})
 
 
 def prior_folder(name: str | Path) -> Path:
@@ -184,21 +150,26 @@ def load_prior(
         )
     if is_foreign(folder):
         return _foreign_prior(folder, device, spectrum)
-    config = read_config(folder)
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        raise InputError(
-            f"{folder}: no model.safetensors; the training may not have finished; train again with <resume=True>"
-        )
-    try:
-        state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(str(weights)).items()}
-        network = build_network(config)
-        network.load_state_dict(state)
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{weights}: the weights do not fit config.json ({reason}); copy the prior again") from None
+    config, digests = read_config_and_digests(folder)
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(f"{folder}: no {WEIGHTS}; the training may not have finished; train again with <resume=True>")
+    state = read_weights(folder / WEIGHTS, _shapes(folder, config), digests.get(WEIGHTS))
+    particles = TrainingParticles.read(folder, digests.get(PARTICLES))
+    network = build_network(config)
+    network.load_state_dict(state)
     network = network.to(device).eval().requires_grad_(False)
-    return Prior(make_denoiser(network, config), config, folder)
+    return Prior(make_denoiser(network, config), config, folder, particles=particles)
+
+
+def _shapes(folder: Path, config: PriorConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's weights; no memory is taken for them, whatever the configuration says."""
+    try:
+        with torch.device("meta"):
+            network = build_network(config)
+    except (ValueError, RuntimeError, ZeroDivisionError) as error:  # diffusers refuses the channels
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder / CONFIG}: no network of channels {config.channels} ({reason}); {REMEDY}") from None
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
 def _foreign_prior(folder: Path, device: str | torch.device, spectrum: Tensor | np.ndarray | None) -> Prior:
@@ -224,21 +195,3 @@ def make_denoiser(network: nn.Module, config: PriorConfig) -> Denoiser:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return SignalDenoiser(network, config.spectra, means_only=config.means_only)
     return DdpmDenoiser(network, config.spectra, scale=config.ddpm_scale, offset=config.ddpm_offset)
-
-
-def read_config(folder: Path) -> PriorConfig:
-    """Return the configuration of a prior folder; InputError where it is missing or not ours."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise InputError(f"{folder}: no config.json; expected a prior that `cryoprior train` wrote")
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text())
-        spectra = {int(box): Spectra(tuple(s["signal"]), tuple(s["noise"])) for box, s in raw.pop("spectra").items()}
-        intensity = {k: (float(a), float(b)) for k, (a, b) in raw.pop("intensity").items()}
-        channels, pixel = tuple(raw.pop("channels")), tuple(raw.pop("pixel_size_angstrom"))
-        config = PriorConfig(spectra=spectra, intensity=intensity, channels=channels, pixel_size_angstrom=pixel, **raw)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not the configuration of a prior ({error}); copy the prior again") from None
-    if config.format != FORMAT:
-        raise InputError(f"{path}: format {config.format}; this version reads {FORMAT}; use the version that wrote it")
-    return config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from contextlib import suppress
@@ -16,13 +15,17 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import pixel_variance, power_spectrum, radial_average, shell_index
+from cryoprior.output.stored_json import read_json
 from cryoprior.prior.adapters import DdpmDenoiser
+from cryoprior.prior.config import CONFIG, MOST_CHANNELS, MOST_LAYERS, MOST_LEVELS
 from cryoprior.prior.sampling import prior_samples
 from cryoprior.prior.signal import Spectra
+from cryoprior.prior.stored_weights import check_finite
 from cryoprior.random import ParticleNoise
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.json", "*.safetensors", "unet/*.json", "unet/*.safetensors", "scheduler/*.json")
+REMEDY = "copy the model again"
 SAMPLES, STEPS = 8, 12
 """Images drawn from a DDPM, and the steps of each draw, to learn its grey scale and its spectrum."""
 LINEAR = {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02, "num_train_timesteps": 1000}
@@ -36,8 +39,8 @@ def is_foreign(folder: Path) -> bool:
     if (folder / "model_index.json").is_file():
         return True
     config = folder / "config.json"
-    with suppress(ValueError):  # a damaged file is refused by who reads it
-        return config.is_file() and "_class_name" in json.loads(config.read_text())
+    with suppress(InputError):  # a damaged file is refused by who reads it
+        return config.is_file() and "_class_name" in _read_json(config)
     return False
 
 
@@ -105,9 +108,11 @@ def _read_network(folder: Path) -> Any:
 
     place = folder / "unet" if (folder / "unet").is_dir() else folder
     config = place / "config.json"
-    kind = _read_json(config).get("_class_name") if config.is_file() else None
+    values = _read_json(config) if config.is_file() else {}
+    kind = values.get("_class_name")
     if kind != "UNet2DModel":
         raise InputError(f"{place}: a network of the kind {kind}; expected the UNet2DModel of an unconditional DDPM")
+    _check_size(place, values)
     try:
         network = UNet2DModel.from_pretrained(place, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, RuntimeError) as error:
@@ -118,6 +123,7 @@ def _read_network(folder: Path) -> Any:
     channels = (network.config.in_channels, network.config.out_channels)
     if channels != (1, 1):
         raise InputError(f"{place}: {channels[0]} channels in and {channels[1]} out; expected 1 and 1: grey images")
+    check_finite(place, network.state_dict(), REMEDY)
     return network
 
 
@@ -159,9 +165,25 @@ def _drawn(network: Any, box: int, folder: Path) -> Float[Tensor, "n box box"]:
         return prior_samples(flat, white, STEPS).cpu()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _check_size(place: Path, config: dict[str, Any]) -> None:
+    """Raise InputError where the configuration describes a larger network than the files hold, before it is built."""
+    from diffusers import UNet2DModel
+
+    channels, layers = config.get("block_out_channels", []), config.get("layers_per_block", 1)
+    numbers = [*channels, layers] if isinstance(channels, list) else [None]
+    if not all(type(n) is int and 1 <= n <= MOST_CHANNELS for n in numbers) or len(channels) > MOST_LEVELS:
+        raise InputError(f"{place / CONFIG}: channels {str(channels)[:80]}, layers {layers}; {REMEDY}")
+    if layers > MOST_LAYERS:
+        raise InputError(f"{place / CONFIG}: {layers} layers; expected at most {MOST_LAYERS}; {REMEDY}")
     try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not JSON ({error}); copy the model again") from None
-    return record if isinstance(record, dict) else {}
+        with torch.device("meta"):
+            wanted = sum(p.numel() for p in UNet2DModel.from_config(config).parameters())
+    except (ValueError, TypeError, RuntimeError, IndexError) as error:
+        raise InputError(f"{place / CONFIG}: no network ({str(error).splitlines()[0]}); {REMEDY}") from None
+    held = sum(path.stat().st_size for path in place.glob("*.safetensors")) // 2  # float16 at least
+    if wanted > held > 0:
+        raise InputError(f"{place}: weights for {held} numbers; {CONFIG} describes {wanted}; {REMEDY}")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return read_json(path, "a configuration of diffusers", "copy the model again")

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import pixel_variance, power_spectrum, radial_average, shell_index
-from cryoprior.prior.checkpoint import Prior, PriorConfig
+from cryoprior.prior.checkpoint import Prior
+from cryoprior.prior.config import PriorConfig
 from cryoprior.prior.signal import Spectra
 
 Function = Callable[[Tensor, Tensor], Any]

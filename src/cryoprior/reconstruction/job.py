@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from cryoprior.operators import Operator
 from cryoprior.output.record import file_digest
 from cryoprior.prior import Denoiser, Prior
 from cryoprior.reconstruction.choice import NOT_TRAINED_ON, suited_prior, trained_on_operator
+from cryoprior.reconstruction.overlap import training_overlap, warn_of_overlap
 from cryoprior.reconstruction.reconstructor import Reconstructed, Reconstructor, fit_prior, make_reconstructor
 from cryoprior.reconstruction.shards import Shards
 from cryoprior.solvers import SOLVERS, Solver
@@ -106,7 +106,7 @@ class ReconstructionJob:
             "contrast": records[0]["contrast"],
             "measurements": str(self.measurements.path.resolve()),
             "prior": suited_prior(self.prior_name, self.solver) if self.prior is not None else None,
-            "trained_on_overlap": self._overlap(),
+            **self._overlap(),
             "trained_operator": self._trained_operator(),
             "device": str(self.device),
             "dtype": self.dtype,
@@ -139,17 +139,11 @@ class ReconstructionJob:
         digests = [file_digest(path) for path in own or weights]
         return ",".join(digests) or str(self.prior.path)
 
-    def _overlap(self) -> int:
+    def _overlap(self) -> dict[str, Any]:
         """Return how many of these particles trained the prior, and log a warning where any did."""
-        if not isinstance(self.prior, Prior):
-            return 0
-        trained = self.prior.config.trained_on.get(self.measurements.particles_digest, [])
-        overlap = int(np.isin(self.measurements.particle_index[: self.n], trained).sum())
-        if overlap:
-            log.warning(
-                "%d of %d particles TRAINED this prior: judge nothing by them; use held-out ones", overlap, self.n
-            )
-        return overlap
+        overlap = training_overlap(self.prior, self.measurements[: self.n])
+        warn_of_overlap(overlap, self.n, suited_prior(self.prior_name, self.solver))
+        return {"trained_on_overlap": overlap.count, "trained_on_known_by": overlap.known_by}
 
     def _trained_operator(self) -> bool | None:
         """Return whether the prior was trained on this kind of operator, and warn where not; None if not asked."""

@@ -18,7 +18,15 @@ from cryoprior.training.measured import TrainingMeasurements
 from cryoprior.training.trained import TrainedPrior
 
 MAKES = (
-    *("model.safetensors", "config.json", "checkpoint.safetensors", "checkpoint.json", "curve.csv", "split.json"),
+    *(
+        "model.safetensors",
+        "config.json",
+        "particles.safetensors",
+        "checkpoint.safetensors",
+        "checkpoint.json",
+        "curve.csv",
+        "split.json",
+    ),
     *("samples-*.png", "denoised-*.png", "means-*.png", "provenance.json", "summary.json"),
 )
 """The names of all that training writes."""
@@ -44,7 +52,7 @@ def write_trained(folder: Path, trained: TrainedPrior, output: Path, options: An
 
     setup = trained.setup
     write_whole(folder / "split.json", json.dumps(trained.split) + "\n")
-    save_prior(folder, trained.network, trained.config, half=half)
+    save_prior(folder, trained.network, trained.config, half=half, particles=trained.particles)
     for group in setup.groups:
         if isinstance(group, TrainingMeasurements):
             draw_measured_pictures(folder, trained.denoiser, group)

@@ -9,7 +9,7 @@ import torch
 from cryoprior.io.rows import spread_rows
 from cryoprior.measurement.appearance import fit_appearance
 from cryoprior.operators import Operator
-from cryoprior.prior.checkpoint import PriorConfig
+from cryoprior.prior.config import PriorConfig
 from cryoprior.prior.signal import Spectra
 from cryoprior.training.arrays import ImageSource, MeasurementSource
 from cryoprior.training.data import TrainingImages, TrainingStack, training_stack

@@ -14,7 +14,8 @@ from torch import nn
 
 from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
-from cryoprior.prior.checkpoint import Prior, PriorConfig, load_prior
+from cryoprior.prior.checkpoint import Prior, load_prior
+from cryoprior.prior.config import PriorConfig
 from cryoprior.training.groups import Group, TrainingSet, image_groups, make_objective, measured_group
 from cryoprior.training.inputs import MeasuredData, TrainingData
 from cryoprior.training.objectives import Objective
@@ -70,7 +71,7 @@ class TrainingSetup:
     """A training run before its first step.
 
     data: what was given. config: the prior's, before the first step. objectives: one for each group. steps: of the
-    optimiser. start: the digest of the weights that the run goes on from, if any.
+    optimiser. start: the digest of the weights that the run goes on from, if any; begun_from: the prior that has them.
     """
 
     data: TrainingData | MeasuredData
@@ -83,6 +84,7 @@ class TrainingSetup:
     seed: int
     accelerator: Accelerator
     start: str | None = None
+    begun_from: Prior | None = None
 
     @property
     def stacks(self) -> list[TrainingSet]:
@@ -138,7 +140,7 @@ def prepare(data: TrainingData | MeasuredData, choices: TrainingChoices) -> Trai
     steps = _steps(preset, choices.steps, choices.epochs, groups, accelerator.num_processes)
     objectives = [make_objective(config, group, seed) for group in groups]
     digest = None if start is None else _digest(network)
-    return TrainingSetup(data, preset, groups, config, network, objectives, steps, seed, accelerator, digest)
+    return TrainingSetup(data, preset, groups, config, network, objectives, steps, seed, accelerator, digest, start)
 
 
 def _digest(network: nn.Module) -> str:

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from cryoprior.errors import InputError
-from cryoprior.prior.checkpoint import Prior, PriorConfig, build_network
+from cryoprior.prior.checkpoint import Prior, build_network
+from cryoprior.prior.config import PriorConfig
 from cryoprior.prior.network import SignalNetwork
 from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.training.data import TrainingImages

@@ -13,6 +13,7 @@ from torch import nn
 from cryoprior.prior.checkpoint import Prior, build_network, make_denoiser
 from cryoprior.training.groups import FIXED_VALIDATION
 from cryoprior.training.loop import Progress, Training
+from cryoprior.training.particles import training_particles
 from cryoprior.training.setup import TrainingSetup
 
 IN_MEMORY = Path("trained prior")
@@ -95,4 +96,5 @@ def trained_prior(setup: TrainingSetup, training: Training, curve: tuple[Progres
         **setup.sizes,
     }
     denoiser = make_denoiser(network, config)
-    return TrainedPrior(denoiser, config, path, network, setup, curve, summary)
+    particles = training_particles(setup)
+    return TrainedPrior(denoiser, config, path, network, setup, curve, summary, particles=particles)
