@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
 from cryoprior.external.cryodrgn import CRYODRGN, backproject, write_input
-from cryoprior.io import read_particles
+from cryoprior.io import read_particles, read_star, write_star
 from kit.cryodrgn_particles import write_set
 
 
@@ -44,6 +44,29 @@ def test_what_it_cannot_read_is_refused(tmp_path: Path) -> None:
         write_input(read_particles(write_set(tmp_path / "odd.star", 9)), tmp_path / "drgn")
     with pytest.raises(InputError, match=r"no poses .* refine them first"):
         write_input(read_particles(write_set(tmp_path / "blind.star", poses=False)), tmp_path / "drgn")
+    assert not (tmp_path / "drgn").exists()
+
+
+IDENTITY = {f"rlnMagMat{row}{column}": float(row == column) for row in (0, 1) for column in (0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ({"rlnCtfDataAreCtfPremultiplied": 1}, "rlnCtfDataAreCtfPremultiplied"),
+        ({"rlnCtfBfactor": 80.0}, "rlnCtfBfactor"),
+        (IDENTITY | {"rlnMagMat00": 1.02}, "rlnMagMat00, rlnMagMat01"),
+        ({"rlnOddZernike": "[0,0,9]"}, "rlnOddZernike"),
+    ],
+)
+def test_a_transfer_that_it_does_not_know_is_refused(columns: dict[str, object], named: str, tmp_path: Path) -> None:
+    star = write_set(tmp_path / "set.star")
+    tables = read_star(star)
+    write_star(star, tables["particles"], tables["optics"].assign(**columns))
+    with pytest.raises(
+        InputError, match=rf"{named}.* change the transfer of its particles; .* all that cryoDRGN knows"
+    ):
+        write_input(read_particles(star), tmp_path / "drgn")
     assert not (tmp_path / "drgn").exists()
 
 

@@ -13,6 +13,8 @@ from cryoprior.external.relion import RELION, has_mpi
 from cryoprior.io import read_map, write_map, write_stack, write_star
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.poses import command as poses
+from cryoprior.simulation import command as simulation
+from cryoprior.simulation import read_ctf_table
 from kit.projected_views import draw_blobs, draw_views, project_views
 
 pytestmark = [
@@ -81,3 +83,34 @@ def test_auto_refinement_runs_to_its_end(made: Path, tmp_path: Path) -> None:
     summary = run(made, tmp_path / "out", mode="refine", lowpass=24.0, healpix_order=1)
     assert summary["mode"] == "refine"
     assert summary["median_angle_deg"] < 10
+
+
+OPTICS = {
+    "premultiplied": {"premultiplied": 1},
+    "phase-flipped": {"phase_flipped": 1},
+    "mixed": {
+        "beam_tilt_x_mrad": 40.0,
+        "beam_tilt_y_mrad": -20.0,
+        "even_zernike": "[0.4,900,0,-500]",
+        "rlnMagMat00": 1.05,
+        "rlnMagMat01": 0.03,
+        "rlnMagMat10": -0.02,
+        "rlnMagMat11": 0.94,
+        "bfactor_angstrom2": 300.0,
+        "scale": 0.6,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", OPTICS)
+def test_relion_is_told_all_that_changes_the_transfer(kind: str, made: Path, tmp_path: Path) -> None:
+    table = read_ctf_table(None).iloc[:40].assign(**OPTICS[kind])
+    table.to_csv(tmp_path / "ctf.csv", index=False)
+    given: dict[str, Any] = {"n": N, "box": BOX, "pixel_size": PIXEL, "snr": 2.0, "ctf": tmp_path / "ctf.csv"}
+    simulation.run(simulation.Options(structures=(made / "map.mrc",), output=tmp_path / "sim", **given))
+    star = tmp_path / "sim" / "particles.star"
+    reference = {"truth": star, "reference_map": tmp_path / "sim" / "maps" / "map.mrc"}
+    summary = run(made, tmp_path / "out", particles=star, lowpass=18.0, **reference)
+    assert summary["median_angle_deg"] < 5
+    assert summary["median_shift_pixel"] < 0.5
+    assert summary["contrast"] == "bright"

@@ -23,6 +23,7 @@ from cryoprior.external.relion import (
     relion_version,
     write_particles,
 )
+from cryoprior.external.relion_optics import phase_flipped
 from cryoprior.io import read_map, read_particles, read_star, write_stack, write_star
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.io.mrc import read_header
@@ -186,3 +187,40 @@ def test_relion_says_why_it_fails(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"(?s)relion_reconstruct .*; its log is .*no\.log.*X9"):
         reconstruct(star, tmp_path / "no.mrc", symmetry="X9")
     assert not (tmp_path / "no.mrc").exists()
+
+
+def treated(flag: str, folder: Path, values: object = 1) -> Path:
+    star = write_set(folder, 6)
+    tables = read_star(star)
+    write_star(star, tables["particles"].assign(**{flag: values}), tables["optics"])
+    return star
+
+
+def test_what_relion_takes_from_the_optics_is_written_there(tmp_path: Path) -> None:
+    star = write_set(tmp_path / "set", 6)
+    tables = read_star(star)
+    more = {"rlnBeamTiltX": [0.1, 0.1, 0.2, 0.2, 0.1, 0.1], "rlnCtfBfactor": [1.0, 2, 3, 4, 5, 6]}
+    optics = tables["optics"].assign(rlnEvenZernike="[0,1,2]", rlnMagMat00=1.01, rlnMagMat01=0.0)
+    optics = optics.assign(rlnMagMat10=0.0, rlnMagMat11=0.99, rlnPhaseShift=30.0)
+    write_star(star, tables["particles"].assign(**more), optics)
+    particles = read_particles(star)
+    written = write_particles(particles, tmp_path / "out")
+    blocks = read_star(written)
+    assert blocks["optics"]["rlnBeamTiltX"].tolist() == [0.1, 0.2]
+    assert blocks["particles"]["rlnOpticsGroup"].tolist() == [1, 1, 2, 2, 1, 1]
+    assert blocks["particles"]["rlnCtfBfactor"].tolist() == more["rlnCtfBfactor"]
+    assert blocks["particles"]["rlnPhaseShift"].tolist() == [30.0] * 6
+    again = read_particles(written).ctf_parameters()
+    for name, values in particles.ctf_parameters().items():
+        np.testing.assert_array_equal(again[name], values)
+
+
+def test_relion_is_told_that_images_were_phase_flipped(tmp_path: Path) -> None:
+    assert phase_flipped(treated("rlnCtfDataArePhaseFlipped", tmp_path / "all"))
+    assert not phase_flipped(treated("rlnCtfDataArePhaseFlipped", tmp_path / "none", 0))
+    assert not phase_flipped(write_set(tmp_path / "plain", 6))
+    some = treated("rlnCtfDataArePhaseFlipped", tmp_path / "some", [1, 0, 0, 1, 0, 0])
+    with pytest.raises(
+        InputError, match="rlnCtfDataArePhaseFlipped 1 for 2 of 6 particles; RELION is told once for all"
+    ):
+        phase_flipped(some)

@@ -23,7 +23,8 @@ from cryoprior.io import read_map, read_particles, write_map, write_stack, write
 from cryoprior.io.star import read_star
 from cryoprior.simulation import command as simulate
 from cryoprior.simulation.noise import read_noise
-from cryoprior.simulation.particles import CTF_COLUMNS, draw_particles, read_ctf_table
+from cryoprior.simulation.optics import CTF_COLUMNS, read_ctf_table
+from cryoprior.simulation.particles import draw_particles
 from cryoprior.simulation.states import read_states
 
 BOX, PIXEL = 32, 6.0

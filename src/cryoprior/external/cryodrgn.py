@@ -18,6 +18,7 @@ from cryoprior.errors import InputError
 from cryoprior.external.program import Program
 from cryoprior.io import ParticleStack, StackWriter, read_map, row_batches, write_map
 from cryoprior.io.formats.columns import CTF
+from cryoprior.io.optics import Columns, changing_columns, check_honoured, optical_parameters
 
 VARIABLE = "CRYOPRIOR_CRYODRGN"
 CRYODRGN = Program(
@@ -42,7 +43,8 @@ def write_input(particles: ParticleStack, folder: Path) -> CryodrgnInput:
 
     Raises
     ------
-    InputError: no poses, or an odd box.
+    InputError: no poses, an odd box, or a transfer that cryoDRGN does not know: B-factor, scale, aberrations,
+        magnification, images treated with their CTF.
     """
     poses = particles.poses()
     if poses is None:
@@ -50,6 +52,14 @@ def write_input(particles: ParticleStack, folder: Path) -> CryodrgnInput:
             f"{particles.path}: no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi); expected those of every particle; "
             "refine them first"
         )
+    columns = Columns.of(particles.path, particles.table, particles.optics)
+    beside = changing_columns(optical_parameters(columns))
+    if beside:
+        raise InputError(
+            f"{particles.path}: {', '.join(beside)} change the transfer of its particles; expected a CTF of defocus, "
+            "astigmatism and phase shift, all that cryoDRGN knows; pass particles without them"
+        )
+    check_honoured(columns)
     if particles.box % 2:
         raise InputError(f"{particles.path}: box {particles.box}; cryoDRGN wants an even one; resize the particles")
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +73,8 @@ def write_input(particles: ParticleStack, folder: Path) -> CryodrgnInput:
     parameters = particles.ctf_parameters()
     if parameters is None:
         return CryodrgnInput(folder / STACK, folder / POSES, None)
-    columns = [np.full(particles.n, particles.box), sizes, *(parameters[key] for key in CTF)]
-    _dump(folder / CTF_FILE, np.stack(columns, 1).astype(np.float32))
+    values = [np.full(particles.n, particles.box), sizes, *(parameters[key] for key in CTF)]
+    _dump(folder / CTF_FILE, np.stack(values, 1).astype(np.float32))
     return CryodrgnInput(folder / STACK, folder / POSES, folder / CTF_FILE)
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 from cryoprior.errors import InputError
 from cryoprior.external.program import Program, tail
 from cryoprior.external.relion_files import STACK, RelionPoses, read_poses, readable_star, write_particles
+from cryoprior.external.relion_optics import phase_flipped
 from cryoprior.io import read_star
 from cryoprior.output.files import whole_file
 
@@ -105,11 +106,12 @@ def reconstruct(
     ------
     InputError: RELION is absent or fails.
     """
+    RELION.find("relion_reconstruct")
     output = output.resolve()
     with whole_file(output) as partial:
         words: Words = ["relion_reconstruct", "--i", star.name, "--o", partial]
         words += ["--sym", symmetry, "--pad", pad]
-        words += ["--ctf"] if ctf else []
+        words += ["--ctf", *_treated(star)] if ctf else []
         words += ["--subset", half] if half is not None else []
         RELION.run(words, folder=star.resolve().parent, log=log or output.with_suffix(".log"))
     return output
@@ -245,7 +247,12 @@ def _refine_words(
     words += ["--sym", symmetry, "--zero_mask", "--dont_check_norm", "--random_seed", 1, "--j", threads]
     words += ["--preread_images"] if _fits(folder / STACK) else []
     # without the second, RELION leaves the amplitudes of the CTF out of its first iteration
-    return [*words, "--ctf", "--ctf_corrected_ref"] if ctf else words
+    return [*words, "--ctf", "--ctf_corrected_ref", *_treated(star)] if ctf else words
+
+
+def _treated(star: Path) -> Words:
+    """Return the option that says that images were phase-flipped; premultiplied ones RELION knows from data_optics."""
+    return ["--ctf_phase_flipped"] if phase_flipped(star) else []
 
 
 def _sampling(step: SearchStep) -> Words:

@@ -12,26 +12,15 @@ import pandas as pd
 from jaxtyping import Float32, Float64
 
 from cryoprior.errors import InputError
+from cryoprior.external.relion_optics import relion_tables
 from cryoprior.io import ParticleStack, StackWriter, read_particles, read_star, row_batches, write_star
-from cryoprior.io.formats.columns import (
-    ANGLES,
-    CTF,
-    IMAGE_NAME,
-    IMAGE_SIZE,
-    MICROSCOPE,
-    OPTICS_GROUP,
-    ORIGINS,
-    PIXEL_SIZE,
-)
+from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME, ORIGINS
 from cryoprior.io.images import split_image_name
 from cryoprior.io.mrc import read_header
 from cryoprior.io.places import find_file
 
 STAR, STACK = "particles.star", "particles.mrcs"
 SUBSET = "rlnRandomSubset"
-NO_OPTICS = {"rlnVoltage": 300.0, "rlnSphericalAberration": 2.7, "rlnAmplitudeContrast": 0.1}
-"""RELION reads these even where it corrects no CTF."""
-
 BATCH = 256
 Images = Float32[np.ndarray, "b box box"]
 
@@ -127,19 +116,8 @@ def _one_pixel_size(particles: ParticleStack) -> float:
 def _tables(
     particles: ParticleStack, stack: str, pixel_size: float, *, poses: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    source = particles.table
-    table = pd.DataFrame({IMAGE_NAME: [f"{i + 1:06d}@{stack}" for i in range(particles.n)]})
-    table[OPTICS_GROUP] = source[OPTICS_GROUP].to_numpy()
-    keep = [name for name in CTF.values() if name in source.columns]
-    if poses:
-        keep += [name for name in (*ANGLES, *ORIGINS, SUBSET) if name in source.columns]
-    for name in keep:
-        table[name] = source[name].to_numpy()
-    used = particles.optics[OPTICS_GROUP].isin(table[OPTICS_GROUP])
-    groups = particles.optics[used.to_numpy()]
-    optics = pd.DataFrame({OPTICS_GROUP: groups[OPTICS_GROUP].to_numpy()})
-    optics["rlnOpticsGroupName"] = [f"opticsGroup{group}" for group in optics[OPTICS_GROUP]]
-    for name in (name for name in MICROSCOPE if name not in table.columns):
-        optics[name] = groups[name].to_numpy() if name in groups.columns else NO_OPTICS[name]
-    optics[PIXEL_SIZE], optics[IMAGE_SIZE], optics["rlnImageDimensionality"] = pixel_size, particles.box, 2
+    table, optics = relion_tables(particles, stack, pixel_size)
+    for name in (*ANGLES, *ORIGINS, SUBSET) if poses else ():
+        if name in particles.table.columns:
+            table[name] = particles.table[name].to_numpy()
     return table, optics

@@ -110,6 +110,13 @@ def optical_parameters(columns: Columns) -> dict[str, np.ndarray]:
     return found
 
 
+def changing_columns(parameters: dict[str, np.ndarray]) -> list[str]:
+    """Return RELION's names of what changes the transfer of particles beside their CTF, of their parameters by name."""
+    names: dict[str, tuple[str, ...]] = {key: (column,) for key, (column, _) in OPTICAL.items()}
+    names |= {key: (column,) for key, column in (ZERNIKE | TREATMENT).items()} | {"magnification": MAGNIFICATION}
+    return [column for key, columns in names.items() if key in parameters for column in columns]
+
+
 def check_honoured(columns: Columns) -> list[str]:
     """Return what a map will not undo of these particles, as sentences.
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryoprior.image.ctf import ctf_image
 from cryoprior.image.projection import project_particles
 from cryoprior.image.spectrum import frequency_radius, soft_disc
+from cryoprior.image.transfer import particle_transfer
 from cryoprior.io import ParticleStack
 from cryoprior.io.rows import row_batches, spread_rows
 
@@ -80,14 +80,17 @@ def without_background(images: Tensor, outside: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _transfer(particles: ParticleStack) -> Tensor:
-    """Return the CTF up to the highest frequency that takes part, (b, box, half)."""
+    """Return what the images hold of a projection up to the highest frequency that takes part, (b, box, half).
+
+    A magnification changes the frequency alone, by a few per cent, and the average of the map knows no direction.
+    """
     pixel_size, parameters = torch.tensor(particles.pixel_size), particles.ctf_parameters()
     radius = frequency_radius(particles.box) / pixel_size[:, None, None]
     band = ((radius > 0) & (radius <= _coarse(particles))).double()
     if parameters is None:
         return band
     tensors = {name: torch.tensor(values) for name, values in parameters.items()}
-    return band * ctf_image(tensors, pixel_size, particles.box)
+    return band * particle_transfer(tensors, pixel_size, particles.box).image
 
 
 def _coarse(particles: ParticleStack) -> float:

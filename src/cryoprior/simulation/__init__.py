@@ -8,7 +8,7 @@ from cryoprior.lazy import lazy_names
 
 if TYPE_CHECKING:
     from cryoprior.simulation.noise import read_noise
-    from cryoprior.simulation.particles import read_ctf_table
+    from cryoprior.simulation.optics import read_ctf_table
     from cryoprior.simulation.simulating import SimulatedParticles, simulate
     from cryoprior.simulation.states import read_states
 
@@ -18,7 +18,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "noise": ("read_noise",),
-        "particles": ("read_ctf_table",),
+        "optics": ("read_ctf_table",),
         "simulating": ("SimulatedParticles", "simulate"),
         "states": ("read_states",),
     },

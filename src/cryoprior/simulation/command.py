@@ -31,7 +31,9 @@ class Options(Computing):
     pixel_size: float = option("Pixel size in angstrom.", 5.0, minimum=0.1)
     snr: float = option("Variance of the signal over that of the noise, inside the particle mask.", 0.1, minimum=1e-6)
     ctf: Path | None = option(
-        "CSV of CTF values to draw from (default: a defocus of 0.8 to 2.8 um at 300 kV).", None, group=INPUT
+        "CSV of CTF values, and optical columns of RELION, to draw from (default: 0.8 to 2.8 um of defocus at 300 kV).",
+        None,
+        group=INPUT,
     )
     noise_like: Path | None = option(
         "Stack or spectrum (.csv) whose noise is imitated (default: white noise).", None, group=INPUT
@@ -64,7 +66,7 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.progress import track
     from cryoprior.simulation.files import simulation_summary, write_simulation
     from cryoprior.simulation.noise import noise_files, read_noise
-    from cryoprior.simulation.particles import read_ctf_table
+    from cryoprior.simulation.optics import read_ctf_table
     from cryoprior.simulation.simulation import prepare
     from cryoprior.simulation.states import read_states
 

@@ -20,7 +20,7 @@ from cryoprior.image import (
 from cryoprior.image.spectrum import pixel_variance
 from cryoprior.io import read_particles
 from cryoprior.random import numpy_stream
-from cryoprior.simulation.particles import finite_numbers
+from cryoprior.simulation.optics import finite_numbers
 
 NOISE_PARTICLES = 256
 """Particles of a stack from which the spectrum of its noise is taken."""

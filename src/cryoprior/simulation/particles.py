@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,72 +12,12 @@ from jaxtyping import Float, Float64
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from cryoprior.errors import InputError
-from cryoprior.image import (
-    ctf_image,
-    project_particles,
-)
+from cryoprior.image import project_particles
+from cryoprior.image.transfer import Transfer, particle_transfer
+from cryoprior.io.formats.columns import TREATMENT
 from cryoprior.random import numpy_stream
+from cryoprior.simulation.optics import transfer_parameters
 from cryoprior.simulation.states import State
-
-CTF_COLUMNS = (
-    "defocus_u_angstrom",
-    "defocus_v_angstrom",
-    "defocus_angle_deg",
-    "voltage_kv",
-    "cs_mm",
-    "amplitude_contrast",
-    "phase_shift_deg",
-)
-
-
-def default_ctf_table() -> pd.DataFrame:
-    """Return 2,000 rows with 0.8 to 2.8 micrometre of underfocus at 300 kV."""
-    draw = numpy_stream(0, "ctf-table")
-    mean, spread = draw.uniform(8e3, 2.8e4, 2000), draw.uniform(0, 600, 2000)
-    columns = (mean + spread / 2, mean - spread / 2, draw.uniform(0, 180, 2000), 300.0, 2.7, 0.1, 0.0)
-    return pd.DataFrame(dict(zip(CTF_COLUMNS, columns, strict=True)))
-
-
-def read_ctf_table(path: Path | None) -> pd.DataFrame:
-    """Return the CTF rows of a CSV file to draw from, the default ones without a path.
-
-    Raises
-    ------
-    InputError: a missing file or column, a value that is no number.
-    """
-    if path is None:
-        return default_ctf_table()
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV with {', '.join(CTF_COLUMNS)}")
-    return ctf_table(pd.read_csv(path), str(path))
-
-
-def ctf_table(values: Mapping[str, Any] | pd.DataFrame, name: str = "ctf") -> pd.DataFrame:
-    """Return CTF parameters by name as a table of numbers; InputError where one is missing or no number."""
-    columns = {column: values[column] for column in CTF_COLUMNS if column in values}
-    missing = [column for column in CTF_COLUMNS if column not in columns]
-    rows = max((np.size(column) for column in columns.values()), default=0)
-    if missing or not rows:
-        raise InputError(f"{name}: {rows} rows, without {', '.join(missing) or 'rows'}; add them")
-    lengths = {key: np.size(column) for key, column in columns.items() if np.size(column) != 1}
-    if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{key} {length}" for key, length in lengths.items())
-        raise InputError(f"{name}: columns of different lengths ({shown}); expected one value per row")
-    return finite_numbers(name, pd.DataFrame({key: np.broadcast_to(column, rows) for key, column in columns.items()}))
-
-
-def finite_numbers(name: Path | str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table as numbers; InputError names the first cell that is none."""
-    numbers = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    bad = np.argwhere(~np.isfinite(numbers.to_numpy()))
-    if len(bad):
-        row, column = bad[0]
-        raise InputError(
-            f"{name}: row {row + 1} has {table.columns[column]} {table.iat[row, column]}; expected a number; "
-            "correct it or leave the row out"
-        )
-    return numbers
 
 
 @dataclass(frozen=True)
@@ -114,15 +52,36 @@ class Projector:
         self.volumes = [torch.as_tensor(s.volume, device=self.device) for s in states]
 
     def __call__(self, rows: np.ndarray) -> Float[Tensor, "b box box"]:
-        """Return the clean images of the rows, (b, box, box), in the map's own units."""
+        """Return the clean images of the rows, (b, box, box), in the map's own units, before any treatment."""
         box = self.volumes[0].shape[-1]
         images = torch.empty(len(rows), box, box, device=self.device)
-        ctf_rows = self.draws.ctf.iloc[rows]
-        parameters = {c: torch.tensor(ctf_rows[c].to_numpy(), device=self.device) for c in CTF_COLUMNS}
-        ctf = ctf_image(parameters, torch.full((len(rows),), self.pixel_size, device=self.device), box)
+        parameters = self._parameters(rows)
+        held, magnification = self._transfer(parameters, len(rows)).image, parameters.get("magnification")
         for state in np.unique(self.draws.state[rows]):
             here = np.flatnonzero(self.draws.state[rows] == state)
             euler = torch.as_tensor(self.draws.euler_deg[rows[here]], device=self.device)
             origin = torch.as_tensor(self.draws.origin_angstrom[rows[here]] / self.pixel_size, device=self.device)
-            images[here] = project_particles(self.volumes[state], euler, origin, ctf[here])
+            turned = None if magnification is None else magnification[here]
+            images[here] = project_particles(self.volumes[state], euler, origin, held[here], turned)
         return images
+
+    def treated(self, images: Float[Tensor, "b box box"], rows: np.ndarray) -> Float[Tensor, "b box box"]:
+        """Return images as they are stored: times their CTF or its sign once more, where the table says so."""
+        parameters = self._parameters(rows)
+        if not any(name in parameters for name in TREATMENT):
+            return images
+        ctf, no = self._transfer(parameters, len(rows)).ctf.to(images), torch.zeros(len(rows), dtype=torch.bool)
+        premultiplied, flipped = (parameters.get(name, no)[:, None, None].to(images.device) for name in TREATMENT)
+        factor = torch.where(premultiplied, ctf, torch.where(flipped, ctf.sign(), 1.0))
+        stored: Tensor = torch.fft.irfft2(torch.fft.rfft2(images) * factor, s=images.shape[-2:])
+        return stored
+
+    def _parameters(self, rows: np.ndarray) -> dict[str, Tensor]:
+        values = transfer_parameters(self.draws.ctf.iloc[rows])
+        return {name: torch.tensor(value, device=self.device) for name, value in values.items()}
+
+    def _transfer(self, parameters: dict[str, Tensor], n: int) -> Transfer:
+        """Return the transfer of the microscope alone, whatever was done to the images afterwards."""
+        recorded = {name: value for name, value in parameters.items() if name not in TREATMENT}
+        sizes = torch.full((n,), self.pixel_size, device=self.device)
+        return particle_transfer(recorded, sizes, self.volumes[0].shape[-1])

@@ -17,7 +17,7 @@ from cryoprior.errors import InputError
 from cryoprior.image.spectrum import pixel_variance
 from cryoprior.measurement.arrays import as_rows
 from cryoprior.simulation.noise import white_power
-from cryoprior.simulation.particles import ctf_table, default_ctf_table
+from cryoprior.simulation.optics import ctf_table, default_ctf_table, transfer_parameters
 from cryoprior.simulation.simulation import BATCH, prepare
 from cryoprior.simulation.states import State, volume_in_box
 
@@ -108,7 +108,7 @@ def simulate(
         clean=clean,
         euler_deg=draws.euler_deg,
         origin_pixel=draws.origin_angstrom / pixel_size,
-        ctf={name: draws.ctf[name].to_numpy() for name in draws.ctf},
+        ctf=transfer_parameters(draws.ctf),
         state=draws.state,
         volumes=torch.stack([torch.from_numpy(state.volume) for state in simulation.states]),
         names=tuple(state.name for state in simulation.states),

@@ -52,12 +52,13 @@ class Simulation:
         return len(self.power)
 
     def batches(self, size: int = BATCH) -> Iterator[tuple[Float[Tensor, "b box box"], Float[Tensor, "b box box"]]]:
-        """Yield clean and noisy images, batch by batch."""
+        """Yield clean and noisy images, batch by batch; both were treated with their CTF where the table says so."""
         project = Projector(self.states, self.draws, self.pixel_size, self.device)
         for batch in track(row_batches(self.n, size), "particles"):
             rows = np.array(batch)
             clean = project(rows).cpu()
-            yield clean, clean + coloured_noise(rows, self.power, self.seed)
+            noisy = clean + coloured_noise(rows, self.power, self.seed)
+            yield project.treated(clean, rows), project.treated(noisy, rows)
 
 
 def prepare(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from cryoprior.io.formats.columns import TRANSFER
+from cryoprior.simulation.optics import BY_PARTICLE
 from cryoprior.simulation.particles import Draws
 
 
 def relion_tables(draws: Draws, stack: str, box: int, pixel_size: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the particle and the optics table of a RELION 3.1 star file; one optics group for each set of optics."""
-    optical = ["voltage_kv", "cs_mm", "amplitude_contrast"]
+    given = [column for column in TRANSFER if column in draws.ctf.columns]
+    shared = [column for column in given if column not in BY_PARTICLE]
+    optical = ["voltage_kv", "cs_mm", "amplitude_contrast", *shared]
     groups = draws.ctf[optical].drop_duplicates().reset_index(drop=True)
     number = {tuple(row): i + 1 for i, row in enumerate(groups.itertuples(index=False))}
     optics = pd.DataFrame(
@@ -23,6 +27,7 @@ def relion_tables(draws: Draws, stack: str, box: int, pixel_size: float) -> tupl
             "rlnImagePixelSize": pixel_size,
             "rlnImageSize": box,
             "rlnImageDimensionality": 2,
+            **{column: groups[column] for column in shared},
         }
     )
     n = len(draws.state)
@@ -39,6 +44,7 @@ def relion_tables(draws: Draws, stack: str, box: int, pixel_size: float) -> tupl
             "rlnDefocusV": draws.ctf["defocus_v_angstrom"],
             "rlnDefocusAngle": draws.ctf["defocus_angle_deg"],
             "rlnPhaseShift": draws.ctf["phase_shift_deg"],
+            **{column: draws.ctf[column] for column in given if column in BY_PARTICLE},
             "rlnClassNumber": draws.state + 1,
             "rlnRandomSubset": np.arange(n) % 2 + 1,
         }
