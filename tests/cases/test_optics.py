@@ -6,6 +6,7 @@ for case 23 --ctf_phase_flipped, is .866 at shell 8 in cases 01 and 23; maps of 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from cryoprior import cli
 from cryoprior.image.projection import project_particles
 from cryoprior.io import ParticleStack, read_particles
 from cryoprior.maps.geometry import Geometry
 from cryoprior.maps.making import make_maps
 from cryoprior.metrics.fsc import fsc
 from cryoprior.simulation.states import read_states
+from cryoprior.training.inputs import read_training_data
+from cryoprior.training.setup import TrainingChoices, prepare
 
 BOX, PIXEL = 64, 1.5
 
@@ -81,3 +85,35 @@ def test_a_beam_tilt_is_in_the_phases_with_relions_sign(cases: Path, truth: Tens
         a, b = images[:, band], expected[:, band]
         found.append(float((a * b.conj()).real.sum() / (a.abs().square().sum() * b.abs().square().sum()).sqrt()))
     assert found[0] > 1.05 * found[1] > 1.2 * found[2]
+
+
+def run(*words: object) -> int:
+    """Return the exit code of a command line."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(word) for word in words])
+    return int(ended.value.code or 0)
+
+
+def test_premultiplied_images_stay_known_as_such_to_the_end(
+    cases: Path, tiny_prior: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The measurements and the reconstruction carry the flag; a plain prior and another reference are told."""
+    star, other = cases / "01-ctf-premultiplied" / "p.star", cases / "23-phase-flipped" / "p.star"
+    y, recon, report = tmp_path / "y.zarr", tmp_path / "recon", tmp_path / "report"
+    assert run("measure", star, "-o", y, "--operator", "fourier:compression=2") == 0
+    solver = ("--solver", "gaussian", "--limit", 3, "--contrast", "bright")
+    assert run("reconstruct", y, "-o", recon, "--prior", tiny_prior, *solver) == 0
+    assert "images are premultiplied, those that trained the prior plain" in caplog.text
+    summary = json.loads((recon / "summary.json").read_text())
+    assert (summary["treatment"], summary["trained_treatment"]) == ("premultiplied", "plain")
+    assert read_particles(recon / "particles.star").optics["rlnCtfDataAreCtfPremultiplied"].tolist() == [1]
+    caplog.clear()
+    assert run("evaluate", recon, "-o", report, "--reference", other) == 2
+    assert not report.exists()
+    assert run("evaluate", recon, "-o", report, "--reference", star, "--lpips", "off") == 0
+
+
+def test_a_prior_records_what_was_done_to_its_images(cases: Path) -> None:
+    data = read_training_data([cases / "23-phase-flipped" / "p.star"], [], None)
+    setup = prepare(data, TrainingChoices(steps=1, width=0.25, precision="no", validation=0.2, device="cpu"))
+    assert setup.config.treatment == "phase_flipped"

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_particles
+from cryoprior.io.formats.columns import TREATMENT
+from cryoprior.io.treatment import image_treatments
 from cryoprior.measurement.reading import (
     measured_places,
     open_measurements,
@@ -163,6 +165,7 @@ def _check_agreement(rebuilt: ParticleStack, others: list[ParticleStack], measur
             f"{rebuilt.path}: box {rebuilt.box}; {measured.path} has box {measured.box}; "
             "pass the measurements that were reconstructed"
         )
+    treatments = image_treatments(rebuilt.path, rebuilt.table, rebuilt.optics)
     for stack in others:
         if len(stack) != len(rebuilt):
             raise InputError(
@@ -173,4 +176,12 @@ def _check_agreement(rebuilt: ParticleStack, others: list[ParticleStack], measur
             raise InputError(
                 f"{stack.path}: pixel size {stack.pixel_size[0]:.4f} A at box {stack.box}; {rebuilt.path} has "
                 f"{rebuilt.pixel_size[0]:.4f} A; pass the stack that was measured, or <pixel_size>"
+            )
+        theirs = image_treatments(stack.path, stack.table, stack.optics)
+        if (theirs != treatments).any():
+            row = int(np.argmax(theirs != treatments))
+            raise InputError(
+                f"{stack.path}: particle {row + 1} is {theirs[row].replace('_', '-')}, that of {rebuilt.path} is "
+                f"{treatments[row].replace('_', '-')} ({', '.join(TREATMENT.values())}); such images cannot be "
+                "compared; pass a stack that was treated alike"
             )

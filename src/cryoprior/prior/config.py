@@ -50,6 +50,8 @@ class PriorConfig:
     """The operators that an operator-aware prior was trained on, as fields of OperatorFamily; empty for others."""
     means_only: bool = False
     """Trained on measurements alone: it gives posterior means, and has never seen a noisy full image."""
+    treatment: str = "plain"
+    """What was done with their CTF to the images that trained it; see :mod:`cryoprior.io.treatment`."""
     format: int = FORMAT
 
     def __repr__(self) -> str:
@@ -177,5 +179,6 @@ CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "ddpm_offset": ("a number", _is_number),
     "operators": ("the fields of a family of operators", _is_family),
     "means_only": ("true or false", lambda value: isinstance(value, bool)),
+    "treatment": ("a text", lambda value: isinstance(value, str)),
 }
 """What every field is, in words and as a check."""

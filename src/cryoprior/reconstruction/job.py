@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cryoprior.io import Measurements
 from cryoprior.io.rows import row_batches
+from cryoprior.io.treatment import PLAIN, image_treatments, one_treatment
 from cryoprior.measurement.reading import StoredRows
 from cryoprior.operators import Operator
 from cryoprior.output.record import file_digest
@@ -108,6 +109,7 @@ class ReconstructionJob:
             "prior": suited_prior(self.prior_name, self.solver) if self.prior is not None else None,
             **self._overlap(),
             "trained_operator": self._trained_operator(),
+            **self._treatment(),
             "device": str(self.device),
             "dtype": self.dtype,
             "finished": True,
@@ -144,6 +146,17 @@ class ReconstructionJob:
         overlap = training_overlap(self.prior, self.measurements[: self.n])
         warn_of_overlap(overlap, self.n, suited_prior(self.prior_name, self.solver))
         return {"trained_on_overlap": overlap.count, "trained_on_known_by": overlap.known_by}
+
+    def _treatment(self) -> dict[str, str]:
+        """Return what was done to the images with their CTF, where anything was, and warn if the prior saw others."""
+        found = one_treatment(image_treatments(self.measurements.path, *self.measurements.particles))
+        trained = self.prior.config.treatment if isinstance(self.prior, Prior) else found
+        if found != trained:
+            log.warning(
+                "%s: its images are %s, those that trained the prior %s; it has never seen such signal and noise",
+                *(self.measurements.path, found.replace("_", "-"), trained.replace("_", "-")),
+            )
+        return {} if found == trained == PLAIN else {"treatment": found, "trained_treatment": trained}
 
     def _trained_operator(self) -> bool | None:
         """Return whether the prior was trained on this kind of operator, and warn where not; None if not asked."""

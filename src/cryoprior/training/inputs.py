@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from cryoprior.errors import InputError
-from cryoprior.io import read_particles
+from cryoprior.io import Measurements, ParticleStack, read_particles
+from cryoprior.io.treatment import PLAIN, image_treatments, one_treatment
 from cryoprior.measurement.reading import open_measurements
 from cryoprior.operators import Operator
 from cryoprior.training.arrays import (
@@ -45,6 +46,13 @@ class TrainingData:
         return (*self.paths, *(path for source in self._read for path in source.files))
 
     @property
+    def treatment(self) -> str:
+        """Return what was done to the images with their CTF: ``mixed`` if not the same to all; arrays are plain."""
+        stacks = [source for source in self.images if isinstance(source, ParticleStack)]
+        found = [one_treatment(image_treatments(stack.path, stack.table, stack.optics)) for stack in stacks]
+        return one_treatment(np.array([*found, *[PLAIN] * (len(self.images) - len(stacks))], dtype=object))
+
+    @property
     def _read(self) -> list[ImageSource]:
         return [source for source in (*self.images, *(self.clean or ())) if not isinstance(source, ImageArray)]
 
@@ -65,6 +73,13 @@ class MeasuredData:
     def files(self) -> tuple[Path, ...]:
         """Return all files that are read."""
         return self.paths
+
+    @property
+    def treatment(self) -> str:
+        """Return what was done to the measured images with their CTF; ``plain`` for measurements in memory."""
+        if not isinstance(self.measurements, Measurements):
+            return PLAIN
+        return one_treatment(image_treatments(self.measurements.path, *self.measurements.particles))
 
 
 def training_data(

@@ -135,6 +135,7 @@ def prepare(data: TrainingData | MeasuredData, choices: TrainingChoices) -> Trai
     groups = _groups(data, choices)
     start = choices.init if choices.init is None or isinstance(choices.init, Prior) else load_prior(choices.init)
     config = prior_config(preset, groups, start, choices.operator_aware, choices.leave_out, choices.description)
+    config = dataclasses.replace(config, treatment=data.treatment)
     check_boxes(config, groups, preset)
     network = first_network(config, start, seed)
     steps = _steps(preset, choices.steps, choices.epochs, groups, accelerator.num_processes)
