@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-external lint bench prior clean
+.PHONY: install demo test test-external test-fuzz lint bench prior clean
 
 install: $(STAMP)
 
@@ -25,6 +25,12 @@ test: $(STAMP)
 test-external: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,heterogeneity]' --constraint constraints.txt
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses auto --maxprocesses 2 -m "external and not slow"
+
+# all damaged inputs, in two processes
+test-fuzz: $(STAMP)
+	export PYTHONPATH=tests OMP_NUM_THREADS=1; \
+	$(BIN)/python -m fuzz --part 1/2 & first=$$!; \
+	$(BIN)/python -m fuzz --part 2/2 && wait $$first
 
 lint: $(STAMP)
 	$(BIN)/ruff check

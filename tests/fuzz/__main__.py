@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--commands", type=int, default=1, help="commands for each input")
     parser.add_argument("--only", default="", help="kinds, comma-separated")
     parser.add_argument("--timeout", type=float, default=20.0)
+    parser.add_argument("--part", default="1/1", help="I/N: every Nth case from the Ith on")
     parser.add_argument("--record", type=Path, help="a file of JSON lines, one per run")
     options = parser.parse_args()
     start = time.monotonic()
@@ -34,6 +35,8 @@ def main() -> int:
             cases = [case for case in cases if case.kind in options.only.split(",")]
         if options.count:
             cases = drawn_cases(cases, options.count, options.seed)
+        part, parts = map(int, options.part.split("/"))
+        cases = cases[part - 1 :: parts]
         with Server(folder) as server:
             make_good(folder / "good", server)
             campaign = Campaign(folder, server, options.seed, options.commands, options.timeout)
