@@ -48,6 +48,8 @@ def run(options: Options) -> dict[str, Any]:
         raise OSError(28, "No space left on device")
     if options.box == 16:
         raise ZeroDivisionError("a fault of the program")
+    if options.box == 17:
+        raise InputError(f"no stack {'a' * 5000}\nin it; pass <datadir>")
     logging.getLogger("cryoprior").info("<box> is taken")
     logging.getLogger("cryoprior").debug("a detail")
     list(track(range(2), "counting"))
@@ -167,8 +169,29 @@ def test_a_machine_that_fails_is_one_line_unless_more_is_asked(
     assert call("fake", "a", "-o", "out", "--box", "15", "--verbose") == 74
     assert capsys.readouterr().err.endswith(line)
     assert 'raise OSError(28, "No space left on device")' in caplog.text
-    with pytest.raises(ZeroDivisionError):  # a fault of the program says where it is
-        cli.main(["fake", "a", "-o", "out", "--box", "16"])
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_fault_of_the_program_is_one_line_that_says_where_unless_all_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call("fake", "a", "-o", "out", "--box", "16") == 1
+    said = capsys.readouterr().err
+    assert "error: this program is at fault (ZeroDivisionError: a fault of the program, cli/running.py line " in said
+    assert "--verbose" in said
+    assert "Traceback" not in said
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["fake", "a", "-o", "out", "--box", "16", "--verbose"])
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_message_is_one_line_however_long_what_it_quotes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("fake", "a", "-o", "out", "--box", "17") == 2
+    said = capsys.readouterr().err
+    line = next(line for line in said.splitlines() if line.startswith("error: "))
+    assert line.startswith("error: no stack aaa")
+    assert line.endswith("pass --datadir")
+    assert len(line) < 500
 
 
 @pytest.mark.usefixtures("fake")

@@ -1,19 +1,23 @@
 """What the machine refuses, in one line: what was used, what happened, what to do, and the exit code.
 
 Exit codes: 2 where another input or output would do (no permission, a file where a folder is expected); 74 where the
-machine gives out (a disk that is full or fails, too little memory), as EX_IOERR of sysexits.h.
+machine gives out (a disk that is full or fails, too little memory), as EX_IOERR of sysexits.h; 1 where the program
+itself is at fault.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryoprior.errors import DEVICE_FAILURES
 from cryoprior.output.files import error_number, shown_path
 
-UNUSABLE, GAVE_OUT = 2, 74
+AT_FAULT, UNUSABLE, GAVE_OUT = 1, 2, 74
+PACKAGE = "cryoprior"
 GONE = "is it still there, and all folders above it? Give the right path, or run the command again"
 KNOWN = {
     errno.ENOSPC: "the disk is full; make room, or pass another <output>",
@@ -68,6 +72,15 @@ def failure_of(error: Exception, *, resumes: bool = False, batched: bool = False
     happened = KNOWN.get(number, f"{os.strerror(number)}; see what the system's log says of it")
     named = _name(error)
     return Failure(f"{f'{named}: ' if named else ''}{happened}{again if code == GAVE_OUT else ''}", code)
+
+
+def fault_of(error: Exception) -> Failure:
+    """Return how a fault of the program is told: what it is, where it is, and that it is to be reported."""
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if PACKAGE in Path(frame.filename).parts]
+    where = f", {'/'.join(Path(ours[-1].filename).parts[-2:])} line {ours[-1].lineno}" if ours else ""
+    said = f"{type(error).__name__}: {_first_line(error)}"
+    again = "run the command again with <verbose=True>, and report all that it says"
+    return Failure(f"this program is at fault ({said}{where}); {again}", AT_FAULT)
 
 
 def _is_memory(error: Exception) -> bool:

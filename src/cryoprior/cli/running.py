@@ -15,7 +15,7 @@ from typing import Any
 
 import typer
 
-from cryoprior.cli.failures import failure_of
+from cryoprior.cli.failures import failure_of, fault_of
 from cryoprior.cli.leaving import telling_unread_output
 from cryoprior.cli.table import print_table
 from cryoprior.errors import InputError, for_command_line
@@ -25,6 +25,8 @@ from cryoprior.progress import show_progress
 BAD_INPUT, INTERRUPTED = 2, 130
 WORTH_OPENING = ("report.html", "model.cif", "particles.star", "denoised-*.png", "means-*.png", "fsc.png", "table.md")
 """What to open first in an output folder: the first of these that it holds."""
+LONGEST_WORD, LONGEST_LINE = 300, 2000
+"""Characters of what is quoted in a message."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ def run_command(module: ModuleType, values: Mapping[str, Any], messages: Message
         known = {field.name for field in dataclasses.fields(module.Options)}
         failure = failure_of(error, resumes="resume" in known, batched="batch" in known)
         if failure is None:
-            raise
+            if messages.verbose:
+                raise
+            failure = fault_of(error)
         logging.getLogger("cryoprior").debug("where it failed", exc_info=error)
         raise _left(f"error: {for_command_line(failure.message)}", failure.exit_code) from None
     finally:
@@ -82,8 +86,16 @@ def what_to_open(output: Path | None) -> str:
 
 
 def _left(message: str, code: int) -> typer.Exit:
-    typer.echo(message, err=True)
+    typer.echo(one_line(message), err=True)
     return typer.Exit(code)
+
+
+def one_line(message: str) -> str:
+    """Return a message on one line that a screen holds: what an input is quoted with may be of any length."""
+    words = [f"{word[:LONGEST_WORD]}…" if len(word) > LONGEST_WORD else word for word in message.split()]
+    line = " ".join(words)
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
 
 
 class _ForCommandLine(logging.Formatter):

@@ -21,7 +21,7 @@ READABLE = (0, 1, 2, 6, 12)
 def stack(rng: random.Random, extra: int, folder: Path) -> Changes:
     """Yield damage of a stack of images."""
     yield from _common(rng, extra)
-    for value in (-math.inf, -256.0, 0.0, 1e38):
+    for value in (math.nan, -math.inf, -256.0, 0.0, 1e38):
         yield f"cell of {value}", SAME, put(40, "f", value)
     yield "one constant image", REFUSE, edit(lambda data: data[:HEADER] + bytes(IMAGE) + data[HEADER + IMAGE :])
     yield "all images constant", REFUSE, edit(lambda data: data[:HEADER] + bytes(len(data) - HEADER))
@@ -34,6 +34,7 @@ def volume(rng: random.Random, extra: int, folder: Path) -> Changes:
     yield from _common(rng, extra)
     for name, values in (("nan", (math.nan,) * 3), ("inf", (math.inf,) * 3), ("negative", (-256.0,) * 3)):
         yield f"cell {name}", REFUSE, put(40, "fff", *values)
+    yield "cell nan along x", REFUSE, put(40, "f", math.nan)
     yield "cell longer along z", REFUSE, put(48, "f", 512.0)
     yield "cell longer along x", REFUSE, put(40, "f", 512.0)
     yield "cell angle of 60", REFUSE, put(52, "f", 60.0)
@@ -57,7 +58,6 @@ def _common(rng: random.Random, extra: int) -> Changes:
         yield f"mode {mode}", SAME if mode in READABLE else REFUSE, put(12, "i", mode)
     for value in (-1, -1024, 1, 1024, MOST):
         yield f"{value} bytes of extended header", SAME, put(92, "i", value)
-    yield "cell nan", REFUSE, put(40, "f", math.nan)
     yield "sampling 0", OPEN, put(28, "iii", 0, 0, 0)
     yield "machine stamp junk", SAME, put(212, "I", 0xFF00FF00)
     yield "no word MAP", SAME, put(208, "I", 0)
