@@ -30,6 +30,7 @@ from cryoprior.random import ParticleNoise
 from cryoprior.reconstruction import choice
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.reconstruction.reconstructor import Reconstructor
+from cryoprior.reconstruction.shards import Shards
 from kit.sealed import change_header, reseal
 
 N, BOX, SCALE, OFFSET = 23, 16, 5.0, 30.0
@@ -210,6 +211,30 @@ def test_processes_share_the_shards_and_the_last_one_merges(y: Path) -> None:
     np.testing.assert_array_equal(found, run(y, "alone", solver="gaussian", shard_size=5)[1])
 
 
+def dying(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("how", [{"shard": "0/2"}, {"shard": "1/2"}, {"merge": True}, {}])
+def test_the_next_start_merges_where_the_last_process_died(
+    y: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
+) -> None:
+    options = reconstruct.Options(measurements=y, output=y.parent / "shared", shard_size=5, solver="least-squares")
+    with pytest.raises(InputError, match="no shards of this reconstruction to merge; reconstruct them first"):
+        reconstruct.run(dataclasses.replace(options, merge=True))
+    assert not options.output.exists()
+    reconstruct.run(dataclasses.replace(options, shard="0/2"))
+    with pytest.raises(InputError, match=r"2 of 5 shards are not there, the first of rows 5 to 9; reconstruct them"):
+        reconstruct.run(dataclasses.replace(options, merge=True))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Shards, "merge", dying)
+        reconstruct.run(dataclasses.replace(options, shard="1/2"))
+    assert not (options.output / "particles.star").exists()
+    assert reconstruct.run(dataclasses.replace(options, **how))["finished"]
+    found = read_particles(options.output / "particles.star").read(slice(None))
+    np.testing.assert_array_equal(found, run(y, "alone", solver="least-squares", shard_size=5)[1])
+
+
 def test_an_interrupted_run_goes_on_at_the_finished_shards(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"solver": "gaussian", "shard_size": 5, "batch": 5}
     whole = Reconstructor.reconstruct
@@ -304,6 +329,8 @@ def test_an_output_in_use_is_refused(y: Path) -> None:
         ({"executor": "dask:tcp"}, "executor 'dask:tcp': expected one of local"),
         ({"shard": "2/2"}, "shard '2/2': expected I/N"),
         ({"shard": "0/2", "overwrite": True}, "overwrite with shard"),
+        ({"merge": True, "shard": "0/2"}, "merge with shard"),
+        ({"merge": True, "overwrite": True}, "merge with overwrite"),
         ({"solver": "least-squares", "steps": 3}, "steps: solver 'least-squares' has none"),
         ({"solver": "gaussian", "estimate": "sample"}, "estimate: solver 'gaussian' has none"),
         ({"solver": "nesterov", "deviation": True}, "samples: solver 'nesterov' has none"),

@@ -48,6 +48,16 @@ def parents_made(path: Path) -> Iterator[None]:
     """Make the folders above the output; those that were made and stay empty go again."""
     missing = [parent for parent in path.parents if not parent.exists()]
     try:
+        _make_parents(path)
+        yield
+    finally:
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()
+
+
+def _make_parents(path: Path) -> None:
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in DEVICE_FAILURES:
@@ -56,12 +66,6 @@ def parents_made(path: Path) -> Iterator[None]:
             f"{path}: its folder cannot be made ({error.strerror}); expected one with room and the right to write; "
             "pass another <output>"
         ) from None
-    try:
-        yield
-    finally:
-        for parent in missing:
-            with suppress(OSError):
-                parent.rmdir()
 
 
 def check_inputs(path: Path, inputs: Iterable[Path | str | None]) -> None:

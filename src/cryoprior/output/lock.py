@@ -127,9 +127,10 @@ def locked(output: Path, *, shared: bool = False) -> Iterator[OutputLock]:
     InputError: another run writes the output, or nothing can be written beside it.
     """
     lock = OutputLock(output)
-    if not (_hold_or_share(lock) if shared else lock.hold()):
-        raise lock.refusal()
     try:
+        with deferred():
+            if not (_hold_or_share(lock) if shared else lock.hold()):
+                raise lock.refusal()
         yield lock
     finally:
         lock.release()

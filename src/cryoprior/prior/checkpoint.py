@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cryoprior.errors import InputError
-from cryoprior.output.files import whole_file
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
 from cryoprior.prior.config import CONFIG, REMEDY, PriorConfig, read_config_and_digests, write_config
 from cryoprior.prior.denoiser import Denoiser, OperatorAware
@@ -22,6 +20,7 @@ from cryoprior.prior.foreign import HUB_NAME, fetched, is_foreign, load_ddpm
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.signal import SignalDenoiser
 from cryoprior.prior.stored_weights import read_weights, whole_digest
+from cryoprior.prior.tensor_file import write_tensors
 from cryoprior.prior.training_particles import PARTICLES, TrainingParticles
 
 WEIGHTS = "model.safetensors"
@@ -103,8 +102,7 @@ def save_prior(
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if half:
         state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    with whole_file(folder / WEIGHTS) as partial:
-        save_file(state, str(partial))
+    write_tensors(folder / WEIGHTS, state)
     names = [WEIGHTS]
     if particles is not None:
         particles.write(folder)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt64
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from cryoprior.errors import InputError
-from cryoprior.output.files import whole_file
+from cryoprior.output.files import write_whole
 from cryoprior.prior.stored_weights import REMEDY, whole_digest
 
 PARTICLES = "particles.safetensors"
@@ -49,8 +49,7 @@ class TrainingParticles:
 
     def write(self, folder: Path) -> None:
         """Write the digests into the folder of a prior."""
-        with whole_file(folder / PARTICLES) as partial:
-            save_file({TENSOR: self.digests}, partial, {COMPLETE: str(self.complete).lower()})
+        write_whole(folder / PARTICLES, save({TENSOR: self.digests}, {COMPLETE: str(self.complete).lower()}))
 
     @staticmethod
     def read(folder: Path, digest: str | None) -> TrainingParticles | None:

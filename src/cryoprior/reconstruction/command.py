@@ -20,7 +20,7 @@ from cryoprior.options import (
     output_option,
     overwrite_option,
 )
-from cryoprior.output.folder import resume_output
+from cryoprior.output.folder import holds_run, resume_output
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.progress import track
 
@@ -64,6 +64,11 @@ class Options(Computing):
     shard: str | None = option(
         "I/N: do every Nth shard from the Ith, counted from 0; the last process merges.", None, group=COMPUTING
     )
+    merge: bool = option(
+        "Merge shards that are all there, and reconstruct none: where the process that was to merge them died.",
+        False,
+        group=COMPUTING,
+    )
     executor: str = option("Where shards run.", "local", choices=("local",), group=COMPUTING)
     batch: int = option("Particles at a time; results do not depend on it.", 16, minimum=1, group=COMPUTING)
     dtype: str = option("Precision of the network.", "float32", choices=("float32", "bfloat16"), group=COMPUTING)
@@ -74,6 +79,9 @@ class Options(Computing):
         parse_shard(self.shard)
         if self.shard is not None and self.overwrite:
             raise InputError("<overwrite> with <shard>: processes would delete each other's work; delete the folder")
+        if self.merge and (self.shard is not None or self.overwrite):
+            other = "overwrite" if self.overwrite else "shard"
+            raise InputError(f"<merge> with <{other}>: merging reconstructs nothing; leave one of them out")
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -82,6 +90,8 @@ def run(options: Options) -> dict[str, Any]:
     job = _open(options)
     inputs = [options.measurements, *([Path(options.prior)] if Path(options.prior).is_dir() else [])]
     identity = {**job.identity(), "n": job.n, "shard_size": options.shard_size}
+    if options.merge and not holds_run(options.output, "reconstruct", identity):
+        raise InputError(f"{options.output}: no shards of this reconstruction to merge; reconstruct them first")
     with resume_output(
         options.output,
         "reconstruct",
@@ -89,10 +99,15 @@ def run(options: Options) -> dict[str, Any]:
         makes=MAKES,
         overwrite=options.overwrite,
         inputs=inputs,
-        shared=options.shard is not None,
+        shared=options.shard is not None or options.merge,
     ) as work:
         shards = Shards(work.folder, job.n, options.shard_size)
         pending = shards.pending(*parse_shard(options.shard))
+        if options.merge and pending:
+            raise InputError(
+                f"{options.output}: {len(pending)} of {len(shards.all())} shards are not there, the first of rows "
+                f"{pending[0].start} to {pending[0].stop - 1}; reconstruct them, then merge"
+            )
         batches = sum(-(-len(rows) // options.batch) for rows in pending)
         for _ in track(job.write(pending, shards), "reconstruct", total=batches):
             pass

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from cryoprior.output.files import whole_file, write_whole
+from cryoprior.output.files import write_whole
+from cryoprior.prior.tensor_file import write_tensors
 from cryoprior.training.loop import Progress, Training
 
 STATE, RECORD = "checkpoint.safetensors", "checkpoint.json"
@@ -20,8 +21,7 @@ def save_checkpoint(folder: Path, training: Training, curve: Sequence[Progress])
     """Write the whole state of a run, and its curve so far, into the folder: one file, and its record to read."""
     tensors, counts = training.state()
     record = json.dumps({**counts, "curve": [dataclasses.asdict(line) for line in curve]})
-    with whole_file(folder / STATE) as partial:
-        save_file(tensors, str(partial), {"record": record})
+    write_tensors(folder / STATE, tensors, {"record": record})
     write_whole(folder / RECORD, record + "\n")
 
 
