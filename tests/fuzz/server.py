@@ -108,7 +108,7 @@ def _share() -> None:
     gc.freeze()
 
 
-def _child(words: list[str], shown: Path, learn: bool) -> None:
+def _child(words: list[str], shown: Path, learn: bool, timeout: float) -> None:
     """Run the command in this process and leave with its code; 70 stands for an exception that came through."""
     code = 98
     try:
@@ -118,6 +118,8 @@ def _child(words: list[str], shown: Path, learn: bool) -> None:
         os.dup2(target, 1), os.dup2(target, 2), os.dup2(nothing, 0)
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        seconds = round(timeout) + 5  # where the server is killed, nobody else stops this process
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
         code = _ran(words)
         if learn:
             IMPORTED.write_text("\n".join(name for name in list(sys.modules) if name != "__main__"))
@@ -153,7 +155,7 @@ def _forked(words: list[str], timeout: float, shown: Path, learn: bool) -> Outco
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        _child(words, shown, learn)
+        _child(words, shown, learn, timeout)
     while True:
         done, status, used = os.wait4(pid, os.WNOHANG)
         seconds = time.monotonic() - start

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from fuzz.campaign import Campaign, all_cases, drawn_cases
 from fuzz.cases import Right
 from fuzz.good import make_good
