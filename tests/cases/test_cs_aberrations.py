@@ -10,6 +10,7 @@ import pytest
 
 from cryoprior.io import read_particles
 from cryoprior.io.formats.cryosparc_aberrations import cryosparc_aberrations, relion_aberrations, wavelength
+from kit.cryosparc_rows import optics_row
 
 CS_MM, KV = 2.7, 300.0
 
@@ -54,11 +55,6 @@ ODD = [(1, -1), (1, 1), (3, -3), (3, -1), (3, 1), (3, 3)]
 EVEN = [(0, 0), (2, -2), (2, 0), (2, 2), (4, -4), (4, -2), (4, 0), (4, 2), (4, 4)]
 
 
-def rows(tilt: tuple[float, ...], trefoil: tuple[float, ...], tetra: tuple[float, ...], cs: float) -> np.ndarray:
-    kinds = [("ctf/accel_kv", "f4"), ("ctf/cs_mm", "f4"), ("ctf/tilt_A", "f4", 2), ("ctf/trefoil_A", "f4", 2)]
-    return np.array([(KV, cs, tilt, trefoil, tetra)], [*kinds, ("ctf/tetra_A", "f4", 4)])
-
-
 @pytest.mark.parametrize(
     ("tilt", "trefoil", "tetra", "cs"),
     [
@@ -73,7 +69,7 @@ def test_the_phases_are_those_of_the_lens(
 ) -> None:
     k, t = np.meshgrid(np.linspace(0.02, 0.45, 9), np.linspace(-3, 3, 13))
     length = float(wavelength(np.array([KV]))[0])
-    found = pd.DataFrame(relion_aberrations(rows(tilt, trefoil, tetra, cs))).iloc[0]
+    found = pd.DataFrame(relion_aberrations(optics_row(KV, cs, tilt, trefoil, tetra))).iloc[0]
     # wave aberration in angstrom at the angle a = length k: B2 a^3 + A2 a^3 / 3 + S3 a^4 + A3 a^4 / 4
     a, cos, sin = length * k, np.cos, np.sin
     odd = a**3 * (tilt[0] * cos(t) + tilt[1] * sin(t)) + a**3 / 3 * (trefoil[0] * cos(3 * t) + trefoil[1] * sin(3 * t))
@@ -91,7 +87,7 @@ def test_the_phases_are_those_of_the_lens(
 
 @pytest.mark.parametrize("cs", [CS_MM, 0.0])
 def test_they_come_back(cs: float) -> None:
-    given = rows((1200.0, -800.0), (300.0, 200.0), (1.0, 2.0, 3.0, 4.0), cs)
+    given = optics_row(KV, cs, (1200.0, -800.0), (300.0, 200.0), (1.0, 2.0, 3.0, 4.0))
     columns = {name: list(values) for name, values in relion_aberrations(given).items()}
     again, left = cryosparc_aberrations(columns, np.array([KV]), np.array([cs]))
     assert left == []
