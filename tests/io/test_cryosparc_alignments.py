@@ -160,3 +160,26 @@ def test_damaged_and_other_formats_are_named(tmp_path: Path) -> None:
         np.save(file, objects, allow_pickle=True)
     with pytest.raises(InputError, match=r"columns of Python objects; expected numbers and texts"):
         read_particles(path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"blob__idx": np.full(N, -1)}, r"blob/idx -1; expected whole numbers from 0"),
+        ({"blob__idx": np.full(N, 0.5)}, r"blob/idx of type <f8, one a particle; expected whole numbers from 0, one"),
+        ({"blob__shape": np.full(N, BOX)}, r"blob/shape of type <i8, one a particle; expected .*, 2 a particle"),
+        ({"blob__psize_A": np.full(N, np.nan)}, r"particle 1 has blob/psize_A nan; expected finite numbers"),
+        ({"blob__psize_A": np.full(N, 1e38)}, r"particle 1 has blob/psize_A 1e\+38; expected angstrom per pixel"),
+        ({"alignments3D__pose": POSES[:, 0, :2]}, r"alignments3D/pose of type <f4, 2 a particle; expected numbers, 3"),
+        ({"alignments3D__pose": np.where(np.eye(N, 3), np.inf, 0)}, r"particle 1 has alignments3D/pose \[inf"),
+        ({"alignments_class_0__shift": SHIFTS[:, 0, :1]}, r"alignments_class_0/shift of type <f4, 1 a particle"),
+        ({"ctf__df1_A": np.full(N, b"x")}, r"ctf/df1_A of type \|S1, one a particle; expected numbers"),
+        ({"ctf__exp_group_id": np.full(N, np.nan)}, r"ctf/exp_group_id of type <f8"),
+        ({"uid": np.full(N, 5, np.uint64)}, r"a uid stands in two rows; expected each once"),
+    ],
+)
+def test_columns_that_are_not_what_cryosparc_writes_are_named(
+    tmp_path: Path, columns: dict[str, np.ndarray], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        read_particles(saved(tmp_path, **columns))

@@ -51,7 +51,7 @@ def test_damaged_compression_is_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"a\.mrc\.gz: (damaged gzip|cannot be read|truncated)"):
             read_map(tmp_path / "a.mrc.gz")
     (tmp_path / "short.mrc.gz").write_bytes(gzip.compress(mrc_bytes(VOLUME, voxel=VOXEL)[:-8]))
-    with pytest.raises(InputError, match=r"truncated: 2040 bytes of voxels found, 2048 expected"):
+    with pytest.raises(InputError, match=r"truncated: 3064 bytes found, 3072 expected for 8 images"):
         read_map(tmp_path / "short.mrc.gz")
 
 
@@ -82,6 +82,12 @@ def test_voxels_that_differ_by_axis_are_refused_with_their_sizes(tmp_path: Path)
     assert read_header(written(tmp_path / "c.mrcs", voxel=(3.0, 3.1, 1.0))).voxel_size == 0  # it says two things
 
 
+@pytest.mark.parametrize("size", [np.nan, np.inf, -256.0])
+def test_cells_that_are_no_lengths_are_refused(tmp_path: Path, size: float) -> None:
+    with pytest.raises(InputError, match=r"expected (numbers|lengths); correct the header"):
+        read_map(written(tmp_path / "a.mrc", reals=dict.fromkeys((10, 11, 12), size)))
+
+
 def test_a_cell_that_is_not_rectangular_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a cell with angles of 90, 90, 120 degrees; expected 90"):
         read_map(written(tmp_path / "a.mrc", reals={15: 120.0}))
@@ -107,6 +113,8 @@ def test_bytes_are_signed_unless_imod_says_otherwise(tmp_path: Path, order: str,
         ({3: 77}, r"mode 77; expected one of 0"),
         ({2: 9}, r"truncated: 3072 bytes found, 3328 expected for 9 images"),
         ({NSYMBT: 500}, r"truncated"),
+        ({2: 7}, r"3072 bytes found, 2816 expected for 7 images of 8 x 8 in float32; the header does not fit the file"),
+        ({3: 0}, r"3072 bytes found, 1536 expected .* in int8; the header does not fit the file"),
         ({NSYMBT: -1}, r"is it an MRC file\?"),
         ({0: 0}, r"is it an MRC file\?"),
     ],

@@ -48,7 +48,7 @@ class MrcHeader:
     def voxel_size(self) -> float:
         """Return the angstrom per pixel; 0 where the header does not say, or says two things of x and y."""
         x, y, _ = self.voxel_sizes
-        return x if y == 0 or abs(x - y) <= SAME_SIZE * x else 0.0
+        return x if 0 < x < np.inf and (y == 0 or abs(x - y) <= SAME_SIZE * x) else 0.0
 
     @property
     def image_bytes(self) -> int:
@@ -87,7 +87,7 @@ def read_header(path: Path) -> MrcHeader:
 
     The map stamp and the machine stamp may be absent or wrong, as many programs leave them so: the byte order is the
     one in which the width is the smaller number. Bytes (mode 0) are signed, as MRC2014 says, unless IMOD's mark says
-    that they are not. A file with more bytes than the header promises is read; its statistics are not.
+    that they are not. A file may be longer than its header promises by less than an image; its statistics are not read.
 
     Raises
     ------
@@ -141,6 +141,8 @@ def parsed_header(path: Path, head: bytes) -> MrcHeader:
             f"{path}: columns, rows and sections are the axes {_listed(axes)}; expected 1, 2 and 3 in some order "
             "(MAPC, MAPR, MAPS); correct the header"
         )
+    if np.isnan(real[10:13]).any():
+        raise InputError(f"{path}: a cell of {_listed(tuple(real[10:13]))} A; expected numbers; correct the header")
     sizes = tuple(_size(cell, sampling) for cell, sampling in zip(real[10:13], whole[7:10], strict=True))
     angles = tuple(real[13:16]) if any(real[13:16]) else (90.0, 90.0, 90.0)
     origin = tuple(value if np.isfinite(value) else 0.0 for value in real[49:52])
@@ -159,17 +161,22 @@ def _type_of(path: Path, mode: int, imod: bool, flags: int) -> str:
 
 
 def _size(cell: float, sampling: int) -> float:
-    return cell / sampling if sampling > 0 and np.isfinite(cell) and cell > 0 else 0.0
+    return cell / sampling if sampling > 0 else 0.0
 
 
 def check_length(header: MrcHeader, size: int) -> None:
-    """Raise InputError for a file of fewer bytes than its header promises."""
+    """Raise InputError for a file of fewer bytes than its header promises, or of an image or more beyond them."""
     expected = header.offset + header.data_bytes
     if size < expected:
         raise InputError(
             f"{header.path}: truncated: {size} bytes found, {expected} expected for {header.n} images; copy it again"
         )
+    if size >= expected + header.image_bytes:
+        raise InputError(
+            f"{header.path}: {size} bytes found, {expected} expected for {header.n} images of {header.height} x "
+            f"{header.width} in {header.dtype.name}; the header does not fit the file; write it again"
+        )
 
 
-def _listed(values: tuple[int, ...]) -> str:
+def _listed(values: tuple[float, ...]) -> str:
     return ", ".join(map(str, values))

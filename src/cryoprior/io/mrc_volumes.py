@@ -65,6 +65,8 @@ def read_map(path: Path | str) -> tuple[Float32[np.ndarray, "z y x"], float]:
 
 def _check_cell(header: MrcHeader) -> None:
     x, y, z = header.voxel_sizes
+    if min(x, y, z) < 0 or np.isinf([x, y, z]).any():
+        raise InputError(f"{header.path}: voxels of {x:g} x {y:g} x {z:g} A; expected lengths; correct the header")
     if max(x, y, z) - min(x, y, z) > SAME_SIZE * max(x, y, z):
         raise InputError(
             f"{header.path}: voxels of {x:.4f} x {y:.4f} x {z:.4f} A (x, y, z); expected one size; resample the map to "
@@ -86,11 +88,8 @@ def _unpacked(header: MrcHeader) -> Shaped[np.ndarray, "n height width"]:
             found = 0
             while found < len(data) and (got := file.readinto(data.data[found : found + PIECE])):
                 found += got
-            file.read(PIECE)  # the end of the file holds the checksum of what was read
+            further = len(file.read(PIECE))  # to the end of the file, which holds the checksum of what was read
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{header.path}: damaged gzip: {error}; copy it again") from error
-    if found < len(data):
-        raise InputError(
-            f"{header.path}: truncated: {found} bytes of voxels found, {len(data)} expected; copy it again"
-        )
+    check_length(header, header.offset + found + further)
     return data.view(header.dtype).reshape(header.n, header.height, header.width)

@@ -22,6 +22,7 @@ from cryoprior.io.formats.columns import (
 )
 from cryoprior.io.formats.cryosparc_aberrations import BEAM_TILT, EVEN, MAGNIFICATION, ODD, relion_aberrations
 from cryoprior.io.formats.cryosparc_alignments import alignment_columns
+from cryoprior.io.formats.cryosparc_checks import check_columns
 from cryoprior.io.formats.cryosparc_extra import (
     RELION,
     RELION_OPTICS,
@@ -72,6 +73,7 @@ def read_cryosparc(path: Path, companions: Companions) -> Metadata:
         raise InputError(f"{path}: <poses> and <ctf> were given, but a .cs file holds its own; leave them out")
     rows = joined_rows(path, companions.passthrough)
     names = rows.dtype.names or ()
+    check_columns(path, rows)
     _check_optics(path, rows)
     table = pd.DataFrame(_relion_columns(path, rows))
     optical = [*MICROSCOPE, PIXEL_SIZE, IMAGE_SIZE, *BEAM_TILT, ODD, EVEN, *MAGNIFICATION]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ IMAGES = ("blob/path", "blob/idx")
 PASSTHROUGH = "passthrough"
 CSDAT = b"\x94CSDAT"
 """How cryoSPARC's compressed format begins."""
+UNREADABLE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, ArithmeticError),
+    *(AttributeError, RecursionError, MemoryError, tokenize.TokenError),
+)
+"""What reading the head of a damaged numpy file may raise: it is parsed as Python."""
 _JOB = re.compile(r"(?:^|_)(J\d+)(?=_|\.)")
 _POSES = re.compile(r"alignments(3D|3D_multi|_class_\d+)/pose")
 
@@ -39,7 +45,7 @@ def load_rows(path: Path) -> np.ndarray:
                 )
             file.seek(0)
             shape, dtype = _array_header(file)
-            if dtype.names is None or len(shape) != 1:
+            if dtype.names is None or len(shape) != 1 or shape[0] < 0:
                 raise InputError(
                     f"{path}: not a cryoSPARC file: no named columns; expected a structured numpy array, one row per "
                     "particle"
@@ -51,9 +57,9 @@ def load_rows(path: Path) -> np.ndarray:
                 found = f"{path}: truncated: {size} bytes found"
                 raise InputError(f"{found}, {expected} expected for {shape[0]} particles; copy it again")
             rows = np.fromfile(file, dtype, shape[0]) if shape[0] else np.empty(0, dtype)
-    except (ValueError, EOFError, OSError, SyntaxError, TypeError, OverflowError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except UNREADABLE as error:
         raise InputError(f"{path}: not a cryoSPARC file: {error}; expected a structured numpy array") from error
     if len(rows) == 0:
         raise InputError(f"{path}: no particle; expected one row or more; was the selection empty?")
