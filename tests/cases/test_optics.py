@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cryoprior import cli
+from cryoprior.errors import InputError
 from cryoprior.image.projection import project_particles
 from cryoprior.io import ParticleStack, read_particles
 from cryoprior.maps.geometry import Geometry
@@ -117,3 +118,9 @@ def test_a_prior_records_what_was_done_to_its_images(cases: Path) -> None:
     data = read_training_data([cases / "23-phase-flipped" / "p.star"], [], None)
     setup = prepare(data, TrainingChoices(steps=1, width=0.25, precision="no", validation=0.2, device="cpu"))
     assert setup.config.treatment == "phase_flipped"
+
+
+def test_clean_images_that_were_treated_otherwise_train_nothing(cases: Path) -> None:
+    pair = [cases / name / "p.star" for name in ("01-ctf-premultiplied", "03-ctf-bfactor-scalefactor")]
+    with pytest.raises(InputError, match=r"its images were not treated with their CTF as those of .* were"):
+        read_training_data(pair[:1], pair[1:], None)

@@ -161,3 +161,19 @@ def test_particles_of_a_batch_do_not_know_each_other() -> None:
     alone = transfer(odd_zernike=zernike[:1], premultiplied=flags[:1]).image
     near(both[0], alone[0], 1e-9)
     near(both[1], ctf_image(values, sizes, BOX)[1].to(both), 1e-9)
+
+
+def test_a_resampled_image_has_the_same_transfer_where_both_grids_have_frequencies() -> None:
+    """Units are those of frequency and length, none of the box: half the box at twice the pixel size keeps them all."""
+    values = {key: torch.tensor([value], dtype=torch.float64) for key, value in BASE.items()}
+    more = {
+        "beam_tilt_x_mrad": number(0.6),
+        "beam_tilt_y_mrad": number(0.2),
+        "even_zernike": torch.tensor([[0.1, 3.0, 0.0, 9.0]], dtype=torch.float64),
+        "magnification": MATRIX[None],
+    }
+    whole = particle_transfer(values | more, number(PIXEL), BOX).image[0]
+    half = particle_transfer(values | more, number(2 * PIXEL), BOX // 2).image[0]
+    kept = slice(0, BOX // 4)
+    near(half[kept, kept], whole[kept, kept], 1e-9)
+    near(half[1 - BOX // 4 :, kept], whole[1 - BOX // 4 :, kept], 1e-9)

@@ -49,6 +49,8 @@ def same_particles(stack: ParticleStack, expected: ParticleStack) -> None:
         _same("origins", poses[0][1], poses[1][1], ANGSTROM)
     ctf = stack.ctf_parameters(), expected.ctf_parameters()
     if ctf[0] is not None and ctf[1] is not None:
+        names = [", ".join(sorted(parameters or ())) for parameters in ctf]
+        require(names[0] == names[1], "the same particles: transfer", f"{names[0]}, expected {names[1]}")
         for name, values in ctf[1].items():
             _same(name, ctf[0][name], values, 1e-2)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_particles
+from cryoprior.io.formats.columns import TREATMENT
 from cryoprior.io.treatment import PLAIN, image_treatments, one_treatment
 from cryoprior.measurement.reading import open_measurements
 from cryoprior.operators import Operator
@@ -34,6 +35,12 @@ class TrainingData:
     def __post_init__(self) -> None:
         if self.clean is not None and len(self.clean) != len(self.images):
             raise InputError(f"<clean>: {len(self.clean)} for {len(self.images)} stacks; give one for each, in order")
+        for images, clean in zip(self.images, self.clean or (), strict=False):
+            if not _treated_alike(images, clean):
+                raise InputError(
+                    f"{clean.path}: its images were not treated with their CTF as those of {images.path} were "
+                    f"({', '.join(TREATMENT.values())}); pass clean images that were"
+                )
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -48,13 +55,24 @@ class TrainingData:
     @property
     def treatment(self) -> str:
         """Return what was done to the images with their CTF: ``mixed`` if not the same to all; arrays are plain."""
-        stacks = [source for source in self.images if isinstance(source, ParticleStack)]
-        found = [one_treatment(image_treatments(stack.path, stack.table, stack.optics)) for stack in stacks]
-        return one_treatment(np.array([*found, *[PLAIN] * (len(self.images) - len(stacks))], dtype=object))
+        return one_treatment(np.array([one_treatment(_treatments(source)) for source in self.images], dtype=object))
 
     @property
     def _read(self) -> list[ImageSource]:
         return [source for source in (*self.images, *(self.clean or ())) if not isinstance(source, ImageArray)]
+
+
+def _treatments(source: ImageSource) -> np.ndarray:
+    """Return what was done to each image with its CTF, (n,); images in memory are taken as plain."""
+    if isinstance(source, ParticleStack):
+        return image_treatments(source.path, source.table, source.optics)
+    return np.full(source.n, PLAIN, dtype=object)
+
+
+def _treated_alike(images: ImageSource, clean: ImageSource) -> bool:
+    """Return whether two files state the same treatment row by row; what lies in memory states none."""
+    stated = isinstance(images, ParticleStack) and isinstance(clean, ParticleStack) and images.n == clean.n
+    return not stated or bool((_treatments(images) == _treatments(clean)).all())
 
 
 @dataclass(frozen=True, eq=False)
