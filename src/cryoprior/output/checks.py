@@ -62,8 +62,10 @@ def _make_parents(path: Path) -> None:
     except OSError as error:
         if error.errno in DEVICE_FAILURES:
             raise
+        file = next((parent for parent in path.parents if parent.is_file()), None)
+        reason = f"{file} is a file" if file else error.strerror
         raise InputError(
-            f"{path}: its folder cannot be made ({error.strerror}); expected one with room and the right to write; "
+            f"{path}: its folder cannot be made ({reason}); expected one with room and the right to write; "
             "pass another <output>"
         ) from None
 
