@@ -126,7 +126,5 @@ def test_a_transfer_without_a_defocus_is_refused() -> None:
 
 def test_the_detector_is_said_to_stay() -> None:
     said = check_honoured(Columns.of(STAR, *tables(groups={"rlnMtfFileName": ["mtf_k3.star", ""]})))
-    assert said == [
-        "p.star: rlnMtfFileName mtf_k3.star is left in the images: amplitudes are those behind the detector"
-    ]
+    assert said == ["rlnMtfFileName mtf_k3.star is left in the images: amplitudes are those behind the detector"]
     assert check_honoured(Columns.of(STAR, *tables(groups={"rlnMtfFileName": ""}))) == []

@@ -438,7 +438,7 @@ def test_what_cannot_be_mapped_is_refused(
     refused(capsys, "no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi)", out, blind)
     refused(capsys, "0 particles in half 1 and 120 in half 2", out, changed(rlnRandomSubset=2))
     refused(capsys, "particle 1 has rlnRandomSubset 3; expected 1 or 2", out, changed(rlnRandomSubset=3))
-    refused(capsys, "particle 1 has rlnAngleRot 'nan'; expected a number", out, changed(rlnAngleRot=np.nan))
+    refused(capsys, "particle 1 has rlnAngleRot nan; expected a number", out, changed(rlnAngleRot=np.nan))
     write_map(tmp_path / "small.mrc", volume_of(24), PIXEL)
     refused(capsys, "24 x 24 x 24 voxels; expected 32 a side", out, ready["star"], "--truth", tmp_path / "small.mrc")
     refused(capsys, "24 x 24 x 24 voxels; expected 32 a side", out, ready["star"], "--mask", tmp_path / "small.mrc")
@@ -489,3 +489,14 @@ def test_an_output_that_holds_what_is_read_is_refused_with_overwrite_too(
         command(*words, "-o", inside, "--overwrite", code=2)
         assert "which this run reads" in " ".join(capsys.readouterr().err.split())
     assert (inside / "y.zarr").is_dir()
+
+
+def test_what_a_detector_leaves_in_the_map_is_said(
+    ready: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocks = read_star(ready["star"])
+    star = ready["star"].with_name("detected.star")
+    write_star(star, blocks["particles"], blocks["optics"].assign(rlnMtfFileName="k3.star"))
+    command(star, "-o", tmp_path / "map", "--limit", 12)
+    assert "rlnMtfFileName k3.star is left in the images" in caplog.text
+    assert "The images hold more than the map undoes" in answer(tmp_path / "map")["warnings"]

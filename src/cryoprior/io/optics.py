@@ -141,7 +141,7 @@ def check_honoured(columns: Columns) -> list[str]:
     if not files:
         return []
     named = ", ".join(sorted(files)[:3])
-    return [f"{columns.path}: {MTF} {named} is left in the images: amplitudes are those behind the detector"]
+    return [f"{MTF} {named} is left in the images: amplitudes are those behind the detector"]
 
 
 def _one_coma(columns: Columns, found: dict[str, np.ndarray]) -> None:

@@ -28,6 +28,7 @@ class Geometry:
     """Pose, origin (pixels), transfer (None: images without a CTF) and half set (1 or 2) of every particle.
 
     ctf: parameters by name, n rows each; see :func:`cryoprior.image.transfer.particle_transfer`.
+    left_in: what a map will not undo of the images, in sentences.
     """
 
     euler_deg: np.ndarray
@@ -35,6 +36,7 @@ class Geometry:
     ctf: dict[str, np.ndarray] | None
     half: np.ndarray
     pixel_size: float
+    left_in: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, source: ParticleStack | Measurements, table: pd.DataFrame, optics: pd.DataFrame) -> Geometry:
@@ -47,8 +49,9 @@ class Geometry:
         InputError: no angles, several pixel sizes, a random subset other than 1 and 2, a column that would change the
             map and is not understood.
         """
-        for warning in check_honoured(Columns.of(source.path, table, optics)):
-            log.warning(warning)
+        left_in = tuple(check_honoured(Columns.of(source.path, table, optics)))
+        for sentence in left_in:
+            log.warning("%s: %s", source.path, sentence)
         poses, sizes = source.poses(), source.pixel_size
         if poses is None:
             raise InputError(
@@ -64,12 +67,14 @@ class Geometry:
             if not np.isfinite(values).all():
                 raise InputError(f"{source.path}: {name} that is not finite; expected numbers; remove these rows")
         origin = poses[1] / sizes[:, None]
-        return cls(poses[0], origin, source.ctf_parameters(), _halves(source.path, table), float(sizes.mean()))
+        halves = _halves(source.path, table)
+        return cls(poses[0], origin, source.ctf_parameters(), halves, float(sizes.mean()), left_in)
 
     def subset(self, rows: np.ndarray) -> Geometry:
         """Return the geometry of these rows, in their order."""
         ctf = None if self.ctf is None else {name: values[rows] for name, values in self.ctf.items()}
-        return Geometry(self.euler_deg[rows], self.origin_pixel[rows], ctf, self.half[rows], self.pixel_size)
+        poses = self.euler_deg[rows], self.origin_pixel[rows]
+        return Geometry(*poses, ctf, self.half[rows], self.pixel_size, self.left_in)
 
     def transfer(self, rows: np.ndarray, like: Tensor) -> Transfer | None:
         """Return the transfer of these rows for the box, dtype and device of ``like``; None where there is no CTF."""

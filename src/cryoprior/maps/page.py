@@ -165,6 +165,8 @@ def map_warnings(job: MapJob, maps: MapSet) -> Iterator[Alert]:
             "No CTF",
             "The file gives no defocus, so no CTF was corrected. Pass <ctf>, or add rlnDefocusU and its companions.",
         )
+    for sentence in job.source.geometry.left_in:  # said when the file was read
+        yield Alert("The images hold more than the map undoes", sentence, "note")
 
 
 def angstrom(value: Resolution) -> str:
