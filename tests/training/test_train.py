@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from safetensors.torch import load_file
 
 from cryoprior import cli
 from cryoprior.errors import InputError
+from cryoprior.interruption import Interrupted, interruptible
 from cryoprior.io import read_particles, write_stack, write_star
 from cryoprior.measurement import command as measure
 from cryoprior.output.manifest import Manifest
@@ -230,6 +232,27 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(
     with pytest.raises(InputError, match=r"no config\.json; expected a prior"):
         load_prior(parts)
     run(particles, "parts", resume=True, **given)
+    assert_same_weights(whole, parts)
+    assert curve(whole) == curve(parts)
+
+
+def test_a_run_that_is_told_to_stop_keeps_the_step_it_is_at(particles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint lies between two validations: its losses count in the next one."""
+    whole = run(particles, "whole", steps=6, every=4)
+    step = Training._optimiser_step
+
+    def told(self: Training) -> float:
+        if self.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self)
+
+    with monkeypatch.context() as patched, pytest.raises(Interrupted) as stopped, interruptible():
+        patched.setattr(Training, "_optimiser_step", told)
+        run(particles, "parts", steps=6, every=4)
+    parts = particles.parent / "parts"
+    assert (stopped.value.output, stopped.value.left) == (parts, "begun")
+    assert json.loads((parts / "checkpoint.json").read_text())["step"] == 3
+    run(particles, "parts", steps=6, every=4, resume=True)
     assert_same_weights(whole, parts)
     assert curve(whole) == curve(parts)
 
