@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from safetensors import SafetensorError
 
 from cryoprior import cli
 from cryoprior.cli.failures import failure_of
+from cryoprior.output import record
 from cryoprior.output.files import naming, shown_path, whole_file
 from kit.stacks import draw_images
 
@@ -175,6 +177,21 @@ def test_a_limit_of_the_system_is_told(stack: Path, capsys: pytest.CaptureFixtur
         line = convert(stack, stack.parent / "out", capsys, 2)
     assert f"{stack.parent}/out/particles.mrcs: the file would be larger than this system allows" in line
     assert {path.name for path in stack.parent.iterdir()} == before
+
+
+def test_a_folder_that_vanishes_meanwhile(
+    stack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = record.write_provenance
+
+    def vanishing(folder: Path, *given: object, **more: object) -> Path:
+        shutil.rmtree(stack.parent / "results")
+        return write(folder, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(record, "write_provenance", vanishing)
+    line = convert(stack, stack.parent / "results" / "out", capsys, 2)
+    assert f"{stack.parent}/results/out/provenance.json: no such file or folder; is it still there" in line
+    assert sorted(path.name for path in stack.parent.iterdir()) == ["p.mrcs"]
 
 
 def test_what_cannot_be_read_twice_is_refused_at_once(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:

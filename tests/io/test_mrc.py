@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import mrcfile
@@ -8,7 +9,8 @@ import pytest
 
 from cryoprior.errors import InputError
 from cryoprior.io import StackWriter, read_map, read_particles, write_map, write_stack
-from cryoprior.io.mrc import HEADER_BYTES, MODES, map_images, read_header
+from cryoprior.io.mrc import HEADER_BYTES, MODES, read_header
+from cryoprior.io.stored_images import read_images
 from kit.stacks import BOX, N, draw_images
 
 
@@ -39,7 +41,7 @@ def test_what_is_written_is_read(tmp_path: Path, float16: bool) -> None:
     assert mrcfile.validate(tmp_path / "a.mrcs")
     expected = images.astype(np.float16).astype(np.float32) if float16 else images
     header = read_header(tmp_path / "a.mrcs")
-    np.testing.assert_array_equal(map_images(header), expected)
+    np.testing.assert_array_equal(read_images(header), expected)
     assert header.voxel_size == 1.5
 
 
@@ -73,6 +75,27 @@ def test_headers_are_those_of_mrcfile(tmp_path: Path) -> None:
             for name in ("rms", "dmean"):
                 assert float(ours.header[name]) == pytest.approx(float(theirs.header[name]), rel=1e-5)
         assert mrcfile.validate(tmp_path / f"a.{suffix}")
+
+
+def test_images_are_read_in_any_order(tmp_path: Path) -> None:
+    images = draw_images()
+    write_stack(tmp_path / "a.mrcs", images, 1.5)
+    header = read_header(tmp_path / "a.mrcs")
+    for places in ([], [3], [2, 3, 4, 0, 6, 5, 5, 6], [6, 0]):
+        wanted = np.array(places, np.int64)
+        np.testing.assert_array_equal(read_images(header, wanted), images[wanted])
+
+
+def test_a_stack_that_is_cut_short_while_it_is_read_is_named(tmp_path: Path) -> None:
+    """Mapped into memory, it would end the process by SIGBUS."""
+    write_stack(tmp_path / "a.mrcs", draw_images(), 1.5)
+    stack = read_particles(tmp_path / "a.mrcs")
+    os.truncate(tmp_path / "a.mrcs", HEADER_BYTES + 100)
+    with pytest.raises(InputError, match=r"a\.mrcs: shorter than when its header was read; expected 7 images"):
+        stack.read(slice(None))
+    (tmp_path / "a.mrcs").unlink()
+    with pytest.raises(FileNotFoundError, match=r"a\.mrcs"):
+        stack.read(slice(None))
 
 
 def test_maps_come_back(tmp_path: Path) -> None:

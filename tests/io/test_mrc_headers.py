@@ -13,8 +13,9 @@ import pytest
 from cryoprior.errors import InputError
 from cryoprior.external.modelangelo_files import link_map
 from cryoprior.io import read_map, write_map
-from cryoprior.io.mrc import IMOD_STAMP, map_images, read_header
+from cryoprior.io.mrc import IMOD_STAMP, read_header
 from cryoprior.io.mrc_volumes import is_map, read_map_header
+from cryoprior.io.stored_images import read_images
 from cryoprior.io.volumes import read_density, read_volume, warn_of_placement
 from kit.mrc_files import mrc_bytes
 
@@ -99,9 +100,9 @@ def test_a_cell_that_is_not_rectangular_is_refused(tmp_path: Path) -> None:
 def test_bytes_are_signed_unless_imod_says_otherwise(tmp_path: Path, order: str, flags: int, unsigned: bool) -> None:
     data = np.arange(-128, 128, dtype=np.int16).astype(np.int8).reshape(1, 16, 16)
     plain = written(tmp_path / "plain.mrcs", data, order=order)
-    np.testing.assert_array_equal(map_images(read_header(plain)), data)
+    np.testing.assert_array_equal(read_images(read_header(plain)), data)
     marked = written(tmp_path / "imod.mrcs", data, order=order, words={STAMP: IMOD_STAMP, FLAGS: flags})
-    np.testing.assert_array_equal(map_images(read_header(marked)), data.view(np.uint8) if unsigned else data)
+    np.testing.assert_array_equal(read_images(read_header(marked)), data.view(np.uint8) if unsigned else data)
 
 
 @pytest.mark.parametrize(

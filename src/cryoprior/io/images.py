@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from cryoprior.errors import InputError
-from cryoprior.io.mrc import MrcHeader, map_images, read_header
+from cryoprior.io.mrc import MrcHeader, read_header
 from cryoprior.io.places import find_files
+from cryoprior.io.stored_images import read_images
 
-OPEN_STACKS = 64
 MOST_DIGITS = 12
 
 
@@ -60,7 +59,6 @@ class ImageFiles:
             self.stack[row] = stacks.setdefault(stack, len(stacks))
         self.headers = [read_header(file) for file in find_files(list(stacks), path, datadir)]
         self._check_unnumbered(path, names)
-        self._maps: OrderedDict[int, np.ndarray] = OrderedDict()
         self._check(path)
         self.box = self.headers[0].width
 
@@ -72,16 +70,8 @@ class ImageFiles:
         images = np.empty((len(rows), self.box, self.box), np.float32)
         for stack in np.unique(self.stack[rows]):
             here = np.flatnonzero(self.stack[rows] == stack)
-            images[here] = self._map(int(stack))[self.place[rows[here]]]
+            images[here] = read_images(self.headers[stack], self.place[rows[here]])
         return images
-
-    def _map(self, stack: int) -> np.ndarray:
-        if stack not in self._maps:
-            self._maps[stack] = map_images(self.headers[stack])
-            if len(self._maps) > OPEN_STACKS:
-                self._maps.popitem(last=False)
-        self._maps.move_to_end(stack)
-        return self._maps[stack]
 
     def _check_unnumbered(self, path: Path, names: Sequence[str]) -> None:
         many = {stack for stack, header in enumerate(self.headers) if header.n > 1}

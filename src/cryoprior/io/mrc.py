@@ -1,4 +1,4 @@
-"""MRC files as they are read: the header, and the images of a stack as a memory map."""
+"""MRC files as they are read: the header, and whether the file is as long as it says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
 from cryoprior.errors import InputError
 
@@ -104,12 +103,6 @@ def read_header(path: Path) -> MrcHeader:
         )
     check_length(header, path.stat().st_size)
     return header
-
-
-def map_images(header: MrcHeader) -> Shaped[np.ndarray, "n height width"]:
-    """Return the images of a stack as a read-only memory map, (n, height, width), in the type of the file."""
-    shape = (header.n, header.height, header.width)
-    return np.memmap(header.path, header.dtype, "r", header.offset, shape)
 
 
 def head_of(path: Path) -> bytes:

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from cryoprior.errors import InputError
-from cryoprior.io.mrc import COMPRESSED, SAME_SIZE, MrcHeader, check_length, head_of, map_images, parsed_header
+from cryoprior.io.mrc import COMPRESSED, SAME_SIZE, MrcHeader, check_length, head_of, parsed_header
+from cryoprior.io.stored_images import read_images
 
 RIGHT_ANGLE_DEG = 0.01
 GZIP_LIMIT = 1100
@@ -57,7 +58,7 @@ def read_map(path: Path | str) -> tuple[Float32[np.ndarray, "z y x"], float]:
     Whatever the order in which the file stores its axes, the array's are z, y and x. Errors: :func:`read_map_header`.
     """
     header = read_map_header(path)
-    stored = _unpacked(header) if header.path.suffix.lower() == ".gz" else map_images(header)
+    stored = _unpacked(header) if header.path.suffix.lower() == ".gz" else read_images(header)
     place = {axis: 2 - position for position, axis in enumerate(header.axes)}
     volume = np.transpose(stored, (place[3], place[2], place[1]))
     return np.array(volume, dtype=np.float32, order="C"), header.voxel_size
