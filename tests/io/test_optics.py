@@ -106,6 +106,10 @@ def test_what_is_no_value_is_refused_by_name(particles: dict[str, Any], groups: 
     ("particles", "message"),
     [
         ({"rlnIsFlip": [0, 1, 0]}, r"particle 2 has rlnIsFlip 1; expected 0, since mirrored images cannot be honoured"),
+        (
+            {"rlnCtfBfactor": [0.0, -30.0, -357.8]},
+            r"particle 3 has rlnCtfBfactor -357.8; expected -100 or more, since it",
+        ),
         ({"rlnMagnificationCorrection": 1.1}, r"rlnMagnificationCorrection 1.1; expected 1, since a magnification"),
     ],
 )

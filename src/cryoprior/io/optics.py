@@ -27,8 +27,13 @@ from cryoprior.io.formats.columns import (
 MOST_COEFFICIENTS = 100
 """Zernike coefficients of one vector; RELION fits 20 at most."""
 
+LEAST_BFACTOR = -100.0
+"""RELION's fits give -30 at least; Warp and M write the dose as a B-factor below 0, which RELION would amplify by."""
 COMA = slice(3, 5)
 """Where coma stands among the odd coefficients: k^3 sin(phi) and k^3 cos(phi), as a beam tilt adds them."""
+
+
+BFACTOR = OPTICAL["bfactor_angstrom2"][0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +140,11 @@ def check_honoured(columns: Columns) -> list[str]:
             wrong = columns.numbers(column) != neutral
             if wrong.any():
                 raise columns.error(wrong, column, f"{neutral:g}, since {meaning} cannot be honoured here")
+    if BFACTOR in columns:
+        wrong = columns.numbers(BFACTOR) < LEAST_BFACTOR
+        if wrong.any():
+            expected = f"{LEAST_BFACTOR:g} or more, since it would amplify; where it stands for the dose, turn its sign"
+            raise columns.error(wrong, BFACTOR, expected)
     if MTF not in columns:
         return []
     files = {str(name) for name in columns.values(MTF)} - {"", "None", "none", "nan"}

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME
 from cryoprior.io.measurements import Measurements
+from cryoprior.io.optics import Columns, check_honoured
 from cryoprior.io.particles import ParticleStack, read_particles
 from cryoprior.io.rows import row_batches
 from cryoprior.io.shards import FOLDER, finished_shards, shard_path
@@ -36,6 +37,7 @@ def validate_particles(stack: ParticleStack) -> list[str]:
         findings.append(f"{len(bad) - SHOWN} more images of the same kind")
     try:
         findings += [*_ctf_findings(stack), *stack.doubts()]
+        check_honoured(Columns.of(stack.path, stack.table, stack.optics))
     except InputError as error:
         findings.append(error.message)
     present = [name for name in ANGLES if name in stack.table.columns]
