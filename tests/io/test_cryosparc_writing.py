@@ -15,7 +15,7 @@ from cryoprior.io import ParticleStack, read_particles, read_star, write_star
 from cryoprior.io.formats import Metadata, read_relion
 from cryoprior.io.formats.columns import Companions
 from cryoprior.io.formats.cryosparc import read_cryosparc
-from cryoprior.io.formats.cryosparc_extra import extra_field, extra_label, field_values, table_values
+from cryoprior.io.formats.cryosparc_extra import extra_field, extra_label, field_values, shortest_decimals, table_values
 from cryoprior.io.formats.cryosparc_fields import every_column
 from cryoprior.io.formats.cryosparc_writing import write_cryosparc
 from kit.stacks import N, write_particles
@@ -178,3 +178,18 @@ def test_values_that_were_edited_to_nonsense_are_refused(shared_data: Path, tmp_
     ):
         write_cryosparc(tmp_path / "a.cs", table, read.optics)
     assert not (tmp_path / "a.cs").exists()
+
+
+def test_shortest_decimals_are_those_that_are_printed() -> None:
+    rng = np.random.default_rng(5)
+    values = np.concatenate(
+        [
+            rng.normal(size=2000) * 10.0 ** rng.integers(-30, 30, 2000),
+            np.round(rng.uniform(-1e5, 1e5, 2000), 2),
+            [0.0, -0.0, 2.7, 1.31, 1e-45, 3.4e38, np.nan, np.inf, -np.inf, 16777216.0],
+        ]
+    ).astype(np.float32)
+    expected = np.array([float(str(value)) for value in values])
+    np.testing.assert_array_equal(shortest_decimals(values).astype(np.float32), values)
+    ordinary = (np.abs(values) > 1e-15) & (np.abs(values) < 1e15)
+    np.testing.assert_array_equal(shortest_decimals(values)[ordinary], expected[ordinary])

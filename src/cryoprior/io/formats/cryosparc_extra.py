@@ -20,6 +20,8 @@ PREFIX = "cryosparc:"
 RELION, RELION_OPTICS = "relion/", "relion_optics/"
 """What RELION's columns without a name in cryoSPARC are called there, of particles and of optics groups."""
 _LABEL = re.compile(re.escape(PREFIX) + r"(?P<name>[^\s:]+):(?P<kind>[fiubSU])(?P<size>\d+)(?P<shape>(x\d+)*)")
+DIGITS = 10
+"""A float32 is known by nine significant digits at most."""
 LARGEST = 4096
 """Bytes of the longest value a row that a label may ask for."""
 
@@ -48,7 +50,9 @@ def extra_field(label: str) -> tuple[str, np.dtype[Any]] | None:
 def table_values(values: np.ndarray) -> np.ndarray | list[str]:
     """Return a column of cryoSPARC, (n, ...), as numbers or texts, (n,), from which the same bits can be had again."""
     if values.ndim > 1:
-        return ["[" + ",".join(map(str, row)) + "]" for row in values.reshape(len(values), -1)]
+        flat = values.reshape(len(values), -1)
+        rows = (shortest_decimals(flat) if values.dtype.kind == "f" else flat).tolist()
+        return ["[" + ",".join(map(repr, row)) + "]" for row in rows]
     if values.dtype.kind in "SU":
         return [decoded(value) for value in values]
     if values.dtype.kind == "f":
@@ -66,19 +70,37 @@ def field_values(label: str, column: pd.Series[Any], dtype: np.dtype[Any]) -> np
     base, shape = dtype.subdtype or (dtype, ())
     try:
         if shape:
-            texts = [str(value).strip("[]").split(",") for value in column]
-            return np.array([[_number(text, base) for text in row] for row in texts], base).reshape(-1, *shape)
+            return _vectors(column, base, int(np.prod(shape))).reshape(-1, *shape)
         if base.kind in "SU":
             return np.array(["" if value != value else str(value) for value in column]).astype(base)
-        return np.array([_number(value, base) for value in column], base)
+        return _numbers(column.to_numpy(), base)
     except (ValueError, OverflowError) as error:
         raise InputError(f"{label}: {error}; expected what cryoSPARC wrote; remove the column") from error
 
 
 def shortest_decimals(values: np.ndarray) -> np.ndarray:
     """Return float64 values as their shortest decimals say them: 2.7 stored in float32 becomes 2.7."""
-    unique, inverse = np.unique(values, return_inverse=True)
-    return np.array([float(str(v)) for v in unique])[inverse]
+    unique, inverse = np.unique(values, return_inverse=True)  # most columns of optics hold few values
+    return _decimals(unique)[inverse].reshape(values.shape)
+
+
+def _decimals(values: np.ndarray) -> np.ndarray:
+    exact = values.astype(np.float64)
+    if values.dtype.itemsize >= exact.itemsize or values.dtype.kind != "f":
+        return exact
+    result, left = exact.copy(), np.isfinite(exact) & (exact != 0)
+    power = np.zeros(exact.shape, np.int64)
+    power[left] = np.floor(np.log10(np.abs(exact[left]))).astype(np.int64)
+    for digits in range(1, DIGITS):
+        # whole numbers and powers of ten are exact, so their quotient or product is the double nearest to the decimal
+        shift = (digits - 1 - power).astype(np.float64)
+        up, down = 10.0 ** np.maximum(shift, 0), 10.0 ** np.maximum(-shift, 0)
+        rounded = np.round(exact * up / down) * down / up
+        with np.errstate(over="ignore"):
+            same = left & (rounded.astype(values.dtype) == values) & (up <= 1e22) & (down <= 1e22)
+        result[same] = rounded[same]
+        left &= ~same
+    return result
 
 
 def decoded(value: Any) -> str:
@@ -86,8 +108,21 @@ def decoded(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _number(value: Any, base: np.dtype[Any]) -> Any:
+def _vectors(column: pd.Series[Any], base: np.dtype[Any], size: int) -> np.ndarray:
+    texts = [str(value).strip("[] ") for value in column]
+    wrong = next((text for text in texts if text.count(",") != size - 1), None)
+    if wrong is not None:
+        raise ValueError(f"[{wrong}] holds {wrong.count(',') + 1} values, not {size}")
+    return _numbers(np.array(",".join(texts).split(","), object), base)
+
+
+def _numbers(values: np.ndarray, base: np.dtype[Any]) -> np.ndarray:
     if base.kind == "f":
-        return float(value)
-    text = str(value).strip()
+        return values.astype(np.float64).astype(base)
+    if values.dtype.kind in "iu":
+        return values.astype(base)
+    return np.array([_whole(str(value).strip()) for value in values], base)
+
+
+def _whole(text: str) -> int:
     return int(text) if text.lstrip("+-").isdigit() else int(float(text))
