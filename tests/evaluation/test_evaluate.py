@@ -13,7 +13,7 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.evaluation import command as evaluate
-from cryoprior.io import ReconstructionWriter, read_measurements, write_stack, write_star
+from cryoprior.io import ReconstructionWriter, read_measurements, read_star, write_stack, write_star
 from cryoprior.measurement import command as measure
 from cryoprior.operators import parse_operator
 from kit.folders import shown
@@ -166,6 +166,65 @@ def test_another_reference_than_the_measured_one_is_noted(files, tmp_path: Path)
     other = write_particles(tmp_path / "other.star", particles()[0] + 1)
     summary = evaluate.run(options(files, reference=other))
     assert summary["warnings"] == ["The reference differs from what was measured"]
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> dict[str, Path]:
+    """Return files of particles that differ from one another, noisy and clean, with poses that say which are which."""
+    rng = np.random.default_rng(5)
+    clean = rng.normal(size=(N, BOX, BOX)).cumsum(1).cumsum(2)
+    clean = (clean - clean.mean((1, 2), keepdims=True)) / clean.std((1, 2), keepdims=True)
+    files = {}
+    for name, images in (("particles", clean + rng.normal(size=clean.shape)), ("clean", clean)):
+        path = write_particles(tmp_path / f"{name}.star", images)
+        blocks = read_star(path)
+        angles = {f"rlnAngle{k}": 10.0 * i + np.arange(N) for i, k in enumerate(("Rot", "Tilt", "Psi"))}
+        write_star(path, blocks["particles"].assign(**angles), blocks["optics"])
+        files[name] = path
+    y = tmp_path / "y.zarr"
+    spec = "fourier:pattern=uniform,compression=2,sets=4"
+    measure.run(measure.Options(particles=files["particles"], output=y, operator=spec))
+    recon = write_reconstruction(tmp_path / "recon", least_squares(y), y)
+    return {
+        "reference": files["particles"],
+        "clean": files["clean"],
+        "y": y,
+        "recon": recon,
+        "out": tmp_path / "report",
+    }
+
+
+def reordered(path: Path, rows: list[int], **columns: object) -> Path:
+    blocks = read_star(path)
+    table = blocks["particles"].iloc[rows].assign(**columns)
+    write_star(path.with_name(f"reordered_{path.name}"), table, blocks["optics"])
+    return path.with_name(f"reordered_{path.name}")
+
+
+def test_the_order_of_reference_and_clean_does_not_matter(drawn, caplog: pytest.LogCaptureFixture) -> None:
+    straight = evaluate.run(options(drawn, clean=drawn["clean"]))
+    others = {key: reordered(drawn[key], [3, 0, 5, 1, 2, 4]) for key in ("reference", "clean")}
+    turned = evaluate.run(options(drawn, **others, overwrite=True))
+    assert turned["warnings"] == ["The reference differs from what was measured"]
+    for key in ("metrics", "clean", "floors"):
+        assert turned[key] == straight[key]
+    assert straight["clean"]["full_image"]["correlation"] > 0.6
+    assert "nothing says which" not in caplog.text
+
+
+def test_particles_that_are_not_in_the_reference_are_named(drawn) -> None:
+    some = reordered(drawn["reference"], [3, 0, 5, 1])
+    refuse(
+        drawn, r"reordered_particles.star: 2 of the 6 particles of .*y.zarr are not in it, by image f", reference=some
+    )
+
+
+def test_other_images_under_the_same_names_are_refused(drawn, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    other = write_particles(
+        tmp_path / "elsewhere" / "particles.star", np.random.default_rng(8).normal(size=(N, BOX, BOX))
+    )
+    refuse(drawn, r"particles.star: its images are not those that were measured .*: their correlation", reference=other)
 
 
 def test_missing_lpips_weights_say_how_to_get_them(files, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

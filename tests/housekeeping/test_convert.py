@@ -118,7 +118,7 @@ def test_columns_groups_and_order_of_a_star_file_stay(tmp_path: Path) -> None:
     write_star(tmp_path / "p.star", table, optics)
     convert.run(convert.Options(particles=tmp_path / "p.star", output=tmp_path / "out", box=4))
     blocks = read_star(tmp_path / "out" / "particles.star")
-    kept = table.assign(rlnImageName=[f"{i:06d}@particles.mrcs" for i in (1, 2, 3)])
+    kept = table.assign(rlnImageName=[f"{i:06d}@particles.mrcs" for i in (1, 2, 3)], rlnImageOriginalName=names)
     pd.testing.assert_frame_equal(blocks["particles"], kept, check_dtype=False)
     assert blocks["optics"]["rlnImagePixelSize"].tolist() == [4.0, 5.0]
     assert_same(read_particles(tmp_path / "out" / "particles.star"), read_particles(tmp_path / "p.star").resized(4))

@@ -21,10 +21,10 @@ def test_a_reconstruction_reads_as_particles(tmp_path: Path, batch: int, shard_s
             assert not (tmp_path / "recon" / "particles.star").exists()
     stack = read_particles(tmp_path / "recon" / "particles.star")
     np.testing.assert_array_equal(stack.read(slice(None)), images)
-    same = table.drop(columns="rlnImageName")
+    same = table.drop(columns="rlnImageName").assign(rlnImageOriginalName=table["rlnImageName"])
     pd.testing.assert_frame_equal(stack.table.drop(columns="rlnImageName"), same, check_dtype=False, check_exact=True)
     pd.testing.assert_frame_equal(stack.optics, optics, check_dtype=False, check_exact=True)
-    assert list(stack.table.columns) == list(table.columns)
+    assert list(stack.table.columns) == [*table.columns, "rlnImageOriginalName"]
 
 
 def test_processes_write_shards_in_any_order(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.maps.backprojection import MapSet, MapSettings, backproject_maps
 from cryoprior.maps.command import Options, run
+from cryoprior.maps.job import MapJob
 from cryoprior.maps.refinement import make_refined_maps
 from cryoprior.maps.source import Subset
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
@@ -228,6 +229,19 @@ def test_reconstructions_lead_from_the_map_of_the_measurements_to_their_own(tmp_
     between = backproject_maps(ReconstructedParticles(stack, source.sight, 0.999), MapSettings())
     assert float((between.full - whole.full).abs().max()) < 0.02 * float(whole.full.abs().max())
     assert float((prior_free.full - whole.full).abs().max()) > 0.1 * float(whole.full.abs().max())
+
+
+def test_some_of_a_reconstruction_goes_with_its_own_measurements(tmp_path: Path) -> None:
+    source = measured_source(write_measured(write_views(tmp_path / "p.star"), tmp_path / "y.zarr", PIXEL_SUMS))
+    star = write_reconstruction(tmp_path / "recon", seen_images(source), source.path)
+    blocks, rows = read_star(star), np.arange(N)[::-3]
+    write_star(star.with_name("some.star"), blocks["particles"].iloc[rows], blocks["optics"])
+    job = MapJob.open(star.with_name("some.star"), None, 0.0)
+    assert job.measured is not None
+    np.testing.assert_array_equal(job.measured[0].particle_index, rows)
+    np.testing.assert_array_equal(job.measured[0].y(), source.measurements.y(rows))
+    alone = backproject_maps(Subset(source, rows), MapSettings()).full
+    torch.testing.assert_close(backproject_maps(job.source, MapSettings()).full, alone, rtol=0, atol=1e-4)
 
 
 def test_reconstructions_by_least_squares_give_the_prior_free_map(tmp_path: Path) -> None:

@@ -132,17 +132,31 @@ def test_poses_of_any_program_are_compared_without_images_or_relion(
     assert (tmp_path / "out" / "provenance.json").is_file()
 
 
-def test_rows_in_another_order_are_matched_by_name_and_other_names_by_order(made: Path, tmp_path: Path) -> None:
+def test_rows_in_another_order_are_matched_by_name_and_other_names_by_place(made: Path, tmp_path: Path) -> None:
     star = found_star(made, tmp_path / "found.star", psi=4.0, order=slice(None, None, -1))
     options = {"truth": made / "truth.star", "output": tmp_path / "out", "overwrite": True}
     summary = poses.run(poses.Options(estimated=star, **options))
-    assert summary["matched_by"] == "name"
+    assert summary["matched_by"] == "image name"
     assert summary["median_angle_deg"] == pytest.approx(4, abs=1e-9)
     text = star.read_text().replace("@truth.mrcs", "@others.mrcs")
     star.write_text(text)
     summary = poses.run(poses.Options(estimated=star, **options))
-    assert summary["matched_by"] == "order"
+    assert summary["matched_by"] == "place"
     assert summary["median_angle_deg"] > 60
+
+
+def test_some_of_the_particles_are_enough_and_others_are_refused(made: Path, tmp_path: Path) -> None:
+    star = found_star(made, tmp_path / "found.star", psi=4.0, order=slice(100, 9, -3))
+    options = {"estimated": star, "truth": made / "truth.star", "output": tmp_path / "out"}
+    summary = poses.run(poses.Options(**options))
+    assert summary["n"] == 31
+    assert summary["median_angle_deg"] == pytest.approx(4, abs=1e-9)
+    star.write_text(star.read_text().replace("000050@truth.mrcs", "000250@truth.mrcs"))
+    message = (
+        r"truth.star: 1 of the 31 particles of .*found.star are not in it, by image name, first particle 18 \(0002"
+    )
+    with pytest.raises(InputError, match=message):
+        poses.run(poses.Options(**options, overwrite=True))
 
 
 def test_a_flipped_hand_and_a_frame_are_told(made: Path, tmp_path: Path) -> None:
@@ -296,8 +310,9 @@ def test_noise_has_no_contrast_to_go_by(made: Path, tmp_path: Path, calls: Path)
 
 
 def test_inputs_that_do_not_belong_together_are_refused(made: Path, tmp_path: Path, calls: Path) -> None:
-    star = found_star(made, tmp_path / "short.star", order=slice(0, 9))
-    with pytest.raises(InputError, match=r"200 particles; .*short\.star has 9; the rows must be the same"):
+    star = found_star(made, tmp_path / "short.star", psi=4.0, order=slice(0, 9))
+    star.write_text(star.read_text().replace("@truth.mrcs", "@others.mrcs"))
+    with pytest.raises(InputError, match=r"200 particles; .*short\.star has 9, and nothing in both says which are the"):
         poses.run(poses.Options(estimated=star, truth=made / "truth.star", output=tmp_path / "a"))
     write_map(tmp_path / "other.mrc", VOLUME, 2 * PIXEL)
     with pytest.raises(InputError, match=r"12\.0000 A a voxel; expected 6\.0000, the grid of the particles"):

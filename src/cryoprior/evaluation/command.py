@@ -32,9 +32,7 @@ class Options(Computing):
     reconstruction: Path = argument("Folder that `cryoprior reconstruct` wrote.")
     reference: Path = option("The particles that were measured: .star, .cs, .mrcs, .mrc or .txt.", group=INPUT)
     output: Path = output_option("Folder to write.")
-    clean: Path | None = option(
-        "The same particles without noise, row by row, where they are known.", None, group=INPUT
-    )
+    clean: Path | None = option("The same particles without noise, where they are known.", None, group=INPUT)
     measurements: Path | None = option(
         "The measurements (default: those that the reconstruction recorded).", None, group=INPUT
     )

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
+from cryoprior.evaluation.same_images import check_same_images
 from cryoprior.io import Measurements, ParticleStack, read_particles
 from cryoprior.io.formats.columns import TREATMENT
 from cryoprior.io.treatment import image_treatments
 from cryoprior.measurement.reading import (
-    measured_places,
+    measured_rows,
     open_measurements,
     read_finite,
     read_varied,
@@ -105,8 +107,8 @@ class Comparison:
             yield Alert("The prior was not trained on this kind of operator", text, "note")
         if self.measurements.particles_digest != self.reference.digest():
             text = (
-                f"{self.reference.path} is not the stack that was measured ({self.measurements.source}). "
-                "If its rows are other particles or in another order, every score below is wrong."
+                f"{self.reference.path} is not the file that was measured ({self.measurements.source}). Its particles "
+                "were found by what names them in both; if its images were changed since, the scores say so too."
             )
             yield Alert("The reference differs from what was measured", text, "note")
 
@@ -123,13 +125,14 @@ def open_comparison(
     Parameters
     ----------
     folder: what ``cryoprior reconstruct`` wrote.
-    reference, clean: particles, row by row those of the reconstruction, at their own or at the measured box.
+    reference, clean: the particles that were measured, in any order and among others, at their own or the measured box.
     measurements: the measurements; those that the reconstruction recorded where None.
     pixel_size: in angstrom, for a reference whose file gives none.
 
     Raises
     ------
-    InputError: a file is absent; box, number or pixel size disagree; the operator's digest is not the recorded one.
+    InputError: a file is absent; other particles, another box or pixel size; images that were not measured; the
+        operator's digest is not the recorded one.
     """
     if not (folder / "particles.star").is_file():
         raise InputError(f"{folder}: no particles.star; expected a folder that cryoprior reconstruct wrote")
@@ -138,14 +141,21 @@ def open_comparison(
     measured, operator = open_measurements(path)
     rebuilt = read_particles(folder / "particles.star")
     n = _limit(rebuilt, recorded, measured)
-    stacks = [read_particles(p, pixel_size=pixel_size) for p in (reference, clean) if p is not None]
-    selected = measured_places(stacks, measured)
-    rows = [stack.subset(places) for stack, places in zip(stacks, selected, strict=True)]
-    resized = [
-        resized_as_measured(stack.subset(slice(n)) if len(stack) == measured.n else stack, measured) for stack in rows
-    ]
-    _check_agreement(rebuilt, resized, measured)
-    return Comparison(rebuilt, resized[0], resized[1] if clean else None, measured, operator, recorded)
+    whole = read_particles(reference, pixel_size=pixel_size)
+    original = measured_rows(whole, measured, n)
+    signal = None if clean is None else _clean_rows(read_particles(clean, pixel_size=pixel_size), whole, original)
+    others = [original] if signal is None else [original, resized_as_measured(signal, measured)]
+    _check_agreement(rebuilt, others, measured)
+    if whole.digest() != measured.particles_digest:
+        check_same_images(original, measured, operator)
+    return Comparison(rebuilt, original, None if signal is None else others[1], measured, operator, recorded)
+
+
+def _clean_rows(clean: ParticleStack, whole: ParticleStack, original: ParticleStack) -> ParticleStack:
+    """Return the clean images of the original particles, which are some of a whole file."""
+    if clean.n != whole.n:
+        return clean.in_order_of(original.identified)
+    return clean.in_order_of(whole.identified).subset(pd.Index(whole.index).get_indexer(original.index))
 
 
 def _limit(rebuilt: ParticleStack, recorded: Mapping[str, Any], measured: Measurements) -> int:

@@ -30,7 +30,7 @@ EXAMPLE = "cryoprior heterogeneity particles.star recon/particles.star --train s
 @dataclass(frozen=True)
 class Options:
     original: Path = argument("Latents of the original particles, cryoDRGN's z.N.pkl; or the particles, with --train.")
-    reconstructed: Path = argument("The same of the reconstructed particles: the same particles in the same order.")
+    reconstructed: Path = argument("The same of the reconstructed particles; latents must be in the same order.")
     output: Path = output_option("Folder to write.")
     labels: Path | None = option(
         "CSV with the true state of every particle, such as simulate's labels.csv.", None, group=INPUT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,8 +67,7 @@ def train_latents(jobs: Mapping[str, TrainingJob], work: Path, *, overwrite: boo
     for name, job in jobs.items():
         if not (work / name / RECORD).is_file():
             CRYODRGN.find(job.executable)
-    stacks = {name: job.read() for name, job in jobs.items()}
-    check_same_particles(list(stacks.values()))
+    stacks = in_one_order({name: job.read() for name, job in jobs.items()})
     first, job = next(iter(stacks.values())), next(iter(jobs.values()))
     contrast = read_contrast(first, job.contrast)
     log.info("contrast: %s", contrast)
@@ -77,23 +77,30 @@ def train_latents(jobs: Mapping[str, TrainingJob], work: Path, *, overwrite: boo
     }
 
 
-def check_same_particles(stacks: list[ParticleStack]) -> None:
-    """Raise InputError where the stacks differ in length; log a warning where their poses differ."""
-    first = stacks[0]
-    for other in stacks[1:]:
+def in_one_order(stacks: Mapping[str, ParticleStack]) -> dict[str, ParticleStack]:
+    """Return all stacks with their particles in the order of the first one's.
+
+    Raises
+    ------
+    InputError: other particles, or another number of them; see :func:`cryoprior.io.identity.matched`.
+    """
+    names, (first, *others) = list(stacks), stacks.values()
+    for other in others:
         if other.n != first.n:
             raise InputError(
-                f"{other.path}: {other.n} particles; {first.path} has {first.n}; the rows must be the same particles "
-                "in the same order; pass the matching file"
+                f"{other.path}: {other.n} particles; {first.path} has {first.n}; expected the same particles; "
+                "pass the matching file"
             )
-        poses, others = first.poses(), other.poses()
-        if poses is not None and others is not None and not np.allclose(poses[0], others[0], atol=1e-3):
+    ordered = [first, *(other.in_order_of(first.identified) for other in others)]
+    for other in ordered[1:]:
+        poses, others_poses = first.poses(), other.poses()
+        if poses is not None and others_poses is not None and not np.allclose(poses[0], others_poses[0], atol=1e-3):
             log.warning(
-                "%s: other poses than %s; if these are not the same particles in the same order, the agreement of "
-                "clusters means nothing",
+                "%s: other poses than %s; latents then differ by the poses too, not by the images alone",
                 other.path,
                 first.path,
             )
+    return dict(zip(names, ordered, strict=True))
 
 
 def read_contrast(particles: ParticleStack, wanted: str) -> Contrast:
@@ -110,6 +117,8 @@ def _train(name: str, job: TrainingJob, particles: ParticleStack, dark: bool, fo
     # cryoDRGN turns bright particles dark and its CTF makes up for it: docs/formats.md
     uninvert = dark == has_ctf
     identity = {"digest": particles.digest(), "n": particles.n, "training": job.training, "uninvert_data": uninvert}
+    if not np.array_equal(particles.index, np.arange(particles.n)):
+        identity["order"] = hashlib.sha256(particles.index.tobytes()).hexdigest()
     with resume_output(
         folder,
         COMMAND,

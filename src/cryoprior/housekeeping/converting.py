@@ -13,6 +13,7 @@ from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, StackWriter, check_images, write_star
 from cryoprior.io.formats.columns import IMAGE_NAME
 from cryoprior.io.formats.cryosparc_writing import write_cryosparc
+from cryoprior.io.identity import with_original_names
 from cryoprior.io.rows import row_batches
 from cryoprior.progress import track
 from cryoprior.training.data import split_rows
@@ -58,7 +59,9 @@ def write_converted(folder: Path, stack: ParticleStack, parts: Parts, batch: int
             images = stack.read(places)
             check_images(images, stack, places)
             writer.write(images)
-    table = stack.table.assign(**{IMAGE_NAME: [f"{row + 1:06d}@{STACK}" for row in range(stack.n)]})
+    table = with_original_names(stack.table).assign(
+        **{IMAGE_NAME: [f"{row + 1:06d}@{STACK}" for row in range(stack.n)]}
+    )
     for name, rows in parts.items():
         write_star(folder / f"{name}.star", table.iloc[rows], stack.optics)
         if cs:

@@ -86,6 +86,7 @@ def read_labels(path: Path, column: str | None = None, indices: Path | None = No
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
         raise InputError(f"{path}: no CSV: {error}; expected a head and a row per particle; export it again") from error
+    _refuse_headless(path, table)
     name = _label_column(path, table, column)
     if indices is not None:
         table = table.iloc[read_indices(indices, len(table))]
@@ -114,6 +115,17 @@ def _load(path: Path) -> Any:
         raise InputError(f"{error.message}; {EXPECTED}") from error
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{path}: damaged, or no array: {error}; {EXPECTED}; copy it again") from error
+
+
+def _refuse_headless(path: Path, table: pd.DataFrame) -> None:
+    """Raise InputError where the first row holds labels and no names: numbers, or what stands in its column again."""
+    names = [str(name) for name in table.columns]
+    numbers = all(name.strip().lstrip("+-").replace(".", "", 1).isdigit() for name in names)
+    if numbers or any((table[name].str.strip() == name.strip()).any() for name in names):
+        raise InputError(
+            f"{path}: no header row: it begins with {', '.join(names)[:60]!r}; expected the names of the columns, such "
+            "as 'state'; add them as the first line"
+        )
 
 
 def _label_column(path: Path, table: pd.DataFrame, column: str | None) -> str:

@@ -17,6 +17,7 @@ from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import OPTICS_GROUP, PIXEL_SIZE, optics_rows
 from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.half import Baseline, HalfDecoder
+from cryoprior.io.identity import Particles
 from cryoprior.io.measurement_header import IMAGE_DIGEST, PARTICLES, check_version, read_header
 from cryoprior.io.particles import ALL, Indices
 from cryoprior.io.rows import chosen_rows
@@ -74,6 +75,11 @@ class Measurements:
     def __repr__(self) -> str:
         made = f"{self.n} x {self.m} numbers by {self.operator_spec.partition(':')[0]}, box {self.box}"
         return f"Measurements({self.path.name}: {made}, sigma {self.sigma:.3g})"
+
+    @property
+    def identified(self) -> Particles:
+        """Return what names the particles that were measured."""
+        return Particles(self.path, self.particles[0], Path(self.source))
 
     @property
     def pixel_size(self) -> Float64[np.ndarray, " n"]:

@@ -20,6 +20,7 @@ from cryoprior.io.formats import FORMATS
 from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, ORIGINS, PIXEL_SIZE, Companions, Metadata, optics_rows
 from cryoprior.io.formats.relion import origins_in_angstrom
 from cryoprior.io.geometry import table_ctf, table_poses
+from cryoprior.io.identity import Particles, matched
 from cryoprior.io.images import ImageFiles
 from cryoprior.io.pickles import read_pickle
 from cryoprior.io.plausibility import far_origins, implausible, same_image, volumes
@@ -160,6 +161,21 @@ class ParticleStack:
     def poses(self) -> tuple[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 2"]] | None:
         """Return rot, tilt, psi in degrees, (n, 3), and rlnOriginX, YAngst in angstrom, (n, 2); None without angles."""
         return table_poses(self.table)
+
+    @property
+    def identified(self) -> Particles:
+        """Return what names the particles of this stack."""
+        return Particles(self.path, self.table, self.path)
+
+    def in_order_of(self, wanted: Particles) -> ParticleStack:
+        """Return the particles of this stack that are wanted, in that order; see :func:`cryoprior.io.identity.matched`.
+
+        Raises
+        ------
+        InputError: they are not all here, or nothing says which they are and their number differs.
+        """
+        places = matched(wanted, self.identified).places
+        return self if np.array_equal(places, np.arange(self.n)) else self.subset(places)
 
     def doubts(self) -> list[str]:
         """Return what the file says that can hardly be meant: wrong units, images twice, volumes; no image is read."""

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
 from cryoprior.io.formats.cryosparc_writing import write_cryosparc
+from cryoprior.io.identity import with_original_names
 from cryoprior.io.mrc import read_header
 from cryoprior.io.mrc_writing import StackWriter
 from cryoprior.io.rows import row_batches
@@ -58,7 +59,8 @@ def finished_shards(folder: Path) -> list[range]:
 def merge_shards(folder: Path, table: pd.DataFrame, optics: pd.DataFrame, *, cs: bool = False) -> Path:
     """Return the path of particles.star, written once the shards hold every row of the table exactly once.
 
-    Rows, order and all columns but rlnImageName stay as they are. cs: particles.cs is written too, for cryoSPARC.
+    Rows, order and all columns but rlnImageName stay as they are; rlnImageOriginalName holds the names of the table,
+    unless the table has such a column, or cryoSPARC's uids. cs: particles.cs is written too, for cryoSPARC.
 
     Raises
     ------
@@ -76,8 +78,7 @@ def merge_shards(folder: Path, table: pd.DataFrame, optics: pd.DataFrame, *, cs:
                 f"{', '.join(map(str, sorted(boxes or [])))}; delete it and reconstruct this shard again"
             )
         names += [f"{place:06d}@{FOLDER}/{header.path.name}" for place in range(1, header.n + 1)]
-    merged = table.copy()
-    merged[IMAGE_NAME] = names
+    merged = with_original_names(table).assign(**{IMAGE_NAME: names})
     path = folder / "particles.star"
     if cs:  # first: particles.star says that all is there
         write_cryosparc(path.with_suffix(".cs"), merged, optics)

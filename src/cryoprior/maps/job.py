@@ -13,6 +13,7 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_particles
+from cryoprior.io.identity import matched
 from cryoprior.maps.arrays import Array
 from cryoprior.maps.backprojection import MapSet, MapSettings
 from cryoprior.maps.controls import equal_size_controls
@@ -124,11 +125,17 @@ def _finite_maps(source: Source, settings: MapSettings, label: str) -> MapSet:
 
 
 def _open_measured(stack: ParticleStack, path: Path) -> tuple[Measurements, Operator]:
-    """Return the measurements of a reconstruction; InputError where it has more particles, or another box."""
+    """Return the measurements of the particles of a reconstruction, or of some of it, row by row.
+
+    Raises
+    ------
+    InputError: more particles than were measured, others, or another box.
+    """
     measurements, operator = open_measurements(path)
     if stack.n > measurements.n or stack.box != measurements.box:
         raise InputError(
             f"{stack.path}: {stack.n} particles of box {stack.box}; {path} has {measurements.n} of box "
             f"{measurements.box}; pass the measurements that were reconstructed"
         )
-    return measurements, operator
+    places = matched(stack.identified, measurements.identified).places
+    return measurements if np.array_equal(places, np.arange(measurements.n)) else measurements[places], operator

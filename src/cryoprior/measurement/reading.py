@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -147,29 +148,26 @@ def recorded_measurements(folder: Path, recorded: Mapping[str, Any]) -> Path:
     raise InputError(f"{path}: these measurements, recorded in {folder}, are not there; pass <measurements=y.zarr>")
 
 
-def measured_rows(stack: ParticleStack, measured: Measurements) -> ParticleStack:
+def measured_rows(stack: ParticleStack, measured: Measurements, n: int | None = None) -> ParticleStack:
     """Return the particles of a stack that were measured, row by row, at the box of the measurements.
+
+    They are those that the measurements number if it is the file that was measured, and else found by what names them:
+    see :func:`cryoprior.io.identity.matched`. ``n``: the first ones only.
 
     Raises
     ------
-    InputError: another number of particles, or another box than the one that was measured.
+    InputError: particles that are not in the stack, or another box than the one that was measured.
     """
-    rows = resized_as_measured(stack.subset(measured_places([stack], measured)[0]), measured)
-    if rows.n != measured.n:
+    wanted = measured[:n]
+    if stack.digest() != measured.particles_digest:
+        return resized_as_measured(stack.in_order_of(wanted.identified), measured)
+    places = pd.Index(stack.index).get_indexer(wanted.particle_index)
+    if (places < 0).any():
         raise InputError(
-            f"{stack.path}: {stack.n} particles; {measured.path} has {measured.n} of {measured.source}; "
-            "pass the stack that was measured"
+            f"{stack.path}: particle {int(wanted.particle_index[np.argmax(places < 0)]) + 1} of {measured.path} is not "
+            "among those that were chosen; pass the stack that was measured"
         )
-    return rows
-
-
-def measured_places(stacks: list[ParticleStack], measured: Measurements) -> list[np.ndarray | slice]:
-    """Return the rows of each stack that were measured: those that the measurements name, if it is the whole stack."""
-    index, whole = measured.particle_index, len(stacks[0])
-    known = stacks[0].digest() == measured.particles_digest
-    if known or (whole != measured.n and whole > int(index.max(initial=-1))):
-        return [index if len(stack) == whole else slice(None) for stack in stacks]
-    return [slice(None) for _ in stacks]
+    return resized_as_measured(stack.subset(places), measured)
 
 
 def resized_as_measured(stack: ParticleStack, measured: Measurements) -> ParticleStack:

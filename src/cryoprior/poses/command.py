@@ -20,7 +20,7 @@ EXAMPLE = "cryoprior poses recon/particles.star --reference-map map/map.mrc \\\n
 
 @dataclass(frozen=True)
 class Options:
-    truth: Path = option("The same particles, row by row, with their true poses.", group=INPUT)
+    truth: Path = option("The same particles, in any order and among others, with their true poses.", group=INPUT)
     output: Path = output_option("Folder to write.")
     particles: Path | None = argument("Particles whose poses RELION is to find; their own poses are not used.", None)
     reference_map: Path | None = option(
@@ -64,14 +64,14 @@ class Options:
 
 def run(options: Options) -> dict[str, Any]:
     from cryoprior.output.folder import claim_output
-    from cryoprior.poses.files import matched, read_poses
+    from cryoprior.poses.files import read_poses, true_poses
 
-    truth = read_poses(options.truth, options.pixel_size, options.limit)
+    truth = read_poses(options.truth, options.pixel_size)
     if options.estimated is None:
         return _search(options, truth)
-    estimated = read_poses(options.estimated, options.pixel_size, options.limit)
-    poses = matched(estimated, truth)
-    facts = {"estimated": str(options.estimated), "matched_by": "name" if poses is not estimated else "order"}
+    poses = read_poses(options.estimated, options.pixel_size, options.limit)
+    truth, by = true_poses(truth, poses.identified)
+    facts = {"estimated": str(options.estimated), "matched_by": by}
     inputs = [options.estimated, options.truth]
     with claim_output(options.output, "poses", overwrite=options.overwrite, inputs=inputs) as folder:
         return _write(folder, options, poses, truth, facts)
@@ -79,36 +79,34 @@ def run(options: Options) -> dict[str, Any]:
 
 def _search(options: Options, truth: Poses) -> dict[str, Any]:
     """Return the summary of poses that RELION finds; the parts that an interrupted run finished are kept."""
-    from cryoprior.io.formats.columns import IMAGE_NAME
     from cryoprior.output.folder import resume_output
-    from cryoprior.poses.files import Poses, write_found_poses
+    from cryoprior.poses.files import Poses, true_poses, write_found_poses
     from cryoprior.poses.search import MAKES, search_poses
 
-    search = _pose_search(options, truth)
+    search = _pose_search(options)
     particles = search.particles
+    truth, by = true_poses(truth, particles.identified)
     inputs = [particles.path, *particles.files, options.truth, search.reference]
     keeping: dict[str, Any] = {"makes": MAKES, "overwrite": options.overwrite, "inputs": inputs, "reopen": True}
     with resume_output(options.output, "poses", search.identity(), **keeping) as work:
         (work.folder / "summary.json").unlink(missing_ok=True)
         result = search_poses(search, work.folder / "relion")
+        facts = {**result.facts, "matched_by": by}
         write_found_poses(work.folder, particles, result.poses)
-        names = particles.table[IMAGE_NAME].astype(str).tolist()
         parts = (result.poses.euler_deg, result.poses.origin_angstrom, particles.pixel_size, result.poses.probability)
-        summary = _write(work.folder, options, Poses(particles.path, names, *parts), truth, result.facts)
+        summary = _write(work.folder, options, Poses(particles.path, particles.table, *parts), truth, facts)
         work.complete()
     return summary
 
 
-def _pose_search(options: Options, truth: Poses) -> PoseSearch:
+def _pose_search(options: Options) -> PoseSearch:
     from cryoprior.external.relion import RELION
     from cryoprior.io import read_particles
-    from cryoprior.poses.files import check_count
     from cryoprior.poses.search import DIAMETER_OF_BOX, PoseSearch, default_threads
 
     assert options.particles is not None
     assert options.reference_map is not None
     particles = read_particles(options.particles, pixel_size=options.pixel_size).subset(slice(options.limit))
-    check_count(options.particles, len(particles), truth)
     search = PoseSearch(
         particles,
         options.reference_map,

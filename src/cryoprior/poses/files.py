@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from cryoprior.errors import InputError
 from cryoprior.external.relion import RelionPoses
 from cryoprior.io import FORMATS, ParticleStack, write_star
 from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME, ORIGINS, PIXEL_SIZE, Companions, optics_rows
+from cryoprior.io.identity import Particles, matched
 from cryoprior.io.images import split_image_name
 from cryoprior.io.places import find_file
 from cryoprior.metrics.pose import PoseErrors
@@ -22,31 +22,37 @@ from cryoprior.poses.figure import pose_histograms
 PROBABILITY = "rlnMaxValueProbDistribution"
 ERRORS = ("angle_deg", "view_deg", "shift_angstrom", "shift_pixel", "other_hand_deg")
 
-log = logging.getLogger("cryoprior")
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Poses:
-    """Poses that a file holds, in its order: euler_deg rot, tilt, psi; origin_angstrom x, y; pixel_size in angstrom."""
+    """Poses that a file holds, in its order: euler_deg rot, tilt, psi; origin_angstrom x, y; pixel_size in angstrom.
+
+    ``table`` holds what names the particles.
+    """
 
     path: Path
-    names: list[str]
+    table: pd.DataFrame
     euler_deg: np.ndarray
     origin_angstrom: np.ndarray
     pixel_size: np.ndarray
     probability: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.table)
 
     def __repr__(self) -> str:
         return f"Poses({self.path}, {len(self)} particles)"
 
+    @property
+    def identified(self) -> Particles:
+        """Return what names the particles."""
+        return Particles(self.path, self.table, self.path)
+
     def rows(self, places: np.ndarray) -> Poses:
         """Return the poses at these places."""
-        names, probability = [self.names[i] for i in places], self.probability
+        table, probability = self.table.iloc[places].reset_index(drop=True), self.probability
         parts = (self.euler_deg[places], self.origin_angstrom[places], self.pixel_size[places])
-        return Poses(self.path, names, *parts, None if probability is None else probability[places])
+        return Poses(self.path, table, *parts, None if probability is None else probability[places])
 
 
 def read_poses(path: Path, pixel_size: float | None = None, limit: int | None = None) -> Poses:
@@ -73,34 +79,26 @@ def read_poses(path: Path, pixel_size: float | None = None, limit: int | None = 
     if set(ORIGINS) <= set(table.columns):
         origins = table[list(ORIGINS)].to_numpy(np.float64)
     probability = table[PROBABILITY].to_numpy(np.float64) if PROBABILITY in table.columns else None
-    names = table[IMAGE_NAME].astype(str).tolist()
-    return Poses(path, names, table[list(ANGLES)].to_numpy(np.float64), origins, sizes, probability)
+    return Poses(path, table, table[list(ANGLES)].to_numpy(np.float64), origins, sizes, probability)
 
 
-def matched(estimated: Poses, truth: Poses) -> Poses:
-    """Return the poses in the order of the truth: by image name where both name the same images, else as they are."""
-    check_count(estimated.path, len(estimated), truth)
-    if estimated.names == truth.names or len(set(truth.names)) < len(truth):
-        return estimated
-    place = {name: i for i, name in enumerate(estimated.names)}
-    if place.keys() != set(truth.names):
-        return estimated
-    log.info("%s: rows are in another order than those of %s; matched by name", estimated.path, truth.path)
-    return estimated.rows(np.array([place[name] for name in truth.names]))
+def true_poses(truth: Poses, found: Particles) -> tuple[Poses, str]:
+    """Return the true poses of the particles whose poses were found, in their order, and what told them.
 
-
-def check_count(path: Path, n: int, truth: Poses) -> None:
-    """Raise InputError unless there are as many particles as true poses."""
-    if n != len(truth):
-        raise InputError(
-            f"{truth.path}: {len(truth)} particles; {path} has {n}; the rows must be the same particles in the same "
-            "order; pass the matching file, or <limit>"
-        )
+    Raises
+    ------
+    InputError: particles that the truth does not have.
+    """
+    match = matched(found, truth.identified)
+    return truth.rows(match.places), match.by
 
 
 def write_errors(folder: Path, poses: Poses, errors: PoseErrors) -> None:
     """Write the errors of all particles as CSV, and their histograms."""
-    table = pd.DataFrame({"image": poses.names} | {name: getattr(errors, name).numpy() for name in ERRORS})
+    table = pd.DataFrame(
+        {"image": poses.table[IMAGE_NAME].astype(str).tolist()}
+        | {name: getattr(errors, name).numpy() for name in ERRORS}
+    )
     if poses.probability is not None:
         table["probability"] = poses.probability
     table.to_csv(folder / "pose_errors.csv", index=False, float_format="%.6g")

@@ -134,6 +134,8 @@ def read_training_data(
     """
     if not any(map(is_measured, paths)):
         stacks, signal = ([read_particles(path, pixel_size=pixel_size) for path in part] for part in (paths, clean))
+        if len(stacks) == len(signal):
+            signal = [one.in_order_of(stack.identified) for one, stack in zip(signal, stacks, strict=True)]
         return TrainingData(stacks, signal or None)
     if len(paths) > 1:
         raise InputError(

@@ -65,6 +65,7 @@ class ImageWork:
             paths = [plan.path(text) for text in (plan.star, plan.clean) if text is not None]
         stacks = [read_particles(path) for path in paths]
         _check_alike(stacks)
+        stacks = [stack.in_order_of(stacks[0].identified) for stack in stacks]
         chosen = [stack.subset(slice(plan.particles)) for stack in stacks]
         resized = [stack.resized(plan.box, plan.resize) if plan.box else stack for stack in chosen]
         return resized[0], resized[1] if len(resized) > 1 else None
