@@ -1,4 +1,4 @@
-"""Cases 09, 11, 12, 13, 15: what a particle file writes is what is read, and what is written again."""
+"""Cases 09, 11, 12, 13, 15, 25: what a particle file writes is what is read, and what is written again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from cryoprior.errors import InputError
 from cryoprior.housekeeping import convert
 from cryoprior.io import read_particles, read_star
+from cryoprior.io.latents import read_labels
 
 
 @pytest.fixture
@@ -56,3 +57,15 @@ def test_poses_in_pixels_are_refused(cases: Path) -> None:
     assert stack.table.loc[0, ["rlnOriginXAngst", "rlnOriginYAngst"]].tolist() == pytest.approx(
         [10.583, -2.983], abs=1e-3
     )
+
+
+def test_labels_without_a_head_are_told(cases: Path, tmp_path: Path) -> None:
+    folder = cases / "25-labels-without-head"
+    with pytest.raises(InputError, match=r"labels_noheader.csv: no header row: it begins with '3'; expected the names"):
+        read_labels(folder / "labels_noheader.csv")
+    (tmp_path / "words.csv").write_text("open\nclosed\nopen\nclosed\n")
+    with pytest.raises(InputError, match=r"words.csv: no header row: it begins with 'open'"):
+        read_labels(tmp_path / "words.csv")
+    text = "state\n" + (folder / "labels_noheader.csv").read_text()
+    (tmp_path / "headed.csv").write_text(text)
+    assert len(read_labels(tmp_path / "headed.csv")[1]) == 240

@@ -12,6 +12,7 @@ import pytest
 
 from cryoprior.errors import InputError
 from cryoprior.heterogeneity.command import Options, run
+from cryoprior.heterogeneity.training import in_one_order
 from cryoprior.io import read_particles, write_stack, write_star
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.output.manifest import Manifest
@@ -141,6 +142,15 @@ def test_what_cannot_be_trained_is_refused(options: dict[str, Any], tmp_path: Pa
     with pytest.raises(InputError, match=r"used: the output is in use by something else"):
         run(Options(**options | {"output": tmp_path / "used"}))
     assert [path.name for path in (tmp_path / "used").iterdir()] == ["thesis.tex"]
+
+
+def test_all_stacks_have_one_order_whatever_that_of_their_files(tmp_path: Path) -> None:
+    stacks = {name: read_particles(particles(tmp_path / f"{name}.star")) for name in ("a", "b")}
+    order = np.random.default_rng(2).permutation(N)
+    ordered = in_one_order({"a": stacks["a"], "b": stacks["b"].subset(order)})  # by pose: the names are others
+    assert list(ordered) == ["a", "b"]
+    np.testing.assert_array_equal(ordered["b"].index, np.arange(N))
+    np.testing.assert_array_equal(ordered["b"].read(), ordered["a"].read())
 
 
 def test_other_poses_are_told(options: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

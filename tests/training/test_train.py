@@ -457,7 +457,7 @@ def test_refuses_images_that_are_none(tmp_path: Path) -> None:
 
 def test_refuses_clean_images_of_others(tmp_path: Path) -> None:
     particles, fewer = write_particles(tmp_path), write_particles(tmp_path, "fewer", n=30)
-    refuse(particles, r"30 images of 16 pixels beside 40 of 16 .*row by row", clean=(fewer,))
+    refuse(particles, r"30 particles; .* has 40, and nothing in both says which are the same", clean=(fewer,))
     refuse(particles, "clean: 2 for 1 stacks", clean=(fewer, fewer))
 
 
