@@ -136,7 +136,11 @@ def train_into(
     check_free(folder, resume=resume, overwrite=overwrite)
     with open_output(folder, setup, resume=resume, overwrite=overwrite) as work:
         training = Training(setup)
-        curve = load_checkpoint(work, training) if has_checkpoint(work) else []
+        curve = []
+        if has_checkpoint(work):
+            curve = load_checkpoint(work, training)
+            if setup.accelerator.is_main_process:
+                write_curve(work, curve)  # a killed run may have left another
 
         def keep() -> None:
             if setup.accelerator.is_main_process:

@@ -77,6 +77,7 @@ class Training:
             self.seconds += time.perf_counter() - start
             if self.step % every == 0 or self.step == self.steps:
                 mean, self._losses = float(np.mean(self._losses)), []
+                self._check_weights()
                 report(self.validate(mean))
             yield self.step
 
@@ -101,6 +102,14 @@ class Training:
                 f"training: loss {total} at step {self.step}; lower <learning_rate>, or check the particles"
             )
         return total
+
+    def _check_weights(self) -> None:
+        """Raise InputError for weights that are not finite: neither kept nor gone on from."""
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.bare_network.parameters()):
+            raise InputError(
+                f"training: weights that are not finite at step {self.step}; lower <learning_rate>, or check the "
+                "particles"
+            )
 
     def _schedule(self, step: int) -> float:
         """Return the factor on the learning rate: linear warm-up, then half a cosine to zero."""
@@ -160,6 +169,14 @@ class Training:
         counts: dict[str, Any] = {"step": self.step, "images": self.images, "seconds": self.seconds}
         counts |= {"ema_step": self.ema.optimization_step, "losses": list(self._losses)}
         return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, counts
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all tensors that :meth:`state` returns after the first step, by name."""
+        shapes = {f"network.{name}": tuple(value.shape) for name, value in self.bare_network.state_dict().items()}
+        for i, weight in enumerate(self.bare_network.parameters()):
+            shapes[f"ema.{i}"] = shapes[f"optimizer.{i}.exp_avg"] = tuple(weight.shape)
+            shapes |= {f"optimizer.{i}.exp_avg_sq": tuple(weight.shape), f"optimizer.{i}.step": ()}
+        return shapes
 
     def restore(self, tensors: Mapping[str, Tensor], counts: Mapping[str, Any]) -> None:
         """Go on from what :meth:`state` returned."""
