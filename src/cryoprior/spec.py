@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union
@@ -11,6 +12,9 @@ from cryoprior.errors import InputError
 from cryoprior.registry import Registry
 
 Component = TypeVar("Component")
+
+MOST_COUNT = 2**24
+"""Of anything that a component counts, but a seed: a larger number is a slip or damage, and would take for ever."""
 
 
 def parse_spec(text: str, registry: Registry[type[Component]], **fixed: Any) -> Component:
@@ -98,6 +102,11 @@ def _convert(text: str, key: str, value: str, hint: Any) -> Any:
             raise InputError(f"{text!r}: {key}={value!r}; expected true or false")
         return value.lower() == "true"
     try:
-        return hint(value)
+        converted = hint(value)
     except ValueError:
-        raise InputError(f"{text!r}: {key}={value!r}; expected {hint.__name__}") from None
+        raise InputError(f"{text[:200]!r}: {key}={value[:80]!r}; expected {hint.__name__}") from None
+    if hint is float and not math.isfinite(converted):
+        raise InputError(f"{text!r}: {key}={value!r}; expected a finite number")
+    if hint is int and key != "seed" and abs(converted) > MOST_COUNT:
+        raise InputError(f"{text[:200]!r}: {key}={value[:80]}; expected at most {MOST_COUNT}")
+    return converted

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryoprior.errors import InputError
+from cryoprior.io.tables import read_csv_table
 
 LINE = ["series", "mask", "variant", "method"]
 
@@ -17,12 +18,7 @@ NUMBERS = ["compression", "effective_compression"]
 
 def read_rows(path: Path) -> pd.DataFrame:
     """Return the rows of cells; InputError for a file that is no rows.csv of a benchmark of images."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected rows.csv of a benchmark of images")
-    try:
-        rows = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not CSV: {str(error).strip()}; expected rows.csv of a benchmark of images") from None
+    rows = read_csv_table(path, "rows.csv of a benchmark of images")
     missing = [name for name in TEXTS if name not in rows] + [name for name in NUMBERS if not has_numbers(rows, name)]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; expected rows.csv of a benchmark of images")

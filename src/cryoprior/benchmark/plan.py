@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +143,7 @@ def simulated_from(plans: Iterable[SimulatePlan | None], folder: Path) -> list[P
 
 def check_unique(what: str, names: Sequence[str]) -> None:
     """Raise InputError where two cells or methods have one name."""
-    twice = {name for name in names if names.count(name) > 1}
+    twice = {name for name, count in Counter(names).items() if count > 1}
     if twice:
         raise InputError(f"bench: {what} named {_list(twice)} more than once; give each a name of its own")
 

@@ -17,25 +17,33 @@ from cryoprior.benchmark.plan import MapsPlan
 from cryoprior.errors import InputError
 
 Plan = TypeVar("Plan")
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+LIMIT_BYTES = 1 << 20
 
 KINDS: dict[str, type[MapsPlan] | type[ImagesPlan]] = {"maps": MapsPlan, "images": ImagesPlan}
 
 
 def read_plan(path: Path) -> MapsPlan | ImagesPlan:
-    """Return the plan of a TOML file; ``${NAME}`` in it stands for an environment variable.
+    """Return the plan of a TOML file; ``${NAME}`` in it stands for a variable that its ``environment`` lists.
 
     Raises
     ------
-    InputError: a missing file, no TOML, an unknown or missing key, a value of the wrong type or out of range.
+    InputError: a missing file, no TOML, a variable that is not listed or not set, an unknown or missing key, a value of
+        the wrong type or out of range.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a benchmark (.toml)")
+    if path.stat().st_size > LIMIT_BYTES:
+        raise InputError(f"{path}: {path.stat().st_size} bytes; expected a benchmark (.toml); is it the right file?")
     try:
-        table = tomllib.loads(_expanded(path, path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise InputError(f"{path}: nested too deep to be read; expected a benchmark (.toml); correct it") from None
+    except ValueError as error:  # no TOML, no UTF-8
         raise InputError(f"{path}: not TOML: {error}; correct it") from None
+    table = _expanded(path, table, _environment(path, table.pop("environment", [])))
     kind = table.pop("table", None)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(f"{path}: table = {kind!r}; expected table = {' or '.join(map(repr, KINDS))}")
     return from_table(KINDS[kind], {**table, "folder": path.resolve().parent}, str(path))
 
@@ -72,11 +80,32 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     return hint(value) if hint is float else value
 
 
-def _expanded(path: Path, text: str) -> str:
-    missing = sorted({name for name in re.findall(r"\$\{(\w+)\}", text) if name not in os.environ})
+def _environment(path: Path, names: Any) -> dict[str, str]:
+    """Return the variables that a plan lists; no other is read, whoever wrote the plan."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: environment = {str(names)[:80]}; expected a list of the variables that it names")
+    missing = sorted({name for name in names if name not in os.environ})
     if missing:
         raise InputError(f"{path}: the environment has no {', '.join(missing)}; set it, or write the path")
-    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], text)
+    return {name: os.environ[name] for name in names}
+
+
+def _expanded(path: Path, value: Any, known: Mapping[str, str]) -> Any:
+    """Return a value with the variables in its texts replaced; tables and lists are gone through."""
+    if isinstance(value, dict):
+        return {key: _expanded(path, item, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(path, item, known) for item in value]
+    if not isinstance(value, str):
+        return value
+    unlisted = sorted(set(VARIABLE.findall(value)) - set(known))
+    if unlisted:
+        listed = ", ".join(f'"{name}"' for name in unlisted)
+        raise InputError(
+            f"{path}: {value[:80]!r} names a variable of the environment that the plan does not list; "
+            f"add environment = [{listed}] above its tables, or write the path"
+        )
+    return VARIABLE.sub(lambda match: known[match[1]], value)
 
 
 def _list(names: set[str]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from cryoprior.errors import InputError
+from cryoprior.io.model_files import check_model_size
 
 if TYPE_CHECKING:
     import gemmi
@@ -134,6 +135,7 @@ def _parse(path: Path) -> tuple[gemmi.Structure, bool]:
         raise InputError(
             f"{path}: a file of type {suffix or 'unknown'}; expected .cif or .pdb (.gz); rename or convert"
         )
+    check_model_size(path)
     try:
         if suffix in PDB:
             return gemmi.read_pdb(str(path)), True

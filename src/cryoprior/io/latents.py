@@ -10,10 +10,13 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from cryoprior.errors import InputError
+from cryoprior.io.npy import read_npy
 from cryoprior.io.pickles import read_pickle
+from cryoprior.io.tables import read_csv_table
 
 LATENT_SUFFIXES = (".pkl", ".npy")
 EXPECTED = "expected one array of latents, particles x dimensions, as cryoDRGN writes z.N.pkl"
+INDICES = "expected the rows of the particles, as cryoDRGN's --ind"
 MOST_LABELS = 100
 
 
@@ -31,7 +34,7 @@ def read_latents(path: Path) -> Float[np.ndarray, "n z"]:
     ------
     InputError: a missing, damaged or foreign file, a value that is not finite, or latents that are all the same.
     """
-    array = _load(path)
+    array = _load(path, EXPECTED)
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: holds a {type(array).__name__}; {EXPECTED}; pass z.N.pkl of the last epoch")
     if array.ndim != 2 or 0 in array.shape:
@@ -58,10 +61,10 @@ def read_indices(path: Path, n: int) -> Int[np.ndarray, " k"]:
     ------
     InputError: no such list, or rows that are not there.
     """
-    array = _load(path)
+    array = _load(path, INDICES)
     indices = np.asarray(array) if isinstance(array, np.ndarray | list) else np.zeros((0, 0))
     if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(indices) == 0:
-        raise InputError(f"{path}: no list of whole numbers; expected the rows of the particles, as cryoDRGN's --ind")
+        raise InputError(f"{path}: no list of whole numbers; {INDICES}")
     if indices.min() < 0 or indices.max() >= n:
         raise InputError(
             f"{path}: rows from {indices.min()} to {indices.max()}; expected 0 to {n - 1}, those of the labels; "
@@ -80,12 +83,7 @@ def read_labels(path: Path, column: str | None = None, indices: Path | None = No
     ------
     InputError: no such file or column, no single candidate, an empty label, or labels that name no classes.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV with a row per particle; check the name")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path}: no CSV: {error}; expected a head and a row per particle; export it again") from error
+    table = read_csv_table(path, "a CSV with a head and a row per particle", as_text=True)
     _refuse_headless(path, table)
     name = _label_column(path, table, column)
     if indices is not None:
@@ -103,18 +101,13 @@ def read_labels(path: Path, column: str | None = None, indices: Path | None = No
     return name, labels
 
 
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {EXPECTED}; check the name")
+def _load(path: Path, expected: str) -> Any:
+    if path.suffix.lower() == ".npy":
+        return read_npy(path, expected.removeprefix("expected "))
     try:
-        if path.suffix.lower() != ".npy":
-            return read_pickle(path)
-        with path.open("rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+        return read_pickle(path)
     except InputError as error:
-        raise InputError(f"{error.message}; {EXPECTED}") from error
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: damaged, or no array: {error}; {EXPECTED}; copy it again") from error
+        raise InputError(f"{error.message}; {expected}") from None
 
 
 def _refuse_headless(path: Path, table: pd.DataFrame) -> None:

@@ -20,6 +20,11 @@ from cryoprior.operators.systems.system import System
 
 Particles = Sequence[int] | None
 
+MOST_BOX, MOST_SETS = 4096, 1_000_000
+"""Beyond what is ever measured: a larger number is a slip or damage, and would take memory and hours."""
+MOST_BITS = 2**36
+"""Of the masks of all sets: what a digest of them reads within minutes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operator(ABC):
@@ -48,9 +53,15 @@ class Operator(ABC):
     _values: dict[int, Float[Tensor, " r"]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("box", "sets"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{self.name}: {name}={getattr(self, name)}; expected at least 1")
+        for name, most in (("box", MOST_BOX), ("sets", MOST_SETS)):
+            value = getattr(self, name)
+            if not 1 <= value <= most:
+                raise InputError(f"{self.name}: {name}={value}; expected 1 to {most}")
+        if self.sets * self.box**2 > MOST_BITS:
+            raise InputError(
+                f"{self.name}: {self.sets} mask sets for a box of {self.box}; expected at most "
+                f"{MOST_BITS // self.box**2}; take fewer <sets>: particles share them in turn"
+            )
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -210,8 +211,8 @@ class Quantize(Operator):
         super().__post_init__()
         if not 1 <= self.bits <= 16:
             raise InputError(f"quantize: bits={self.bits}; expected 1 to 16")
-        if not self.low < self.high:
-            raise InputError(f"quantize: low={self.low}, high={self.high}; expected low below high")
+        if not -math.inf < self.low < self.high < math.inf:
+            raise InputError(f"quantize: low={self.low}, high={self.high}; expected numbers, low below high")
 
     @property
     def m(self) -> int:

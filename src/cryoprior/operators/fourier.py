@@ -17,6 +17,8 @@ from cryoprior.operators.systems.frequencies import FrequencySystem, decompose_f
 from cryoprior.random import numpy_stream
 
 PATTERNS = ("uniform", "ring", "spoke")
+LEAST_WIDTH = 0.01
+"""Pixels: of a narrower weight of rings nothing is left in floating point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,8 @@ class Fourier(Operator):
             )
         if self.pattern != "ring" and (self.weight is not None or self.v is not None):
             raise InputError(f"fourier: weight and v with pattern={self.pattern}; pass pattern=ring, or leave them out")
-        if self.v is not None and not 0 < self.v < math.inf:
-            raise InputError(f"fourier: v={self.v}; expected a width above 0, in pixels")
+        if self.v is not None and not LEAST_WIDTH <= self.v < math.inf:
+            raise InputError(f"fourier: v={self.v}; expected a width of at least {LEAST_WIDTH}, in pixels")
 
     @property
     def count(self) -> int:

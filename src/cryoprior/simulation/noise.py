@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +18,7 @@ from cryoprior.image import (
 )
 from cryoprior.image.spectrum import pixel_variance
 from cryoprior.io import read_particles
+from cryoprior.io.tables import read_csv_table
 from cryoprior.random import numpy_stream
 from cryoprior.simulation.optics import finite_numbers
 
@@ -69,10 +69,8 @@ def read_noise(
 
 
 def _read_spectrum(path: Path) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV with frequency_per_angstrom and power, or a stack")
     columns = ["frequency_per_angstrom", "power"]
-    table = pd.read_csv(path)
+    table = read_csv_table(path, "a CSV with frequency_per_angstrom and power, or a stack")
     if not set(columns) <= set(table):
         raise InputError(f"{path}: columns {', '.join(table)}; expected frequency_per_angstrom and power")
     numbers = finite_numbers(path, table[columns])

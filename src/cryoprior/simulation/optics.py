@@ -12,6 +12,7 @@ import pandas as pd
 from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import CTF, MAGNIFICATION, OPTICAL, TRANSFER, TREATMENT, ZERNIKE
 from cryoprior.io.optics import Columns, optical_parameters
+from cryoprior.io.tables import read_csv_table
 from cryoprior.random import numpy_stream
 
 CTF_COLUMNS = tuple(CTF)
@@ -36,9 +37,7 @@ def read_ctf_table(path: Path | None) -> pd.DataFrame:
     """
     if path is None:
         return default_ctf_table()
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV with {', '.join(CTF_COLUMNS)}")
-    return ctf_table(pd.read_csv(path), str(path))
+    return ctf_table(read_csv_table(path, f"a CSV with {', '.join(CTF_COLUMNS)}"), str(path))
 
 
 def ctf_table(values: Mapping[str, Any] | pd.DataFrame, name: str = "ctf") -> pd.DataFrame:

@@ -18,6 +18,7 @@ from cryoprior.image import (
     potential_map,
 )
 from cryoprior.image.potential import mass_centre
+from cryoprior.io.model_files import check_model_size
 from cryoprior.io.mrc_volumes import is_map
 from cryoprior.io.resize import resample_volume
 from cryoprior.io.volumes import read_shaped_density
@@ -55,6 +56,7 @@ def read_states(
                 f"{path}: a map has no chains; drop <leave_out> and <keep_chains>, or give the atomic model"
             )
         return [State(name, str(path), _map_in_box(path, box, pixel_size))]
+    check_model_size(path)
     try:
         structure = gemmi.read_structure(str(path))
     except (RuntimeError, ValueError) as error:

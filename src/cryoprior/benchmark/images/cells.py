@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
 from cryoprior.errors import InputError
+from cryoprior.operators.base import MOST_BOX
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class PixelGrid:
     sets: int = 1
 
     def __post_init__(self) -> None:
+        if not 1 <= self.block <= MOST_BOX:
+            raise InputError(f"bench: [[pixel]] of block = {str(self.block)[:80]}; expected 1 to {MOST_BOX}")
         _check_compressions(f"[[pixel]] of block = {self.block}", self.compressions)
 
     def cells(self) -> Iterator[ImageCell]:
@@ -116,5 +120,5 @@ class PublishedGrid:
 
 
 def _check_compressions(where: str, compressions: tuple[float, ...]) -> None:
-    if not all(compression > 0 for compression in compressions):
+    if not all(0 < compression < math.inf for compression in compressions):
         raise InputError(f"bench: {where}: compressions {list(compressions)}; expected numbers above 0")

@@ -18,6 +18,9 @@ from cryoprior.prior.checkpoint import EMBEDDED
 from cryoprior.reconstruction.choice import suited_prior
 from cryoprior.solvers import Solver, parse_solver
 
+MOST_WORK = 100_000
+"""Cells by methods by seeds of one plan."""
+
 
 @dataclass(frozen=True)
 class ImageMethod:
@@ -135,6 +138,11 @@ class ImagesPlan:
             raise InputError("bench: [grid] without published = ..., the figures whose cells it has; add it")
         if not self.all_cells:
             raise InputError("bench: no cell; add [grid], [[pixel]], [[fourier]] or [[cells]]")
+        work = len(self.all_cells) * max(1, len(self.methods)) * max(1, len(self.seeds))
+        if work > MOST_WORK:
+            raise InputError(
+                f"bench: {work} reconstructions of cells; expected at most {MOST_WORK}; take fewer of them"
+            )
         check_unique("cells", [cell.name for cell in self.all_cells])
         box = self.box or (self.simulate.box if self.simulate else None)
         for cell in self.all_cells if box else ():  # the box of a stack is known when it is opened

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cryoprior.benchmark.images.sheet import short
 from cryoprior.errors import InputError
+from cryoprior.io.tables import read_csv_table
 
 COLUMNS = ("mask", "compression", "lpips", "ssim")
 NEAR = 0.05
@@ -23,12 +24,7 @@ def read_published(path: Path) -> pd.DataFrame:
     ------
     InputError: a missing file, no CSV, a missing column.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a CSV of published figures with {', '.join(COLUMNS)}")
-    try:
-        table = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not CSV: {str(error).strip()}; expected {', '.join(COLUMNS)}") from None
+    table = read_csv_table(path, f"a CSV of published figures with {', '.join(COLUMNS)}")
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}; add them")
