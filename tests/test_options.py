@@ -33,6 +33,7 @@ def test_good_options_pass() -> None:
         ({"box": 4}, "^box 4: expected at least 8"),
         ({"box": 1024}, "^box 1024: expected at most 512"),
         ({"pixel_size": float("nan")}, "^pixel_size nan: expected at least 0.1"),
+        ({"pixel_size": float("inf")}, "^pixel_size inf: expected a finite number"),
         ({"estimate": "median"}, "^estimate 'median': expected one of mean, sample"),
         ({"device": "tpu"}, "^device 'tpu': expected one of cpu, cuda"),
     ],

@@ -7,6 +7,7 @@ share stand in groups, :class:`ParticleFiles` and :class:`Computing`, which a co
 from __future__ import annotations
 
 import dataclasses
+import math
 import stat
 import typing
 from collections.abc import Iterable
@@ -176,3 +177,5 @@ def _check(name: str, value: Any, choices: tuple[str, ...], meta: Any) -> None:
         raise InputError(f"{name} {value}: expected at least {low}")
     if high is not None and not value <= high:
         raise InputError(f"{name} {value}: expected at most {high}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{name} {value}: expected a finite number")

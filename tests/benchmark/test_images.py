@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -31,6 +32,7 @@ from cryoprior.evaluation.pooled import PairSums, pooled_gain, pooled_scores
 from cryoprior.evaluation.unmeasured import coverage, missing_power, unmeasured
 from cryoprior.io import read_particles, write_map, write_stack, write_star
 from cryoprior.measurement import command as measure
+from cryoprior.prior.checkpoint import load_prior, save_prior
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.reconstruction.reconstructor import Reconstructed, Reconstructor
 from kit.sealed import reseal
@@ -357,12 +359,12 @@ def test_a_unit_of_another_solver_is_refused(plan: Path, again: Path) -> None:
 
 
 def test_a_unit_of_another_prior_is_refused(plan: Path, again: Path, tmp_path: Path) -> None:
-    from safetensors.numpy import load_file, save_file
-
-    shutil.copytree(plan.parent / "prior", tmp_path / "prior")
-    weights = load_file(tmp_path / "prior" / "model.safetensors")
-    metadata = {"format": "pt"}
-    save_file({name: value + 1 for name, value in weights.items()}, tmp_path / "prior" / "model.safetensors", metadata)
+    loaded = load_prior(plan.parent / "prior")
+    network = copy.deepcopy(loaded.denoiser.network)  # type: ignore[attr-defined]
+    for weight in network.parameters():
+        weight.data += 1
+    (tmp_path / "prior").mkdir()
+    save_prior(tmp_path / "prior", network, loaded.config)
     other = only(plan, "DDRM", prior=str(tmp_path / "prior"))
     with pytest.raises(InputError, match="made with other prior;"):
         tables(other, again)
@@ -690,6 +692,11 @@ MEAN_OF_3 = "samples = 3\nparticles = 4"
         ("compressions = [2.5]", "compressions = [-2.5]", "'uniform': compressions .-2.5.; expected numbers above 0"),
         ("compressions = [4.0]", "compressions = [40.0]", "masks=0"),
         ("block = 4", "block = 5", "block 5|box 32"),
+        ("block = 4", "block = 1000000", "block = 1000000; expected 1 to 4096"),
+        ("block = 4", "block = 4\nsets = 10000000", "sets=10000000; expected 1 to 1000000"),
+        ("compressions = [2.5]", "compressions = [inf]", "expected a finite number"),
+        ('lpips = "off"', "sigma = nan", "sigma: nan; expected a finite number"),
+        ("seeds = [0, 1]", f"seeds = {list(range(20000))}", "reconstructions of cells; expected at most 100000"),
         ('pattern = "uniform"', 'pattern = "stripes"', "stripes"),
         ('name = "wiener"', 'name = "DDRM"', "methods named DDRM more than once"),
         ("seeds = [0, 1]", "seeds = []", "expected at least one, each once"),

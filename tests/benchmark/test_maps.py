@@ -12,6 +12,7 @@ import pytest
 from cryoprior.benchmark import command as bench
 from cryoprior.benchmark.maps.images import BenchImages
 from cryoprior.benchmark.maps.table import MapBench
+from cryoprior.benchmark.plan import MapsPlan
 from cryoprior.benchmark.steps import run_step, slug
 from cryoprior.benchmark.toml import read_plan
 from cryoprior.commands import load_command
@@ -170,7 +171,13 @@ def test_a_row_of_another_plan_is_refused(plan: Path, finished: Path, tmp_path: 
         ("compression=2,", "compression=0.5,", "compression=0.5"),
         ('name = "few"', 'name = "wiener"', "more than once"),
         ("[simulate]", "[simulate", "not TOML"),
-        ("{map}", "${NOT_THERE}/x.mrc", "no NOT_THERE"),
+        ("{map}", "${NOT_THERE}/x.mrc", r"names a variable .* add environment = ..NOT_THERE.. above its tables"),
+        ('table = "maps"', 'table = "maps"\nenvironment = ["NOT_THERE"]', "the environment has no NOT_THERE; set it"),
+        ('table = "maps"', 'table = "maps"\nenvironment = "HOME"', "environment = HOME; expected a list"),
+        ("{map}", "${HOME}/x.mrc", "names a variable of the environment that the plan does not list"),
+        ("snr = 5.0", "snr = inf", "simulate, snr: inf; expected a finite number"),
+        ("n = 24", "n = 1000000000000", "simulate, n: 1000000000000; expected at most"),
+        ("[simulate]", "x = " + "[" * 100_000 + "\n[simulate]", "nested too deep|not TOML"),
     ],
 )
 def test_a_wrong_plan_is_refused_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -178,6 +185,27 @@ def test_a_wrong_plan_is_refused_with_its_place(tmp_path: Path, old: str, new: s
     path = tmp_path / "plan.toml"
     path.write_text(PLAN.replace(old, new).replace("{map}", "a.mrc").replace("{prior}", "default"))
     with pytest.raises(InputError, match=message):
+        read_plan(path)
+
+
+def test_a_variable_that_the_plan_lists_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLACE", 'a "quoted" place')
+    path = tmp_path / "plan.toml"
+    listed = PLAN.replace('table = "maps"', 'table = "maps"\nenvironment = ["PLACE"]')
+    path.write_text(listed.replace("{map}", "${PLACE}/a.mrc").replace("{prior}", "default"))
+    plan = read_plan(path)
+    assert isinstance(plan, MapsPlan)
+    assert plan.simulate is not None
+    assert plan.simulate.structures[0] == 'a "quoted" place/a.mrc'
+
+
+def test_a_plan_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_bytes(b'table = "m\xffps"')
+    with pytest.raises(InputError, match="not TOML"):
+        read_plan(path)
+    path.write_bytes(b"#" * (2 << 20))
+    with pytest.raises(InputError, match="2097152 bytes; expected a benchmark"):
         read_plan(path)
 
 

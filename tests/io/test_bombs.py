@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import pickle
 import resource
 import struct
@@ -15,9 +16,11 @@ import pytest
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_pickle
+from cryoprior.io.atomic_models import read_atomic_model
 from cryoprior.io.latents import read_indices, read_labels, read_latents
 from cryoprior.io.npy import read_npy
 from cryoprior.io.tables import read_csv_table
+from cryoprior.simulation.states import read_states
 
 MOST_KIB, MOST_SECONDS = 300 << 10, 5
 ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tC\x01btR"
@@ -163,3 +166,17 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
         read_labels(tmp_path / "labels.csv")
     with pytest.raises(InputError):
         read_csv_table(tmp_path / "labels.csv", "numbers")
+
+
+@pytest.mark.parametrize("name", ["a.pdb.gz", "a.cif.gz"])
+def test_a_model_that_its_gzip_only_pretends_to_be_is_refused(tmp_path: Path, name: str) -> None:
+    """200 MB of blanks in 200 kB."""
+    with gzip.open(tmp_path / name, "wb", 6) as file:
+        for _ in range(200):
+            file.write(b" " * (1 << 20))
+    for read in (read_atomic_model, lambda path: read_states(path, 8, 4.0, (), (), 80.0)):
+        with pytest.raises(InputError, match=rf"{name}: at least \d+ bytes, packed in \d+; expected an atomic model"):
+            read(tmp_path / name)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:1000])
+    with pytest.raises(InputError, match=rf"{name}: damaged gzip"):
+        read_atomic_model(tmp_path / name)

@@ -161,7 +161,7 @@ def test_the_only_column_that_names_classes_is_taken(tmp_path: Path) -> None:
         ('particle,state\n0,a\n1,""\n2,b\n', None, "no state for particle 1"),
         ("particle,state\n0,a\n1,a\n", None, "1 different values of state"),
         ("particle,state\n0,a\n1,b\n2,a\n", "particle", "3 different values of particle"),
-        ("", None, "no CSV"),
+        ("", None, "not CSV"),
         ('"a,b\n1,2', None, None),
     ],
 )
@@ -175,5 +175,5 @@ def test_labels_that_are_absent_or_binary(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_labels(tmp_path / "labels.csv")
     (tmp_path / "labels.csv").write_bytes(bytes(range(256)))
-    with pytest.raises(InputError, match="no CSV"):
+    with pytest.raises(InputError, match="not CSV"):
         read_labels(tmp_path / "labels.csv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import sys
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from cryoprior.benchmark.images.plan import ImagesPlan
 from cryoprior.benchmark.plan import MapsPlan
 from cryoprior.errors import InputError
+from cryoprior.spec import MOST_COUNT
 
 Plan = TypeVar("Plan")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -77,7 +79,13 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise InputError(f"{where}: {value!r}; expected {hint.__name__}")
-    return hint(value) if hint is float else value
+    if hint is int and abs(value) > MOST_COUNT and not where.partition(", ")[2].startswith("seed"):
+        raise InputError(f"{where}: {str(value)[:80]}; expected at most {MOST_COUNT}")
+    if hint is not float:
+        return value
+    if not abs(value) <= sys.float_info.max:
+        raise InputError(f"{where}: {str(value)[:80]}; expected a finite number")
+    return float(value)
 
 
 def _environment(path: Path, names: Any) -> dict[str, str]:

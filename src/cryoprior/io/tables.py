@@ -23,7 +23,7 @@ def read_csv_table(path: Path, expected: str, *, as_text: bool = False) -> pd.Da
 
     Raises
     ------
-    InputError: a missing file, no CSV in UTF-8, two columns of one name, or more than 10,000 columns.
+    InputError: a missing file, not CSV in UTF-8, two columns of one name, or more than 10,000 columns.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected {expected}; check the name")
@@ -31,7 +31,7 @@ def read_csv_table(path: Path, expected: str, *, as_text: bool = False) -> pd.Da
         with path.open("rb") as file:
             line = file.readline(HEAD_BYTES).decode("utf-8-sig")
         if len(line) >= HEAD_BYTES - 4 or line.count(",") >= MOST_COLUMNS:
-            raise InputError(f"{path}: no CSV: a head of {line.count(',') + 1} columns; expected {expected}")
+            raise InputError(f"{path}: not CSV: a head of {line.count(',') + 1} columns; expected {expected}")
         names = [name.strip().strip('"') for name in line.strip().split(",")]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
@@ -41,4 +41,4 @@ def read_csv_table(path: Path, expected: str, *, as_text: bool = False) -> pd.Da
         raise
     except (ValueError, OverflowError, MemoryError, RecursionError, OSError) as error:  # pandas' own are ValueErrors
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: no CSV: {reason}; expected {expected}; export it again") from None
+        raise InputError(f"{path}: not CSV: {reason}; expected {expected}; export it again") from None
