@@ -257,7 +257,7 @@ def test_a_run_that_is_told_to_stop_keeps_the_step_it_is_at(particles: Path, mon
         run(particles, "parts", steps=6, every=4)
     parts = particles.parent / "parts"
     assert (stopped.value.output, stopped.value.left) == (parts, "begun")
-    assert json.loads((parts / "checkpoint.json").read_text())["step"] == 3
+    assert checkpoint_step(parts) == 3
     run(particles, "parts", steps=6, every=4, resume=True)
     assert_same_weights(whole, parts)
     assert curve(whole) == curve(parts)

@@ -90,7 +90,7 @@ class _Type:
             raise pickle.UnpicklingError(f"an array of {kind}; expected numbers")
 
     def __setstate__(self, state: Any) -> None:
-        self.dtype = self.dtype.newbyteorder({"<": "<", ">": ">"}.get(state[1], "="))
+        self.dtype = self.dtype.newbyteorder(">" if state[1] == ">" else "<")
 
 
 class _Array:
