@@ -86,7 +86,7 @@ def plain(truth: Tensor) -> Tensor:
     return curve(make_maps(images(truth, given), **given).full, truth)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in OPTICS if kind != "plain"])
+@pytest.mark.parametrize("kind", ["damped", "tilt", "odd", "even", "phase plate", "magnified", "mixed"])
 def test_the_map_is_as_good_as_that_of_plain_particles(kind: str, truth: Tensor, plain: Tensor) -> None:
     given = particles(kind)
     pictures = images(truth, given)
