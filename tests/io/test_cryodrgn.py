@@ -118,3 +118,13 @@ def test_bad_pickles_are_refused(tmp_path: Path) -> None:
 def test_real_pickles(shared_data: Path) -> None:
     z = read_pickle(shared_data / "published" / "original_z.99.pkl")
     assert z.shape == (26380, 8)
+
+
+@pytest.mark.parametrize(
+    ("indices", "text"),
+    [(np.array([0, 2, 2]), "names particle 2 more than once"), (np.zeros(5, bool), "expected indices from 0 to 4")],
+)
+def test_a_selection_names_every_particle_once(tmp_path: Path, indices: np.ndarray, text: str) -> None:
+    write_stack(tmp_path / "a.mrcs", np.random.default_rng(0).normal(size=(5, 8, 8)).astype(np.float32), 2.0)
+    with pytest.raises(InputError, match=rf"ind\.pkl: .*{text}"):
+        read_particles(tmp_path / "a.mrcs", ind=dump(tmp_path / "ind.pkl", indices))

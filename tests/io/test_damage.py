@@ -126,6 +126,10 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "particles.star: a digit": lambda p: (p / "particles.star").write_text(
         (p / "particles.star").read_text().replace("000001@", "000002@", 1)
     ),
+    "particles.star: a device": lambda p: (
+        (p / "particles.star").unlink(),
+        (p / "particles.star").symlink_to("/dev/zero"),
+    ),
     "group: sigma": lambda p: change_json(p / "zarr.json", lambda stored: stored["attributes"].update(sigma=0.4)),
     "digests: gone": lambda p: (p / SEAL).unlink(),
     "digests: nested": lambda p: (p / SEAL).write_text('{"sha256":' * 100_000),

@@ -464,3 +464,9 @@ def test_what_a_user_put_into_an_unfinished_run_is_not_ours_when_it_is_whole(tmp
     ):
         pass
     assert (path / "notes.txt").read_text() == "mine"
+
+
+def test_an_input_that_is_a_link_to_itself_is_left_to_who_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with claim_output(tmp_path / "out", "x", inputs=[tmp_path / "loop"]) as folder:
+        assert folder.is_dir()

@@ -157,6 +157,8 @@ class Measurements:
 
     def _read_particles(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         star = self.path / PARTICLES
+        if not star.is_file():
+            raise InputError(f"{star}: no ordinary file; {REMEDY}")
         if self._seal is not None:
             self._seal.check(PARTICLES, star.read_bytes())
         blocks = read_star(star)

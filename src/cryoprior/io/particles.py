@@ -299,8 +299,11 @@ def _header_sizes(path: Path, metadata: Metadata, files: ImageFiles) -> np.ndarr
 def _selection(ind: Path, path: Path, n: int) -> np.ndarray:
     places = np.asarray(read_pickle(ind))
     if places.dtype == bool and places.shape == (n,):
-        return np.flatnonzero(places)
+        places = np.flatnonzero(places)
     whole = places.ndim == 1 and np.issubdtype(places.dtype, np.integer)
     if not whole or not len(places) or places.min() < 0 or places.max() >= n:
         raise InputError(f"{ind}: expected indices from 0 to {n - 1} of the particles of {path}; use the matching file")
+    numbers, counts = np.unique(places, return_counts=True)
+    if len(numbers) < len(places):
+        raise InputError(f"{ind}: names particle {numbers[counts > 1][0]} more than once; expected each once; mend it")
     return places

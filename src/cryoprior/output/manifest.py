@@ -116,7 +116,8 @@ def inputs_inside(folder: Path, inputs: Iterable[Path | str | None]) -> Path | N
     for given in inputs:
         if given is None:
             continue
-        for path in (Path(os.path.abspath(given)), Path(given).resolve()):  # noqa: PTH100
+        # a link to itself has no end: who reads it says so
+        for path in (Path(os.path.abspath(given)), Path(os.path.realpath(given))):  # noqa: PTH100
             if path == folder or folder in path.parents:
                 return Path(given)
     return None
