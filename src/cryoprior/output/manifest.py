@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import json
 import os
@@ -63,13 +64,17 @@ class Manifest:
         return tuple(sorted(entry for entry in entries(folder) if entry != MARK and is_ours(entry)))
 
     def remove(self, folder: Path) -> None:
-        """Delete what is ours in the folder, the mark last, and the folder itself where nothing else is left."""
+        """Delete what is ours in the folder, the mark last, and the folder itself where nothing else is left.
+
+        Raises
+        ------
+        OSError: the disk fails; the mark is still there, so that the next run goes on with it.
+        """
         is_ours = self._judge()
         for entry in (*sorted((e for e in entries(folder) if is_ours(e) and e != MARK), key=len, reverse=True), MARK):
             path = folder / entry
             if path.is_dir() and not path.is_symlink():
-                with suppress(OSError):  # something else lies in it
-                    path.rmdir()
+                _remove_empty(path)
             else:
                 path.unlink(missing_ok=True)
         with suppress(OSError):
@@ -89,6 +94,15 @@ class Manifest:
             return any(fnmatch.fnmatchcase(head, pattern) for head in heads for pattern in self.makes)
 
         return is_ours
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder unless something else lies in it."""
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def entries(folder: Path) -> Iterator[str]:
