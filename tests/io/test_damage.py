@@ -15,7 +15,7 @@ import pytest
 import zarr
 
 from cryoprior.errors import InputError
-from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, read_measurements
+from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, read_measurements, write_star
 from cryoprior.io.seals import SEAL
 from kit.sealed import change_header, change_json, reseal
 from kit.stacks import draw_optics, draw_table
@@ -193,6 +193,16 @@ def test_numbers_that_are_not_finite_name_their_particle(y_zarr: Path) -> None:
         InputError, match=r"row 300 holds values that are not finite \(particle 304 of particles.star\)"
     ):
         measured.y()
+
+
+@pytest.mark.parametrize("column", ["rlnAngleRot", "rlnOriginXAngst"])
+def test_a_pose_that_is_not_finite_is_refused(y_zarr: Path, column: str) -> None:
+    table = draw_table(N)
+    table.loc[7, column] = np.inf
+    write_star(y_zarr / "particles.star", table, draw_optics())
+    reseal(y_zarr)
+    with pytest.raises(InputError, match=r"particles.star: row 8 has an angle or an origin that is not finite"):
+        read_measurements(y_zarr).poses()
 
 
 def test_a_chunk_is_checked_once_in_a_process(y_zarr: Path) -> None:

@@ -89,8 +89,20 @@ class Measurements:
         return np.asarray(optics[PIXEL_SIZE].to_numpy(np.float64)[rows])
 
     def poses(self) -> tuple[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 2"]] | None:
-        """Return rot, tilt, psi in degrees, (n, 3), and rlnOriginX, YAngst in angstrom, (n, 2); None without angles."""
-        return table_poses(self.particles[0])
+        """Return rot, tilt, psi in degrees, (n, 3), and rlnOriginX, YAngst in angstrom, (n, 2); None without angles.
+
+        Raises
+        ------
+        InputError: an angle or an origin that is not finite; nothing that turns by it would end.
+        """
+        poses = table_poses(self.particles[0])
+        bad = np.zeros(self.n, bool) if poses is None else ~np.isfinite(np.hstack(poses)).all(axis=1)
+        if bad.any():
+            raise InputError(
+                f"{self.path / PARTICLES}: row {int(bad.argmax()) + 1} has an angle or an origin that is not finite; "
+                f"expected numbers; {REMEDY}"
+            )
+        return poses
 
     def ctf_parameters(self) -> dict[str, np.ndarray] | None:
         """Return the parameters of the transfer by name, n rows each; see :func:`table_ctf`."""
