@@ -249,7 +249,7 @@ def main() -> None:
         seconds, what = round(time.monotonic() - began, 2), str(fault).split(" at call ")[0]
         one = {"case": case.name, "fault": what, "call": fault.at, "hit": ran.hit, "code": ran.code, "wrong": wrong}
         record.append({**one, "seconds": seconds})
-        if len(record) % 50 == 0:
+        if len(record) % 20 == 0:
             print(f"{len(record)} injections", file=sys.stderr, flush=True)
         for line in wrong:
             print(f"{case.name}: {fault} ({ran.hit}): {line}", flush=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from cryoprior.errors import InputError
+from cryoprior.interruption import Interrupted, interruptible
 from cryoprior.output import folder as folders
 from cryoprior.output.files import whole_file, write_whole
 from cryoprior.output.folder import Work, claim_output, resume_output
@@ -274,6 +278,82 @@ def test_a_killed_run_loses_nothing_and_the_next_one_cleans_up(tmp_path: Path, w
 
 
 # one run at a time
+
+
+@pytest.mark.parametrize("content", [(), (".0123abcd.partial..cryoprior.json",)])
+@pytest.mark.parametrize("kind", ["partial", "old"])
+def test_a_hidden_folder_that_a_kill_left_without_its_mark_goes(
+    tmp_path: Path, content: tuple[str, ...], kind: str
+) -> None:
+    """Killed before the mark was written, or after it was removed."""
+    hidden = tmp_path / f".out.0123abcd.{kind}"
+    hidden.mkdir()
+    for name in content:
+        (hidden / name).write_text("")
+    make(tmp_path / "out", "a")
+    assert shown(tmp_path) == ["out"]
+
+
+def test_an_old_result_that_the_disk_does_not_let_go_is_removed_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = make(tmp_path / "out", "sub/old")
+    rmdir = Path.rmdir
+
+    def failing(self: Path) -> None:
+        if self.name == "sub":
+            raise OSError(errno.EIO, "Input/output error", str(self))
+        rmdir(self)
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="Input/output error"):
+        patched.setattr(Path, "rmdir", failing)
+        make(out, "new", overwrite=True)
+    assert shown(out) == ["new"]
+    make(out, "newer", overwrite=True)
+    assert shown(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("failure", [errno.ENOSPC, errno.EIO])
+def test_a_disk_that_cannot_keep_a_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: int) -> None:
+    def failing(_: int) -> None:
+        raise OSError(failure, os.strerror(failure))
+
+    make(tmp_path / "out", "old")
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match=os.strerror(failure)) as raised:
+        make(tmp_path / "out", "new", overwrite=True)
+    assert raised.value.filename is not None
+    monkeypatch.undo()
+    assert shown(tmp_path / "out") == ["old"]
+    assert shown(tmp_path) == ["out"]
+
+
+def test_a_file_system_that_cannot_flush_is_used_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot(_: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", cannot)
+    assert shown(make(tmp_path / "out", "a")) == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["writing", "finishing"])
+def test_a_run_that_is_told_to_stop_says_what_it_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def stop(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+    if kind != "writing":
+        finish = folders._finish
+        monkeypatch.setattr(folders, "_finish", lambda *given: (stop(), finish(*given)))
+    with pytest.raises(Interrupted) as stopped, interruptible(), claim_output(tmp_path / "out") as folder:
+        (folder / "a").write_text("")
+        if kind == "writing":
+            stop()
+    left = "nothing" if kind == "writing" else "finished"
+    assert (stopped.value.left, stopped.value.output) == (left, tmp_path / "out")
+    assert shown(tmp_path) == ([] if kind == "writing" else ["out"])
 
 
 def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
