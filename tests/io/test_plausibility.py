@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from cryoprior.errors import InputError
 from cryoprior.io import read_particles, validate_particles, write_map, write_star
 from kit.stacks import BOX, draw_optics, write_particles
 
@@ -37,7 +39,6 @@ def placed(table: pd.DataFrame) -> pd.DataFrame:
             lambda t, o: (t, o.assign(rlnSphericalAberration=2700.0)),
             "rlnSphericalAberration 2700; expected 0 to 20 (mm)",
         ),
-        (lambda t, o: (t, o.assign(rlnAmplitudeContrast=10.0)), "rlnAmplitudeContrast 10; expected 0 to 1 (fraction)"),
         (
             lambda t, o: (t.assign(**{c: np.radians(t[c]) for c in t if c.startswith("rlnAngle")}), o),
             "all angles between -2 pi and 2 pi; expected degrees",
@@ -79,3 +80,26 @@ def test_a_volume_in_the_place_of_a_stack(tmp_path: Path, caplog: pytest.LogCapt
     write_map(tmp_path / "map.mrc", np.random.default_rng(0).normal(size=(BOX, BOX, BOX)).astype(np.float32), 1.5)
     assert "looks like a volume of 16 slices" in str(read_particles(tmp_path / "map.mrc").doubts())
     assert "looks like a volume of 16 slices" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("rlnAmplitudeContrast", 10.0, "optics group 1 has rlnAmplitudeContrast 10; expected 0 to 1 (fraction)"),
+        ("rlnVoltage", 0.0, "optics group 1 has rlnVoltage 0; expected 1 to 1e+06 (kV)"),
+        ("rlnSphericalAberration", -2.0, "rlnSphericalAberration -2"),
+        ("rlnImagePixelSize", 1e308, "rlnImagePixelSize 1e+308"),
+        ("rlnDefocusU", -1e12, "particle 1 has rlnDefocusU -1e+12"),
+        ("rlnOriginXAngst", 1e12, "particle 1 has rlnOriginXAngst 1e+12"),
+    ],
+)
+def test_what_no_microscope_gives_is_refused(tmp_path: Path, column: str, value: float, message: str) -> None:
+    path, _, table = write_particles(tmp_path, N)
+    optics = draw_optics()
+    if column in optics:
+        optics[column] = value
+    else:
+        table[column] = value
+    write_star(path, table, optics)
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_particles(path)

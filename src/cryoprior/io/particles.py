@@ -23,7 +23,7 @@ from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.identity import Particles, matched
 from cryoprior.io.images import ImageFiles
 from cryoprior.io.pickles import read_pickle
-from cryoprior.io.plausibility import far_origins, implausible, same_image, volumes
+from cryoprior.io.plausibility import check_possible, far_origins, implausible, same_image, volumes
 from cryoprior.io.resize import METHODS, centre_shift, resize
 from cryoprior.io.rows import chosen_rows, spread_rows
 
@@ -250,6 +250,7 @@ def read_particles(
     optics = _settled_optics(path, metadata, files, pixel_size)
     sizes = optics[PIXEL_SIZE].to_numpy(np.float64)[optics_rows(path, metadata.table, optics)]
     metadata = Metadata(origins_in_angstrom(path, metadata.table, sizes), optics)
+    check_possible(path, metadata.table, metadata.optics)
     index = np.arange(len(metadata.table))
     stack = ParticleStack(path, metadata.table, metadata.optics, index, files.box, files, metadata)
     stack = stack.subset(_selection(companions.ind, path, stack.n)) if companions.ind else stack

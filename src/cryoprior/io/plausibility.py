@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
+from cryoprior.errors import InputError
 from cryoprior.io.mrc import MrcHeader
 
 LEAST_DEFOCUS_ANGSTROM = 1000.0
 """Below this for every particle, a defocus is in another unit: no data set is taken that near to focus."""
-RANGES = {
-    "rlnVoltage": ("kV", 50.0, 1500.0),
-    "rlnSphericalAberration": ("mm", 0.0, 20.0),
+RANGES = {"rlnVoltage": ("kV", 50.0, 1500.0), "rlnSphericalAberration": ("mm", 0.0, 20.0)}
+LENGTH = "A"
+NEVER = {
+    "rlnImagePixelSize": (LENGTH, 1e-3, 1e4),
+    "rlnVoltage": ("kV", 1.0, 1e6),
+    "rlnSphericalAberration": ("mm", -1.0, 1e4),
     "rlnAmplitudeContrast": ("fraction", 0.0, 1.0),
+    "rlnDefocusU": (LENGTH, -1e7, 1e7),
+    "rlnDefocusV": (LENGTH, -1e7, 1e7),
+    "rlnOriginXAngst": (LENGTH, -1e6, 1e6),
+    "rlnOriginYAngst": (LENGTH, -1e6, 1e6),
 }
+"""Outside these a value is no measurement of any microscope: the file is damaged."""
 SPACE_GROUP_BYTE = 88
 """Where an MRC header has it: 0 is a stack of images, 1 a volume."""
 FEWEST = 10
@@ -34,6 +44,20 @@ def implausible(table: pd.DataFrame, optics: pd.DataFrame) -> list[str]:
         *_angles(table),
         *_twice(table),
     ]
+
+
+def check_possible(path: Path, table: pd.DataFrame, optics: pd.DataFrame) -> None:
+    """Raise InputError where a value is none that any microscope gives; what is merely odd is told by implausible."""
+    for column, (unit, low, high) in NEVER.items():
+        for frame in (table, optics):
+            values = _numbers(frame, column)
+            outside = None if values is None else (values < low) | (values > high)
+            if outside is not None and values is not None and outside.any():
+                row = int(np.argmax(outside))
+                where = f"particle {row + 1}" if frame is table else f"optics group {row + 1}"
+                raise InputError(
+                    f"{path}: {where} has {column} {values[row]:g}; expected {low:g} to {high:g} ({unit}); correct it"
+                )
 
 
 def far_origins(
