@@ -1,4 +1,9 @@
-"""Arrays of a zarr 3 group as we write them: chunks of whole rows, not compressed, each checked before it is used."""
+"""Arrays of a zarr 3 group as we write them: chunks of whole rows, not compressed, each checked before it is used.
+
+The zarr library (3.1.6) reads a whole chunk for one row: behind the same checks, 100,000 rows of 384 floats took 2.1 to
+2.5 times the processor time a chunk a call, and shuffled rows, as training asks for, about 10 times. Many chunks a call
+were as fast in order, but a refused chunk or a signal then left tasks in its thread, and warnings of them on stderr.
+"""
 
 from __future__ import annotations
 
