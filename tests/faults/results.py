@@ -12,7 +12,7 @@ from typing import Any
 MARK = ".cryoprior.json"
 GROWING = ("checkpoint.safetensors", "curve.csv")
 """Files that a run replaces as it goes on."""
-OF_A_MOMENT = re.compile(r"seconds|written|peak|memory|arguments|^resume$")
+OF_A_MOMENT = re.compile(r"seconds|written|peak|memory|arguments|^resume$|^shard$")
 
 
 def listed(folder: Path) -> set[str]:
