@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from fuzz.campaign import Campaign, all_cases, drawn_cases
 from fuzz.cases import Right
 from fuzz.good import make_good
@@ -15,7 +13,6 @@ from fuzz.server import Outcome, Server
 COUNT, EXTRA, SEED = 300, 16, 0
 
 
-@pytest.mark.slow
 def test_no_damaged_input_is_taken_for_good(tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     cases = drawn_cases(all_cases(tmp_path, SEED, EXTRA), COUNT, SEED)

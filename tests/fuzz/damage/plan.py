@@ -12,9 +12,9 @@ REFUSE, SAME, OPEN = Right.REFUSE, Right.SAME, Right.OPEN
 
 WRONG: dict[str, tuple[str, ...]] = {
     'table = "images"': ('table = "other"', "table = 5", "", 'table = ["images"]'),
-    'title = "small"': ("title = 5", 'title = "${NO_SUCH_VARIABLE}"', 'title = "${HOME}"', 'title = "$HOME"'),
+    'title = "small"': ("title = 5", 'title = "${NO_SUCH_VARIABLE}"', 'title = "${HOME}"'),
     "particles = 4": tuple(f"particles = {v}" for v in ("0", "-3", "1e3", '"4"', "true", "[4]", "nan")),
-    "seeds = [0]": tuple(f"seeds = {v}" for v in ("[]", "[-1]", '["a"]', "0", "[0, 0]", "[0.5]", "[[0]]")),
+    "seeds = [0]": tuple(f"seeds = {v}" for v in ("[]", '["a"]', "0", "[0, 0]", "[0.5]", "[[0]]")),
     "sigma = 0.0": tuple(f"sigma = {v}" for v in ("-1.0", "nan", "inf", '"0"', "[0.0]")),
     "block = 8": tuple(f"block = {v}" for v in ("0", "-8", "7", "100000", "8.0", '"8"')),
     "compressions = [2.5]": tuple(
@@ -47,9 +47,14 @@ WRONG: dict[str, tuple[str, ...]] = {
     "[[pixel]]": ("[[pixels]]", "[pixel]"),
 }
 OPEN_ENDED: dict[str, tuple[str, ...]] = {
-    'title = "small"': ('title = "<script>alert(1)</script>"', 'title = ""', f'title = "{"x" * 1_000_000}"'),
+    'title = "small"': (
+        'title = "$HOME"',
+        'title = "<script>alert(1)</script>"',
+        'title = ""',
+        f'title = "{"x" * 1_000_000}"',
+    ),
     'name = "dct"': ('name = ""', 'name = "<img src=x onerror=alert(1)>"', 'name = "../../escape"', 'name = "a/b"'),
-    "seeds = [0]": ("seeds = [99999999999999999999999999]",),
+    "seeds = [0]": ("seeds = [99999999999999999999999999]", "seeds = [-1]"),
     'rows = ["hadamard"]': ('rows = ["hadamard"]\n[[cells]]\nname = "../../../escape"\noperator = "identity"',),
 }
 

@@ -25,7 +25,7 @@ def prior(rng: random.Random, extra: int, folder: Path) -> Changes:
     """Yield damage of a prior's folder."""
     for name, right in (("config.json", SAME), ("model.safetensors", REFUSE)):
         part = _in(name)
-        yield from on(part, cuts(), name)
+        yield from on(part, cuts(last=right), name)  # of JSON the end of the line
         yield from on(part, strangers(rng), name)
         yield from on(part, turned_bits(rng, extra, right), name)
     yield from on(_in("model.safetensors"), doubled_blocks(rng, extra // 2, REFUSE), "model.safetensors")
