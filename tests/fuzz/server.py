@@ -50,7 +50,8 @@ class Server:
 
     def __enter__(self) -> Server:
         tests = str(Path(__file__).resolve().parents[1])
-        searched = os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])
+        given = [str(Path(place).resolve()) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+        searched = os.pathsep.join([tests, *given])  # the process works in another folder
         environment = {**os.environ, "PYTHONPATH": searched, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
         environment |= {"HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "COLUMNS": "200"}
         self._process = subprocess.Popen(

@@ -89,8 +89,8 @@ def test_a_volume_in_the_place_of_a_stack(tmp_path: Path, caplog: pytest.LogCapt
         ("rlnVoltage", 0.0, "optics group 1 has rlnVoltage 0; expected 1 to 1e+06 (kV)"),
         ("rlnSphericalAberration", -2.0, "rlnSphericalAberration -2"),
         ("rlnImagePixelSize", 1e308, "rlnImagePixelSize 1e+308"),
-        ("rlnDefocusU", -1e12, "particle 1 has rlnDefocusU -1e+12"),
-        ("rlnOriginXAngst", 1e12, "particle 1 has rlnOriginXAngst 1e+12"),
+        ("rlnDefocusU", -1e12, "row 1 has rlnDefocusU -1e+12"),
+        ("rlnOriginXAngst", 1e12, "row 1 has rlnOriginXAngst 1e+12"),
     ],
 )
 def test_what_no_microscope_gives_is_refused(tmp_path: Path, column: str, value: float, message: str) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 from cryoprior.commands import load_command
 from cryoprior.errors import InputError
 from cryoprior.output.record import to_json
+from cryoprior.output.stored_json import read_json
 
 WITHOUT_EFFECT = {"output", "batch", "threads", "device", "overwrite", "executor", "shard", "shard_size"}
 """Options that change how fast a result comes, not what it is."""
+AGAIN = "delete the folder, and run the benchmark again"
 
 log = logging.getLogger("cryoprior")
 
@@ -29,8 +31,7 @@ def run_step(command: str, output: Path, **values: Any) -> dict[str, Any]:
     options = stage.Options(output=output, **values)
     if (output / "summary.json").is_file():
         _check_same(command, output, options)
-        summary: dict[str, Any] = json.loads((output / "summary.json").read_text())
-        return summary
+        return read_json(output / "summary.json", "a summary", AGAIN)
     log.info("%s: %s", command, output)
     made: dict[str, Any] = stage.run(options)
     return made
@@ -42,9 +43,11 @@ def slug(name: str) -> str:
 
 
 def _check_same(command: str, output: Path, options: Any) -> None:
-    recorded = json.loads((output / "provenance.json").read_text())
+    recorded = read_json(output / "provenance.json", "how a result was made", AGAIN)
     asked = json.loads(to_json(options))
-    before = recorded["options"]
+    before = recorded.get("options")
+    if not isinstance(before, dict):
+        raise InputError(f"{output / 'provenance.json'}: without the options of {command}; {AGAIN}")
     changed = [k for k, v in asked.items() if k not in WITHOUT_EFFECT and before.get(k) != v]
     if recorded["command"] != command or changed:
         what = f"other {', '.join(changed)}" if changed else f"{recorded['command']}"

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from cryoprior.errors import InputError
-from cryoprior.io.model_files import check_model_size
+from cryoprior.io.model_files import check_coordinates, check_model_size
 
 if TYPE_CHECKING:
     import gemmi
@@ -111,6 +111,7 @@ def read_atomic_model(path: Path | str, *, confidence: bool = True) -> AtomicMod
     structure, has_b = _parse(path)
     if not len(structure) or not structure[0].count_atom_sites():
         raise InputError(f"{path}: no atoms; expected an atomic model; is it the right file?")
+    check_coordinates(path, structure)
     chains = tuple(part for chain in structure[0] for part in _polymers(chain, has_b))
     if not chains:
         raise InputError(f"{path}: no amino acid and no nucleotide among its atoms; expected a protein or nucleic acid")

@@ -1,10 +1,12 @@
-"""The size of an atomic model's file, before a parser takes memory for it."""
+"""The file of an atomic model: its size, before a parser takes memory, and numbers that a parser may read as 0."""
 
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryoprior.errors import InputError
 
@@ -13,6 +15,13 @@ MOST_BYTES = 1 << 30
 MOST_RATIO, SMALL_BYTES = 100, 64 << 20
 """How often the size of its gzip a model above 64 MiB may have: coordinates are packed to a fifth."""
 BLOCK = 1 << 20
+FARTHEST_ANGSTROM = 1e5
+"""No assembly is a tenth of this across."""
+ATOMS, COLUMNS = (b"ATOM  ", b"HETATM"), (slice(30, 38), slice(38, 46), slice(46, 54))
+"""Where a PDB file has the coordinates of an atom."""
+
+if TYPE_CHECKING:
+    import gemmi
 
 
 def check_model_size(path: Path) -> None:
@@ -22,6 +31,41 @@ def check_model_size(path: Path) -> None:
     if size > MOST_BYTES or (size > SMALL_BYTES and size > MOST_RATIO * packed):
         held = f", packed in {packed}" if size != packed else ""
         raise InputError(f"{path}: at least {size} bytes{held}; expected an atomic model; is it the right file?")
+
+
+def check_coordinates(path: Path, structure: gemmi.Structure) -> None:
+    """Raise InputError for a coordinate that is no number, or that lies beyond any assembly.
+
+    gemmi takes a text in the columns of a PDB file for 0, so that those are looked through as they are.
+    """
+    if ".pdb" in path.suffixes or ".ent" in path.suffixes:
+        _check_pdb(path)
+    for chain in structure[0] if len(structure) else ():
+        for residue in chain:
+            for atom in residue:
+                if not all(math.isfinite(x) and abs(x) <= FARTHEST_ANGSTROM for x in atom.pos.tolist()):
+                    raise _no_coordinate(path, f"atom {atom.name} of {chain.name} {residue}", str(atom.pos.tolist()))
+
+
+def _check_pdb(path: Path) -> None:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.startswith(ATOMS):
+                continue
+            try:
+                line.decode("ascii")
+                places = [float(line[column]) for column in COLUMNS]
+            except ValueError:
+                places = [math.nan]
+            if not all(math.isfinite(x) and abs(x) <= FARTHEST_ANGSTROM for x in places):
+                found = line[30:54].decode("ascii", "replace").strip() or "nothing"
+                raise _no_coordinate(path, f"the atom in line {number}", found)
+
+
+def _no_coordinate(path: Path, atom: str, found: str) -> InputError:
+    return InputError(
+        f"{path}: {atom} lies at {found}; expected three numbers in angstrom, and names in ASCII; copy the file again"
+    )
 
 
 def _unpacked(path: Path, packed: int) -> int:

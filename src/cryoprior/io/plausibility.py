@@ -54,7 +54,7 @@ def check_possible(path: Path, table: pd.DataFrame, optics: pd.DataFrame) -> Non
             outside = None if values is None else (values < low) | (values > high)
             if outside is not None and values is not None and outside.any():
                 row = int(np.argmax(outside))
-                where = f"particle {row + 1}" if frame is table else f"optics group {row + 1}"
+                where = f"row {row + 1}" if frame is table else f"optics group {row + 1}"
                 raise InputError(
                     f"{path}: {where} has {column} {values[row]:g}; expected {low:g} to {high:g} ({unit}); correct it"
                 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from cryoprior.models.build_files import BUILT, LOG, MODEL, PROFILES, RAW, write
 from cryoprior.output.files import write_whole
 from cryoprior.output.folder import claim_output, holds_run, resume_output
 from cryoprior.output.record import file_digest, to_json
+from cryoprior.output.stored_json import read_json
 
 COMMAND, WORK, FACTS = "model build", "modelangelo", "facts.json"
 MAKES = (*BUILT, WORK, PROFILES)
@@ -129,8 +129,7 @@ def _finished(folder: Path) -> dict[str, Any] | None:
     path = folder / "summary.json"
     if not path.is_file() or not (folder / MODEL).is_file():
         return None
-    summary: dict[str, Any] = json.loads(path.read_text())
-    return summary
+    return read_json(path, "a summary", "delete it, and build again")
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
@@ -138,8 +137,7 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     path = folder / WORK / FACTS
     if not path.is_file() or not (folder / MODEL).is_file():
         return None
-    facts: dict[str, Any] = json.loads(path.read_text())
-    return facts
+    return read_json(path, "what is known of a model", "delete it, and build again")
 
 
 def _built(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cryoprior.output.files import is_partial, write_whole
+from cryoprior.output.stored_json import read_json
 from cryoprior.version import __version__
 
 MARK = ".cryoprior.json"
@@ -38,7 +39,7 @@ class Manifest:
     def read(cls, folder: Path) -> Manifest | None:
         """Return the mark of a folder, None where it has none that can be read."""
         try:
-            stored = json.loads((folder / MARK).read_text())
+            stored = read_json(folder / MARK, "the mark of an output", "pass another <output>")
             return cls(
                 stored["command"],
                 stored["identity"],

@@ -15,8 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cryoprior.errors import InputError
 from cryoprior.output.files import write_whole
+from cryoprior.output.stored_json import read_json
 from cryoprior.version import __version__
 
 RECORDED = (
@@ -116,10 +116,4 @@ def read_recorded(folder: Path) -> dict[str, Any]:
     path = folder / "summary.json"
     if not path.is_file():
         return {}
-    try:
-        recorded = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON ({error}); reconstruct again") from error
-    if not isinstance(recorded, dict):
-        raise InputError(f"{path}: expected one JSON object; reconstruct again")
-    return recorded
+    return read_json(path, "the summary of a reconstruction", "reconstruct again")

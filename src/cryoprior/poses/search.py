@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -30,6 +29,7 @@ from cryoprior.io import ParticleStack
 from cryoprior.io.volumes import read_volume
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import file_digest, to_json
+from cryoprior.output.stored_json import read_json
 from cryoprior.poses.relion_input import write_search_input
 
 RECORD = "record.json"
@@ -198,8 +198,7 @@ def _part(folder: Path, name: str, work: Callable[[Path], dict[str, Any]]) -> Pa
 
 
 def _record(part: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((part / RECORD).read_text())
-    return record
+    return read_json(part / RECORD, "the record of a search", f"delete {part}, and search again")
 
 
 def _shared(search: PoseSearch, folder: Path) -> dict[str, Any]:

@@ -21,12 +21,9 @@ from cryoprior.prior import Denoiser, Prior
 from cryoprior.reconstruction.choice import NOT_TRAINED_ON, suited_prior, trained_on_operator
 from cryoprior.reconstruction.overlap import training_overlap, warn_of_overlap
 from cryoprior.reconstruction.reconstructor import Reconstructed, Reconstructor, fit_prior, make_reconstructor
-from cryoprior.reconstruction.shards import Shards
+from cryoprior.reconstruction.shards import SUMMED, TOTALS, Shards
 from cryoprior.solvers import SOLVERS, Solver
 from cryoprior.spec import format_spec
-
-TOTALS = ("evaluations", "backward", "seconds_network", "residual")
-"""What the records of shards sum over particles."""
 
 log = logging.getLogger("cryoprior")
 
@@ -88,7 +85,7 @@ class ReconstructionJob:
 
     def summary(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what is worth knowing of the finished run."""
-        total = {key: sum(r[key] for r in records) for key in ("seconds", *TOTALS)}
+        total = {key: sum(r[key] for r in records) for key in SUMMED}
         return {
             "n": self.n,
             "solver": format_spec(self.solver, SOLVERS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,13 +11,22 @@ from typing import Any
 
 import pandas as pd
 
+from cryoprior.errors import InputError
 from cryoprior.io import ShardWriter, finished_shards, merge_shards
 from cryoprior.io.rows import row_batches
 from cryoprior.output.files import write_whole
 from cryoprior.output.record import to_json
+from cryoprior.output.stored_json import read_json
+
+log = logging.getLogger("cryoprior")
 
 MAKES = ("shards", "deviation", "records", "particles.star", "particles.cs", "summary.json", "provenance.json")
 """All that a reconstruction writes into its folder."""
+TOTALS = ("evaluations", "backward", "seconds_network", "residual")
+SUMMED = ("seconds", *TOTALS)
+"""What the records of shards sum over particles."""
+KNOWN = ("intensity", "contrast")
+"""What a record holds beside the numbers that are summed."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class Shards:
     folder: Path
     n: int
     size: int
+    summed: tuple[str, ...] = SUMMED
+    """Names of the numbers that every record holds."""
 
     def all(self) -> list[range]:
         """Return the rows of every shard."""
@@ -37,7 +48,7 @@ class Shards:
 
     def pending(self, first: int, step: int) -> list[range]:
         """Return the shards first, first + step, ... that are not finished."""
-        done = set(finished_shards(self.folder))
+        done = set(self._finished())
         return [rows for rows in self.all()[first::step] if rows not in done]
 
     @contextmanager
@@ -59,16 +70,38 @@ class Shards:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records of all shards, in order."""
-        return [json.loads(self._record_path(rows).read_text()) for rows in self.all()]
+        return [self._record(rows) for rows in self.all()]
 
     def merge(self, table: pd.DataFrame, optics: pd.DataFrame, *, cs: bool = False) -> bool:
         """Return whether every shard is finished; particles.star is written then, and with cs particles.cs."""
-        if not set(self.all()) <= set(finished_shards(self.folder)):
+        if not set(self.all()) <= set(self._finished()):
             return False
         merge_shards(self.folder, table.iloc[: self.n], optics, cs=cs)
         if (self.folder / "deviation").is_dir():
             merge_shards(self.folder / "deviation", table.iloc[: self.n], optics)
         return True
+
+    def _finished(self) -> list[range]:
+        """Return the shards that are whole and whose record can be read; the others are made again."""
+        return [rows for rows in finished_shards(self.folder) if self._has_record(rows)]
+
+    def _has_record(self, rows: range) -> bool:
+        try:
+            self._record(rows)
+        except InputError as error:
+            log.warning("%s; the shard is made again", error)
+            return False
+        return True
+
+    def _record(self, rows: range) -> dict[str, Any]:
+        path = self._record_path(rows)
+        remedy = "reconstruct again"
+        record = read_json(path, "the record of a shard", remedy)
+        wrong = [name for name in self.summed if not isinstance(record.get(name), int | float)]
+        wrong += [name for name in KNOWN if name not in record]
+        if wrong:
+            raise InputError(f"{path}: {', '.join(wrong)} not as this program writes them; {remedy}")
+        return record
 
     def _record_path(self, rows: range) -> Path:
         return self.folder / "records" / f"{rows.start:09d}-{rows.stop:09d}.json"

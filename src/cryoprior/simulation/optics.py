@@ -12,6 +12,7 @@ import pandas as pd
 from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import CTF, MAGNIFICATION, OPTICAL, TRANSFER, TREATMENT, ZERNIKE
 from cryoprior.io.optics import Columns, optical_parameters
+from cryoprior.io.plausibility import check_possible
 from cryoprior.io.tables import read_csv_table
 from cryoprior.random import numpy_stream
 
@@ -63,6 +64,7 @@ def ctf_table(values: Mapping[str, Any] | pd.DataFrame, name: str = "ctf") -> pd
         shown = ", ".join(f"{key} {length}" for key, length in lengths.items())
         raise InputError(f"{name}: columns of different lengths ({shown}); expected one value per row")
     table = finite_numbers(name, pd.DataFrame({key: np.broadcast_to(column, rows) for key, column in columns.items()}))
+    check_possible(Path(name), table.rename(columns=CTF), pd.DataFrame())
     for key, column in optical.items():
         table[key] = np.broadcast_to(np.asarray(column), rows)
     transfer_parameters(table, Path(name))

@@ -18,7 +18,7 @@ from cryoprior.image import (
     potential_map,
 )
 from cryoprior.image.potential import mass_centre
-from cryoprior.io.model_files import check_model_size
+from cryoprior.io.model_files import check_coordinates, check_model_size
 from cryoprior.io.mrc_volumes import is_map
 from cryoprior.io.resize import resample_volume
 from cryoprior.io.volumes import read_shaped_density
@@ -63,6 +63,7 @@ def read_states(
         raise InputError(f"{path}: not a structure that gemmi reads ({error}); expected .pdb or .cif") from None
     if len(structure) == 0 or structure[0].count_atom_sites() == 0:
         raise InputError(f"{path}: no atoms inside; expected a model; is it a coordinate file?")
+    check_coordinates(path, structure)
     whole = assembly_model(structure, keep, (), name)
     centre = mass_centre(whole)
     states = [State(name, str(path), potential_map(whole, box, pixel_size, centre, b_factor, name))]

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cryoprior.errors import InputError
+from cryoprior.errors import DEVICE_FAILURES, InputError
 from cryoprior.output.stored_json import parse_json
 from cryoprior.prior.stored_weights import check_finite
 from cryoprior.prior.tensor_file import write_tensors
@@ -61,6 +61,8 @@ def load_checkpoint(folder: Path, training: Training) -> list[Progress]:
         _check_names(path, found, training)
         tensors = load_file(str(path))
     except (SafetensorError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in DEVICE_FAILURES:  # the file may be whole
+            raise
         raise InputError(f"{path}: damaged ({error}); expected {EXPECTED}; {REMEDY}") from None
     # files of before there were digests have none; a later one that lost it cannot be told from them
     if DIGEST in metadata and metadata[DIGEST] != _digest(tensors, metadata[RECORD]):

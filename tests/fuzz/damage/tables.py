@@ -21,7 +21,7 @@ def labels(rng: random.Random, extra: int, folder: Path) -> Changes:
     yield "a row too few", REFUSE, edit_text(lambda text: text.rstrip().rpartition("\n")[0] + "\n")
     yield "a row too many", REFUSE, edit_text(lambda text: text + "24,a\n")
     yield "a label left out", REFUSE, edit_text(lambda text: text.replace("\n3,a", "\n3,"))
-    yield "the same particle twice", REFUSE, edit_text(lambda text: text.replace("\n3,a", "\n2,a"))
+    yield "the same particle twice", OPEN, edit_text(lambda text: text.replace("\n3,a", "\n2,a"))
 
 
 def rows(rng: random.Random, extra: int, folder: Path) -> Changes:

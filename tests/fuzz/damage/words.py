@@ -31,7 +31,7 @@ OPTIONS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("--steps", (*NO_NUMBER, "-1", "1.5")),
         ("--batch", NO_COUNT),
         ("--width", NO_SIZE),
-        ("--learning-rate", NO_SIZE),
+        ("--learning-rate", tuple(v for v in NO_SIZE if v != "0")),
     ),
     "reconstruct": (
         ("--limit", NO_COUNT),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from cryoprior.benchmark.images.unmeasured import unmeasured_lines
 from cryoprior.benchmark.images.work import CellWork, ImageWork
 from cryoprior.errors import InputError
 from cryoprior.evaluation.lpips import choose_lpips
+from cryoprior.output.stored_json import read_json
 from cryoprior.progress import track
 
 
@@ -103,10 +103,7 @@ def _summary(plan: ImagesPlan, folder: str | None, command: str, keys: tuple[str
     path = plan.path(folder) / "summary.json"
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected the output of cryoprior {command}; run it first")
-    try:
-        summary: dict[str, Any] = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON ({error}); run cryoprior {command} again") from None
+    summary = read_json(path, "a summary", f"run cryoprior {command} again")
     missing = [key for key in keys if key not in summary]
     if missing:
         raise InputError(f"{path}: no {', '.join(missing)}; expected the output of cryoprior {command}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +59,10 @@ def _write(path: Path, identity: Mapping[str, Any], unit: Unit) -> None:
     cost = {k: v for k, v in vars(unit).items() if not isinstance(v, np.ndarray)}
     with whole_file(path) as partial, partial.open("wb") as file:
         np.savez(
-            file, x=unit.x, residual=unit.residual, record=np.array(json.dumps({"identity": identity, "cost": cost}))
+            file,
+            x=unit.x,
+            residual=unit.residual,
+            record=np.array(json.dumps({"identity": identity, "cost": cost, "digest": _digest(unit.x, unit.residual)})),
         )
 
 
@@ -65,6 +70,16 @@ def _read(path: Path) -> tuple[dict[str, Any], Unit]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             record = json.loads(str(stored["record"]))
-            return record["identity"], Unit(stored["x"], stored["residual"], **record["cost"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            x, residual = stored["x"], stored["residual"]
+            if record["digest"] != _digest(x, residual):
+                raise ValueError("other numbers than were written")
+            return record["identity"], Unit(x, residual, **record["cost"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: not a finished piece of a benchmark ({error}); delete it") from None
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    total = hashlib.sha256()
+    for array in arrays:
+        total.update(f"{array.dtype.str}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()

@@ -30,6 +30,7 @@ from cryoprior.measurement.reading import ArrayRows, read_varied
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.output.files import write_whole
 from cryoprior.output.record import file_digest
+from cryoprior.output.stored_json import read_json
 from cryoprior.prior import Prior, load_prior
 from cryoprior.prior.calibration import Calibration
 from cryoprior.random import ParticleNoise
@@ -185,7 +186,10 @@ class CellWork:
             peak = peak_megabytes(self.reconstructor(method, 0), self.y[:n], self.particles[:n])
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps({"peak_mib": peak, "particles": n}) + "\n")
-        return float(json.loads(path.read_text())["peak_mib"])
+        known = read_json(path, "the memory that a method takes", "delete it").get("peak_mib")
+        if not isinstance(known, int | float):
+            raise InputError(f"{path}: peak_mib {known!r}; expected a number; delete it")
+        return float(known)
 
     def _sample(self, method: ImageMethod, seed: int, sample: int, n: int) -> MethodImages:
         units = [self._unit(method, seed, sample, rows) for rows in _slices(n, self.work.batch)]

@@ -21,6 +21,7 @@ from cryoprior.maps.refinement import make_refined_maps
 from cryoprior.maps.source import Source
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import to_json
+from cryoprior.output.stored_json import read_json
 
 ROW = "row.json"
 
@@ -79,8 +80,8 @@ class RowMaker:
         if not (folder / ROW).is_file():
             maps = make_refined_maps(source, self.settings, f"{key.series} {key.cell} {key.method}".strip())
             self._write(folder, key, maps)
-        recorded = json.loads((folder / ROW).read_text())
-        if recorded["key"] != json.loads(to_json(key)):
+        recorded = read_json(folder / ROW, "a row of a table of maps", f"delete {folder}, and run the benchmark again")
+        if recorded.get("key") != json.loads(to_json(key)):
             raise InputError(f"{folder}: holds the row {recorded['key']}; expected {vars(key)}; pass another <output>")
         return MapRow(key, recorded["numbers"], pd.read_csv(folder / "fsc.csv"), folder)
 
