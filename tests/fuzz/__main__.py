@@ -39,7 +39,7 @@ def main() -> int:
         cases = cases[part - 1 :: parts]
         with Server(folder) as server:
             make_good(folder / "good", server)
-            campaign = Campaign(folder, server, options.seed, options.commands, options.timeout)
+            campaign = Campaign(folder, server, options.seed, commands=options.commands, timeout=options.timeout)
             results = []
             for result in campaign.run(cases):
                 results.append(result)

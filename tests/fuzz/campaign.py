@@ -74,10 +74,14 @@ class Campaign:
     Parameters
     ----------
     commands: how many commands read each input; drawn by the seed.
+    rarity: how rarely the costly ones are drawn; 1 draws them as often as the others.
     """
 
-    def __init__(self, folder: Path, server: Server, seed: int = 0, commands: int = 1, timeout: float = 20.0) -> None:
+    def __init__(
+        self, folder: Path, server: Server, seed: int = 0, *, commands: int = 1, timeout: float = 20.0, rarity: int = 4
+    ) -> None:
         self.folder, self.server, self.seed, self.commands, self.timeout = folder, server, seed, commands, timeout
+        self.rarity = rarity
         self._good: dict[tuple[str, str], str] = {}
 
     def run(self, cases: Iterable[Case]) -> Iterator[Result]:
@@ -106,8 +110,8 @@ class Campaign:
             yield Result(case, name, said, outcome)
 
     def _drawn(self, names: list[str], draw: random.Random) -> list[str]:
-        """Return ``commands`` of the names, the costly ones a quarter as often."""
-        keys = {name: draw.random() ** (4 if name in COSTLY else 1) for name in names}
+        """Return ``commands`` of the names, the costly ones more rarely."""
+        keys = {name: draw.random() ** (self.rarity if name in COSTLY else 1) for name in names}
         return sorted(names, key=lambda name: -keys[name])[: self.commands]
 
     def _of_good(self, kind: str, name: str) -> str:

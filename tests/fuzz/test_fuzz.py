@@ -19,7 +19,7 @@ def test_no_damaged_input_is_taken_for_good(tmp_path: Path) -> None:
     assert len(cases) == COUNT
     with Server(tmp_path) as server:
         make_good(tmp_path / "good", server)
-        results = list(Campaign(tmp_path, server, SEED).run(cases))
+        results = list(Campaign(tmp_path, server, SEED, rarity=20).run(cases))
     faults = [str(result) for result in results if result.is_fault]
     assert not faults, "\n".join(faults)
     assert sum(result.verdict == "refused" for result in results) > COUNT // 2

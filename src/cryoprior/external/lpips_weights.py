@@ -79,7 +79,7 @@ def read_archive(archive: Path) -> dict[str, Tensor]:
         raise InputError(f"{archive.name}: sha256 {digest}; expected {SHA256}; remove it and fetch it again")
     with tarfile.open(archive) as tar, tempfile.TemporaryDirectory() as folder:
         tar.extract(MEMBER, folder, filter="data")
-        tree = read_pickle(Path(folder) / MEMBER)
+        tree = read_pickle(Path(folder) / MEMBER, trees=True)
     weights: dict[str, Tensor] = {}
     for i in range(5):
         conv, head = tree["AlexNet_0"][f"Conv_{i}"], tree[f"NetLinLayer_{i}"]["Conv_0"]

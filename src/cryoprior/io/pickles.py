@@ -33,6 +33,7 @@ _OPCODES = {
     *("GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
 }
 """What a pickle of arrays is made of."""
+_OF_TREES = {"EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"}
 _OTHERS = {"EMPTY_DICT": "a dict", "DICT": "a dict", "EMPTY_SET": "a set", "FROZENSET": "a set"}
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 
@@ -43,8 +44,12 @@ DAMAGE = (
 """What a damaged pickle can raise."""
 
 
-def read_pickle(path: Path | str) -> Any:
+def read_pickle(path: Path | str, *, trees: bool = False) -> Any:
     """Return what a pickle holds: a numpy array of numbers, a number, or a tuple or list of such.
+
+    Parameters
+    ----------
+    trees: allow dictionaries of such, and of dictionaries; for files whose checksum is known.
 
     Raises
     ------
@@ -58,9 +63,9 @@ def read_pickle(path: Path | str) -> Any:
         raise InputError(f"{path}: {size} bytes; expected a pickle of numpy arrays; is it the right file?")
     content = path.read_bytes()
     try:
-        _look_through(content)
+        _look_through(content, _OPCODES | _OF_TREES if trees else _OPCODES)
         value = _ArrayUnpickler(io.BytesIO(content)).load()
-        return _plain(value)
+        return _tree(value) if trees else _plain(value)
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
@@ -68,10 +73,10 @@ def read_pickle(path: Path | str) -> Any:
         ) from None
 
 
-def _look_through(content: bytes) -> None:
+def _look_through(content: bytes, allowed: set[str]) -> None:
     """Raise UnpicklingError for instructions that arrays do not need, or that take more memory than the file has."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
-        if opcode.name not in _OPCODES:
+        if opcode.name not in allowed:
             found = _OTHERS.get(opcode.name, f"more than arrays ({opcode.name.lower()})")
             raise pickle.UnpicklingError(f"it holds {found}; expected arrays, or a list or tuple of them")
         if opcode.name in _PUTS and int(argument or 0) > count:
@@ -170,6 +175,13 @@ class _ArrayUnpickler(pickle.Unpickler):
         if module in ("builtins", "__builtin__") and name == "bytes":  # how protocol 2 spells the bytes of no number
             return _no_bytes
         raise pickle.UnpicklingError(f"it names {module}.{name}, which is no numpy array")
+
+
+def _tree(value: Any) -> Any:
+    """Return what was made, dictionaries by text in it."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _tree(item) for key, item in value.items()}
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:
