@@ -30,6 +30,7 @@ def script() -> Any:
     return module
 
 
+@pytest.mark.slow
 def test_every_result_is_the_one_that_is_known(script: Any) -> None:
     ran = subprocess.run([sys.executable, script.__file__], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
