@@ -9,7 +9,8 @@ from cryoprior.io.measurements import Measurements, read_measurements
 from cryoprior.io.measurements_writer import MeasurementsWriter
 from cryoprior.io.mrc_volumes import read_map
 from cryoprior.io.mrc_writing import StackWriter, write_map, write_stack
-from cryoprior.io.particles import ParticleStack, read_particles
+from cryoprior.io.opening import read_particles
+from cryoprior.io.particles import ParticleStack
 from cryoprior.io.pickles import read_pickle
 from cryoprior.io.resize import resize
 from cryoprior.io.rows import row_batches, spread_rows

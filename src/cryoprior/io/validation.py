@@ -11,8 +11,9 @@ from jaxtyping import Float
 from cryoprior.errors import InputError
 from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME
 from cryoprior.io.measurements import Measurements
+from cryoprior.io.opening import read_particles
 from cryoprior.io.optics import Columns, check_honoured
-from cryoprior.io.particles import ParticleStack, read_particles
+from cryoprior.io.particles import ParticleStack
 from cryoprior.io.rows import row_batches
 from cryoprior.io.shards import FOLDER, finished_shards, shard_path
 
