@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cryoprior.io import read_particles
-from cryoprior.io.formats.cryosparc_aberrations import cryosparc_aberrations, relion_aberrations, wavelength
+from cryoprior.io.cryosparc.aberrations import cryosparc_aberrations, relion_aberrations, wavelength
 from kit.cryosparc_rows import optics_row
 
 CS_MM, KV = 2.7, 300.0

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cryoprior.io import read_map, read_particles, read_star, write_map, write_stack, write_star
-from cryoprior.io.formats.cryosparc_aberrations import relion_aberrations, wavelength
+from cryoprior.io.cryosparc.aberrations import relion_aberrations, wavelength
 from kit.cryosparc_rows import optics_row
 
 pytestmark = [

@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, read_particles, write_stack, write_star
-from cryoprior.io.formats.cryosparc_joining import structured
-from cryoprior.io.formats.cryosparc_writing import write_cryosparc
+from cryoprior.io.cryosparc.joining import structured
+from cryoprior.io.cryosparc.writing import write_cryosparc
 from kit.stacks import BOX, N, draw_images
 
 RNG = np.random.default_rng(8)

@@ -12,12 +12,12 @@ from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, read_particles, read_star, write_star
+from cryoprior.io.cryosparc.extra import extra_field, extra_label, field_values, shortest_decimals, table_values
+from cryoprior.io.cryosparc.fields import every_column
+from cryoprior.io.cryosparc.writing import write_cryosparc
 from cryoprior.io.formats import Metadata, read_relion
 from cryoprior.io.formats.columns import Companions
 from cryoprior.io.formats.cryosparc import read_cryosparc
-from cryoprior.io.formats.cryosparc_extra import extra_field, extra_label, field_values, shortest_decimals, table_values
-from cryoprior.io.formats.cryosparc_fields import every_column
-from cryoprior.io.formats.cryosparc_writing import write_cryosparc
 from kit.stacks import N, write_particles
 
 ARRAYS = (

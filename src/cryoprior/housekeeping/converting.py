@@ -11,8 +11,8 @@ from jaxtyping import Int
 
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, StackWriter, check_images, write_star
+from cryoprior.io.cryosparc.writing import write_cryosparc
 from cryoprior.io.formats.columns import IMAGE_NAME
-from cryoprior.io.formats.cryosparc_writing import write_cryosparc
 from cryoprior.io.identity import with_original_names
 from cryoprior.io.rows import row_batches
 from cryoprior.progress import track

@@ -12,8 +12,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from cryoprior.errors import InputError
+from cryoprior.io.cryosparc.writing import write_cryosparc
 from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
-from cryoprior.io.formats.cryosparc_writing import write_cryosparc
 from cryoprior.io.identity import with_original_names
 from cryoprior.io.mrc import read_header
 from cryoprior.io.mrc_writing import StackWriter

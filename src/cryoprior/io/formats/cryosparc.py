@@ -10,6 +10,28 @@ import numpy as np
 import pandas as pd
 
 from cryoprior.errors import InputError
+from cryoprior.io.cryosparc.aberrations import BEAM_TILT, EVEN, MAGNIFICATION, ODD, relion_aberrations
+from cryoprior.io.cryosparc.alignments import alignment_columns
+from cryoprior.io.cryosparc.checks import check_columns
+from cryoprior.io.cryosparc.extra import (
+    RELION,
+    RELION_OPTICS,
+    UID,
+    decoded,
+    extra_label,
+    shortest_decimals,
+    table_values,
+)
+from cryoprior.io.cryosparc.fields import (
+    APPLIED,
+    GROUP,
+    MICROGRAPH,
+    MICROGRAPH_PATH,
+    PLAIN,
+    every_column,
+    relion_fields,
+)
+from cryoprior.io.cryosparc.joining import joined_rows
 from cryoprior.io.formats.columns import (
     IMAGE_NAME,
     IMAGE_SIZE,
@@ -20,28 +42,6 @@ from cryoprior.io.formats.columns import (
     Metadata,
     group_optics,
 )
-from cryoprior.io.formats.cryosparc_aberrations import BEAM_TILT, EVEN, MAGNIFICATION, ODD, relion_aberrations
-from cryoprior.io.formats.cryosparc_alignments import alignment_columns
-from cryoprior.io.formats.cryosparc_checks import check_columns
-from cryoprior.io.formats.cryosparc_extra import (
-    RELION,
-    RELION_OPTICS,
-    UID,
-    decoded,
-    extra_label,
-    shortest_decimals,
-    table_values,
-)
-from cryoprior.io.formats.cryosparc_fields import (
-    APPLIED,
-    GROUP,
-    MICROGRAPH,
-    MICROGRAPH_PATH,
-    PLAIN,
-    every_column,
-    relion_fields,
-)
-from cryoprior.io.formats.cryosparc_joining import joined_rows
 
 IMAGES = {"uid", "blob/path", "blob/idx"}
 SHIFT = "ctf/shift_A"
@@ -59,11 +59,11 @@ def read_cryosparc(path: Path, companions: Companions) -> Metadata:
 
     alignments3D/pose is a rotation vector r with R = Rz(rot) Ry(tilt) Rz(psi) = exp(r); alignments3D/shift is
     rlnOriginX, Y in pixels of alignments3D/psize_A. Angles in radians become degrees. Aberrations are those of
-    :mod:`cryoprior.io.formats.cryosparc_aberrations`. The grey values are left alone: blob/sign, by which cryoSPARC
+    :mod:`cryoprior.io.cryosparc.aberrations`. The grey values are left alone: blob/sign, by which cryoSPARC
     multiplies them, stays a column. So does every column without a RELION name, and every one that could not be
-    written again to the last bit: see :mod:`cryoprior.io.formats.cryosparc_extra`. uid is the column cryosparcUid.
+    written again to the last bit: see :mod:`cryoprior.io.cryosparc.extra`. uid is the column cryosparcUid.
 
-    A file without images is joined with its job's passthrough file: :mod:`cryoprior.io.formats.cryosparc_joining`.
+    A file without images is joined with its job's passthrough file: :mod:`cryoprior.io.cryosparc.joining`.
 
     Raises
     ------

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from cryoprior.errors import InputError
+from cryoprior.io.cryosparc.extra import shortest_decimals
 from cryoprior.io.euler import euler_of_vector
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
-from cryoprior.io.formats.cryosparc_extra import shortest_decimals
 
 REFINED, MULTI, IN_PLANE = "alignments3D", "alignments3D_multi", "alignments2D"
 SUBSET, CLASS = "rlnRandomSubset", "rlnClassNumber"

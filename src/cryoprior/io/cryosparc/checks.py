@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from cryoprior.errors import InputError
-from cryoprior.io.formats.cryosparc_alignments import IN_PLANE, MULTI
-from cryoprior.io.formats.cryosparc_fields import PLAIN
+from cryoprior.io.cryosparc.alignments import IN_PLANE, MULTI
+from cryoprior.io.cryosparc.fields import PLAIN
 
 NUMBER, WHOLE, TEXT = "numbers", "whole numbers from 0", "texts"
 KINDS = {NUMBER: "fiu", WHOLE: "iu", TEXT: "SU"}

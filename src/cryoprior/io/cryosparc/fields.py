@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.transform import Rotation
 
-from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME, IMAGE_SIZE, MICROSCOPE, OPTICS_GROUP, ORIGINS, PIXEL_SIZE
-from cryoprior.io.formats.cryosparc_aberrations import (
+from cryoprior.io.cryosparc.aberrations import (
     ANISOMAG,
     BEAM_TILT,
     EVEN,
@@ -21,8 +20,9 @@ from cryoprior.io.formats.cryosparc_aberrations import (
     TREFOIL,
     cryosparc_aberrations,
 )
-from cryoprior.io.formats.cryosparc_alignments import CLASS, IN_PLANE, REFINED, SUBSET
-from cryoprior.io.formats.cryosparc_extra import UID, extra_field, field_values
+from cryoprior.io.cryosparc.alignments import CLASS, IN_PLANE, REFINED, SUBSET
+from cryoprior.io.cryosparc.extra import UID, extra_field, field_values
+from cryoprior.io.formats.columns import ANGLES, IMAGE_NAME, IMAGE_SIZE, MICROSCOPE, OPTICS_GROUP, ORIGINS, PIXEL_SIZE
 
 RADIANS = 180 / np.pi
 PLAIN = {

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.transform import Rotation
 
-from cryoprior.io.formats.columns import OPTICS_GROUP
-from cryoprior.io.formats.cryosparc_extra import RELION, RELION_OPTICS, UID, extra_field, field_values
-from cryoprior.io.formats.cryosparc_fields import (
+from cryoprior.io.cryosparc.extra import RELION, RELION_OPTICS, UID, extra_field, field_values
+from cryoprior.io.cryosparc.fields import (
     APPLIED,
     GROUP,
     STANDS_FOR,
@@ -21,7 +20,8 @@ from cryoprior.io.formats.cryosparc_fields import (
     new_uids,
     relion_fields,
 )
-from cryoprior.io.formats.cryosparc_joining import structured
+from cryoprior.io.cryosparc.joining import structured
+from cryoprior.io.formats.columns import OPTICS_GROUP
 from cryoprior.output.files import write_whole
 
 ORDER = ("uid", "blob", "ctf", "alignments3D", "alignments2D", "location")
