@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
 import pytest
-from beartype import BeartypeConf, beartype
-from jaxtyping import install_import_hook
+
+from kit import signatures
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# every signature of the package is checked from here on, an int being a float too; CRYOPRIOR_TYPECHECK=0 turns it off
+# CRYOPRIOR_TYPECHECK=0 turns it off
 if os.environ.get("CRYOPRIOR_TYPECHECK", "1") != "0":
-    checker = types.ModuleType("signature_checker")
-    checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # type: ignore[attr-defined]
-    sys.modules[checker.__name__] = checker  # the hook takes the checker by name
-    install_import_hook("cryoprior", "signature_checker.check")
+    signatures.install()
 
 pytest_plugins = ["kit.dense", "kit.oracle"]
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +31,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} does not exist; set CRYOPRIOR_SHARED_DATA")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _signatures_checked() -> None:
+    signatures.renew()
 
 
 @pytest.fixture(autouse=True)
