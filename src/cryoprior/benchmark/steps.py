@@ -43,11 +43,10 @@ def slug(name: str) -> str:
 
 
 def _check_same(command: str, output: Path, options: Any) -> None:
-    recorded = read_json(output / "provenance.json", "how a result was made", AGAIN)
+    keys = {"command": str, "options": dict}
+    recorded = read_json(output / "provenance.json", "how a result was made", AGAIN, keys)
     asked = json.loads(to_json(options))
-    before = recorded.get("options")
-    if not isinstance(before, dict):
-        raise InputError(f"{output / 'provenance.json'}: without the options of {command}; {AGAIN}")
+    before = recorded["options"]
     changed = [k for k, v in asked.items() if k not in WITHOUT_EFFECT and before.get(k) != v]
     if recorded["command"] != command or changed:
         what = f"other {', '.join(changed)}" if changed else f"{recorded['command']}"

@@ -111,9 +111,18 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (str, int, bool)) else str(value)
 
 
+SUMMARY_KEYS: dict[str, Any] = {
+    **dict.fromkeys(("measurements", "measurements_from_here", "solver", "estimate", "prior"), str | None),
+    "n": int | None,
+    "trained_on_overlap": int | None,
+    "trained_on_known_by": str | None,
+}
+"""What commands that go on from a reconstruction take from its summary."""
+
+
 def read_recorded(folder: Path) -> dict[str, Any]:
     """Return the summary of a reconstruction, empty where its folder has none."""
     path = folder / "summary.json"
     if not path.is_file():
         return {}
-    return read_json(path, "the summary of a reconstruction", "reconstruct again")
+    return read_json(path, "the summary of a reconstruction", "reconstruct again", SUMMARY_KEYS)

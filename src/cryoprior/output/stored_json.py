@@ -12,25 +12,36 @@ from cryoprior.errors import InputError
 LIMIT_BYTES = 256 << 20
 """More than any record of ours: 2 million rows that trained a prior take 16 MB."""
 
+EVERY: Mapping[str, Any] = {}
+"""No keys that must be there."""
 
-def read_json(path: Path, expected: str, remedy: str) -> dict[str, Any]:
+
+def read_json(path: Path, expected: str, remedy: str, keys: Mapping[str, Any] = EVERY) -> dict[str, Any]:
     """Return the JSON object in a file.
 
     Parameters
     ----------
     path: an ordinary file.
     expected: what it should be, and ``remedy``, what to do otherwise: for the message.
+    keys: the keys that the caller uses, and the type of each: one or several of str, int, float, dict, list and None.
 
     Raises
     ------
-    InputError: a missing file, one above 256 MiB, no UTF-8, no JSON, or JSON that is no object or nested beyond reason.
+    InputError: a missing file, one above 256 MiB, no UTF-8, no JSON, or JSON that is no object or nested beyond reason;
+        a key that is missing, unless it may be None, or of another type.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected {expected}; {remedy}")
     size = path.stat().st_size
     if size > LIMIT_BYTES:
         raise InputError(f"{path}: {size} bytes; expected {expected}, at most {LIMIT_BYTES}; {remedy}")
-    return parse_json(path, path.read_bytes(), expected, remedy)
+    value = parse_json(path, path.read_bytes(), expected, remedy)
+    for key, kind in keys.items():
+        found = value.get(key)
+        if not isinstance(found, kind) or isinstance(found, bool):
+            said = f"{key} is {_short(repr(found))}" if key in value else f"no {key}"
+            raise InputError(f"{path}: {said}; expected {expected}, as this program writes it; {remedy}")
+    return value
 
 
 def parse_json(path: Path, content: bytes, expected: str, remedy: str) -> dict[str, Any]:
@@ -53,5 +64,5 @@ def write_json(path: Path, value: Mapping[str, Any]) -> bytes:
     return content
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _short(said: Exception | str) -> str:
+    return " ".join(str(said).split())[:200]

@@ -198,7 +198,9 @@ def _part(folder: Path, name: str, work: Callable[[Path], dict[str, Any]]) -> Pa
 
 
 def _record(part: Path) -> dict[str, Any]:
-    return read_json(part / RECORD, "the record of a search", f"delete {part}, and search again")
+    return read_json(
+        part / RECORD, "the record of a search", f"delete {part}, and search again", {"seconds": int | float}
+    )
 
 
 def _shared(search: PoseSearch, folder: Path) -> dict[str, Any]:

@@ -96,11 +96,10 @@ class Shards:
     def _record(self, rows: range) -> dict[str, Any]:
         path = self._record_path(rows)
         remedy = "reconstruct again"
-        record = read_json(path, "the record of a shard", remedy)
-        wrong = [name for name in self.summed if not isinstance(record.get(name), int | float)]
-        wrong += [name for name in KNOWN if name not in record]
-        if wrong:
-            raise InputError(f"{path}: {', '.join(wrong)} not as this program writes them; {remedy}")
+        record = read_json(path, "the record of a shard", remedy, dict.fromkeys(self.summed, int | float))
+        missing = [name for name in KNOWN if name not in record]
+        if missing:
+            raise InputError(f"{path}: no {', '.join(missing)}; expected the record of a shard; {remedy}")
         return record
 
     def _record_path(self, rows: range) -> Path:

@@ -186,10 +186,8 @@ class CellWork:
             peak = peak_megabytes(self.reconstructor(method, 0), self.y[:n], self.particles[:n])
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps({"peak_mib": peak, "particles": n}) + "\n")
-        known = read_json(path, "the memory that a method takes", "delete it").get("peak_mib")
-        if not isinstance(known, int | float):
-            raise InputError(f"{path}: peak_mib {known!r}; expected a number; delete it")
-        return float(known)
+        known = read_json(path, "the memory that a method takes", "delete it", {"peak_mib": int | float})
+        return float(known["peak_mib"])
 
     def _sample(self, method: ImageMethod, seed: int, sample: int, n: int) -> MethodImages:
         units = [self._unit(method, seed, sample, rows) for rows in _slices(n, self.work.batch)]

@@ -80,8 +80,9 @@ class RowMaker:
         if not (folder / ROW).is_file():
             maps = make_refined_maps(source, self.settings, f"{key.series} {key.cell} {key.method}".strip())
             self._write(folder, key, maps)
-        recorded = read_json(folder / ROW, "a row of a table of maps", f"delete {folder}, and run the benchmark again")
-        if recorded.get("key") != json.loads(to_json(key)):
+        remedy = f"delete {folder}, and run the benchmark again"
+        recorded = read_json(folder / ROW, "a row of a table of maps", remedy, {"key": dict, "numbers": dict})
+        if recorded["key"] != json.loads(to_json(key)):
             raise InputError(f"{folder}: holds the row {recorded['key']}; expected {vars(key)}; pass another <output>")
         return MapRow(key, recorded["numbers"], pd.read_csv(folder / "fsc.csv"), folder)
 
