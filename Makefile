@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-external test-unchanged test-fuzz lint bench prior clean
+.PHONY: install demo test test-external test-long test-fuzz lint bench prior clean
 
 install: $(STAMP)
 
@@ -26,9 +26,9 @@ test-external: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,heterogeneity]' --constraint constraints.txt
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses auto --maxprocesses 2 -m "external and not slow"
 
-# every command's results, bit for bit
-test-unchanged: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet -m slow tests/unchanged
+# every command's results, bit for bit, and every command of docs/reproduce.md
+test-long: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses auto --maxprocesses 2 -m slow tests/unchanged tests/test_reproduce.py
 
 # 1,500 damaged inputs beside the 300 of `make test`, in two processes; `python -m fuzz` in tests/ runs all
 test-fuzz: $(STAMP)

@@ -225,6 +225,7 @@ def launched(line: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("_place", "_own_accelerator")
+@pytest.mark.slow
 def test_every_command_runs_on_what_those_before_it_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-CHECKED_CALLS = 20
+CHECKED_CALLS = 4
 """Calls of a function that are checked in one test. All would take more than half of the time of the whole suite."""
 
 _CALLS: Counter[Callable[..., Any]] = Counter()
