@@ -91,13 +91,17 @@ def write_map_page(
     mask_from: str,
     truth: Float[np.ndarray, "d d d"] | None,
     warnings: Sequence[Alert],
+    more: Sequence[Section] = (),
 ) -> None:
-    """Write report.html, fsc.png and slices.png of maps beside each other; the first is the one that was asked for."""
+    """Write report.html, fsc.png and slices.png of maps beside each other; the first is the one that was asked for.
+
+    more: sections that follow.
+    """
     facts = map_facts(job, named[0].maps, symmetry, mask_from)
     page = map_page(named, facts, truth, warnings, prior_inside=job.prior_weight is not None)
     (folder / "fsc.png").write_bytes(page.fsc_picture())
     (folder / "slices.png").write_bytes(page.slices_picture())
-    write_page(folder / "report.html", "Map report", page.sections(), named[0].name)
+    write_page(folder / "report.html", "Map report", [*page.sections(), *more], named[0].name)
 
 
 def map_page(
