@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cryoprior.metrics.agreement import ClusterAgreement, cluster_agreement
 from cryoprior.metrics.atomic_model import ChainPair, PairRules, Residues, chain_pairs
+from cryoprior.metrics.directional_fsc import DirectionalFsc, directional_fsc
 from cryoprior.metrics.fsc import FscCurves, Resolution, fsc, fsc_curves, resolution
 from cryoprior.metrics.image import correlation, map_to_interval, psnr, relative_residual, ssim, ssim_range2
 from cryoprior.metrics.lpips import Lpips, lpips_without_weights
@@ -49,6 +50,7 @@ __all__ = [
     "METRICS",
     "ChainPair",
     "ClusterAgreement",
+    "DirectionalFsc",
     "FscCurves",
     "Lpips",
     "Metric",
@@ -62,6 +64,7 @@ __all__ = [
     "chain_pairs",
     "cluster_agreement",
     "correlation",
+    "directional_fsc",
     "frc",
     "frc_mean",
     "fsc",
