@@ -11,8 +11,20 @@ if TYPE_CHECKING:
     from cryoprior.maps.comparing import MapComparison, compare_maps
     from cryoprior.maps.judgement import Judgement, judge_maps
     from cryoprior.maps.making import make_maps
+    from cryoprior.maps.missing_views import view_warning
+    from cryoprior.maps.views import ViewDistribution, view_distribution
 
-__all__ = ["Judgement", "MapComparison", "MapSet", "compare_maps", "judge_maps", "make_maps"]
+__all__ = [
+    "Judgement",
+    "MapComparison",
+    "MapSet",
+    "ViewDistribution",
+    "compare_maps",
+    "judge_maps",
+    "make_maps",
+    "view_distribution",
+    "view_warning",
+]
 
 __getattr__ = lazy_names(
     __name__,
@@ -21,5 +33,7 @@ __getattr__ = lazy_names(
         "making": ("make_maps",),
         "judgement": ("Judgement", "judge_maps"),
         "backprojection": ("MapSet",),
+        "missing_views": ("view_warning",),
+        "views": ("ViewDistribution", "view_distribution"),
     },
 )

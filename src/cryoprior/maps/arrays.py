@@ -83,9 +83,7 @@ def array_geometry(
     InputError: no pixel size, an array of another shape, a CTF without one of its parameters, a half set other than 1
         and 2.
     """
-    euler = _numbers(euler_deg, "euler_deg")
-    if euler.ndim != 2 or euler.shape[1] != 3:
-        raise InputError(f"euler_deg of shape {euler.shape}: expected (n, 3), rot, tilt and psi in degrees")
+    euler = pose_angles(euler_deg)
     n = len(euler)
     if pixel_size is None or not pixel_size > 0:
         raise InputError(f"pixel_size {pixel_size}: expected angstrom above 0; pass <pixel_size>")
@@ -94,6 +92,14 @@ def array_geometry(
     if not np.isin(halves, (1, 2)).all():
         raise InputError(f"half holds {halves[~np.isin(halves, (1, 2))][0]}: expected 1 or 2 per particle")
     return Geometry(euler, origin, None if ctf is None else _ctf(ctf, n), halves, float(pixel_size))
+
+
+def pose_angles(euler_deg: Array) -> np.ndarray:
+    """Return rot, tilt and psi in degrees, (n, 3) float64; InputError where they are no finite rows of three."""
+    euler = _numbers(euler_deg, "euler_deg")
+    if euler.ndim != 2 or euler.shape[1] != 3:
+        raise InputError(f"euler_deg of shape {euler.shape}: expected (n, 3), rot, tilt and psi in degrees")
+    return euler
 
 
 def volume_tensor(values: Array, name: str, box: int | None = None) -> Float[Tensor, "d d d"]:
