@@ -13,7 +13,7 @@ FAULTS = ("wrong", "traceback", "signal", "hang", "memory", "code ran")
 VERDICTS = ("refused", "same", "not told", *FAULTS)
 
 BAD_INPUT = 2
-TABLES = {"frc.csv", "fsc.csv", "pairs.csv", "clusters.csv", "rows.csv"}
+TABLES = {"frc.csv", "fsc.csv", "fsc_by_direction.csv", "pairs.csv", "clusters.csv", "rows.csv"}
 
 
 def verdict(outcome: Outcome, right: Right, results: str, good: str | None) -> str:

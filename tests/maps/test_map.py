@@ -285,7 +285,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 FILES = {"half1.mrc", "half2.mrc", "map.mrc", "map_filtered.mrc", "mask.mrc", "fsc.csv", "fsc.star"}
-PAGE = {"report.html", "fsc.png", "slices.png", "summary.json", "provenance.json"}
+PAGE = {"report.html", "fsc.png", "slices.png", "fsc_by_direction.csv", "summary.json", "provenance.json"}
 
 
 def command(*words: object, code: int = 0) -> None:

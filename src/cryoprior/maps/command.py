@@ -73,11 +73,13 @@ class Options(ParticleFiles, Computing):
 def run(options: Options) -> dict[str, Any]:
     from cryoprior.devices import choose_device, limit_threads
     from cryoprior.io.volumes import read_mask, read_volume
+    from cryoprior.maps.anisotropy import map_anisotropy
     from cryoprior.maps.backprojection import MapSettings
     from cryoprior.maps.files import map_summary, write_maps
     from cryoprior.maps.job import MapJob
     from cryoprior.maps.local import write_local_resolution
     from cryoprior.maps.page import map_warnings, write_map_page
+    from cryoprior.maps.view_section import views_section, write_direction_curves
     from cryoprior.maps.worth import check_enough
     from cryoprior.maps.worth_page import write_worths
     from cryoprior.output.folder import claim_output
@@ -100,10 +102,13 @@ def run(options: Options) -> dict[str, Any]:
     with claim_output(options.output, "map", overwrite=options.overwrite, inputs=read) as folder:
         named = job.named_maps(beside, settings, mask, truth, options.seed)
         mask_from = named[0].judgement.mask_from if options.mask is None else str(options.mask)
-        warnings = list(map_warnings(job, named[0].maps))
+        anisotropy = map_anisotropy(named[0], job.source.geometry.euler_deg, options.symmetry)
+        warnings = list(map_warnings(job, named[0].maps, anisotropy))
         write_maps(folder, named)
         summary = map_summary(job, named, options.symmetry, mask_from, [warning.title for warning in warnings])
-        more = []
+        write_direction_curves(folder, anisotropy)
+        summary["views"] = anisotropy.summary()
+        more = [views_section(anisotropy, named[0].judgement.resolution.angstrom)]
         if options.local_resolution:
             summary["local_resolution"] = write_local_resolution(folder, named[0])
         if options.worth:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cryoprior.errors import for_command_line
+from cryoprior.maps.anisotropy import Anisotropy
 from cryoprior.maps.backprojection import MapSet
 from cryoprior.maps.job import MapJob
 from cryoprior.maps.judgement import Judgement, NamedMaps
@@ -154,7 +155,7 @@ def map_facts(job: MapJob, maps: MapSet, symmetry: str, mask_from: str) -> list[
     return facts
 
 
-def map_warnings(job: MapJob, maps: MapSet) -> Iterator[Alert]:
+def map_warnings(job: MapJob, maps: MapSet, anisotropy: Anisotropy) -> Iterator[Alert]:
     """Yield the warnings to read before the maps are used; each is logged too."""
     if maps.dark:
         yield _warning(
@@ -169,6 +170,10 @@ def map_warnings(job: MapJob, maps: MapSet) -> Iterator[Alert]:
             "No CTF",
             "The file gives no defocus, so no CTF was corrected. Pass <ctf>, or add rlnDefocusU and its companions.",
         )
+    if anisotropy.warning is not None:
+        title, _, text = anisotropy.warning.partition(": ")
+        log.warning("%s: %s", job.source.path, anisotropy.warning)
+        yield Alert(title, f"{text[0].upper()}{text[1:]}")
     for sentence in job.source.geometry.left_in:  # said when the file was read
         yield Alert("The images hold more than the map undoes", sentence, "note")
 

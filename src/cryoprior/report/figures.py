@@ -119,7 +119,7 @@ def shell_figure(
     axes.set_xlim(0, float(frequency[-1]))
     axes.set_ylim(bottom, top)
     axes.set_ylabel(label, color=INK)
-    _resolution_axis(axes, float(frequency[-1]))
+    resolution_axis(axes, float(frequency[-1]))
     axes.grid(axis="y", color=LINE, linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -128,8 +128,8 @@ def shell_figure(
     return figure
 
 
-def _resolution_axis(axes: Axes, highest: float) -> None:
-    """Mark the horizontal axis, linear in frequency, with resolutions in angstrom."""
+def resolution_axis(axes: Axes, highest: float) -> None:
+    """Mark the horizontal axis, linear in frequency up to ``highest`` (1 / angstrom), with resolutions in angstrom."""
     ticks = np.linspace(0, highest, 6)[1:]
     axes.set_xticks(ticks, [f"{1 / f:.3g}" for f in ticks])
     axes.set_xlabel("resolution (Å), linear in spatial frequency", color=INK)
