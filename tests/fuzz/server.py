@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
+import io
 import json
 import os
 import resource
@@ -26,7 +28,9 @@ STOP_MIB = 3 * MEMORY_MIB
 ADDRESS_BYTES = 24 << 30
 SHOWN_CHARACTERS = 6000
 IMPORTED = Path("imported.txt")
-"""Where a child that others learn from leaves the names of its modules."""
+"""Where a child that others learn from leaves the names of the modules that it had to import."""
+HEAVY = ("accelerate", "diffusers.training_utils", "diffusers.models.unets.unet_2d", "gemmi", "matplotlib.figure")
+"""What commands import where they need it: here, once, and not in a child first."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,12 @@ def _warm() -> None:
     from cryoprior.commands import COMMANDS, load_command
 
     torch.set_num_threads(1)
+    for name in HEAVY:
+        importlib.import_module(name)
     for name in COMMANDS.built_in:
         load_command(name)
+    with contextlib.redirect_stdout(io.StringIO()):
+        _ran(["validate", "--help"])  # the parser of the command line
     _share()
 
 
@@ -121,9 +129,10 @@ def _child(words: list[str], shown: Path, learn: bool, timeout: float) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         seconds = round(timeout) + 5  # where the server is killed, nobody else stops this process
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        known = set(sys.modules)
         code = _ran(words)
-        if learn:
-            IMPORTED.write_text("\n".join(name for name in list(sys.modules) if name != "__main__"))
+        if learn and (new := [name for name in sys.modules if name not in known]):
+            IMPORTED.write_text("\n".join(new))
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
