@@ -139,11 +139,18 @@ def images_plan(path: Path, **changes: Any) -> ImagesPlan:
     return dataclasses.replace(found, **changes)
 
 
-def tables(plan: ImagesPlan, folder: Path, batch: int = 32) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return rows and pairs of a plan, run without pictures; no pairs is an empty table."""
+def tables(
+    plan: ImagesPlan, folder: Path, batch: int = 32, *, watched: bool = True
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return rows and pairs of a plan, run without pictures; no pairs is an empty table.
+
+    Unwatched, no memory is measured: that runs every method twice more.
+    """
     folder.mkdir(exist_ok=True, parents=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ImageTable, "_pictures", lambda self: iter(()))
+        if not watched:
+            patch.setattr(CellWork, "memory", lambda self, method: 1.0)
         run_images(plan, folder, batch=batch)
     pairs = folder / "pairs.csv"
     return read_rows(folder), pd.read_csv(pairs) if pairs.is_file() else pd.DataFrame()
@@ -439,7 +446,7 @@ def test_an_interrupted_run_leaves_no_half_written_unit(
         with pytest.raises(KeyboardInterrupt):
             tables(wanted, folder)
     assert [path.parent.name for path in unit_files(folder)] == ["least-squares--no-prior"]
-    rows, _ = tables(wanted, folder)
+    rows, _ = tables(wanted, folder, watched=False)
     assert {"least squares", "DDRM"} <= set(rows["method"])
     assert not list(folder.rglob("*.partial"))
 
@@ -575,7 +582,7 @@ def write_particles(folder: Path, n: int = 5, box: int = 32) -> tuple[Path, Path
 def test_without_clean_images_there_is_no_signal_and_no_pair(plan: Path, tmp_path: Path) -> None:
     star, _ = write_particles(tmp_path)
     wanted = only(plan, "wiener", "exact mean", simulate=None, star=str(star), seeds=(0,))
-    rows, pairs = tables(wanted, tmp_path / "out")
+    rows, pairs = tables(wanted, tmp_path / "out", watched=False)
     assert len(pairs) == 0
     assert rows[["correlation", "frc", "frc_gain"]].isna().all(axis=None)
     assert rows[["ssim", "psnr", "power"]].notna().all(axis=None)
@@ -587,7 +594,7 @@ def test_clean_images_of_a_stack_are_judged_by(plan: Path, tmp_path: Path) -> No
     wanted = only(
         plan, "wiener", "exact mean", simulate=None, star=str(star), clean=str(clean), seeds=(0,), particles=4
     )
-    rows, pairs = tables(wanted, tmp_path / "out")
+    rows, pairs = tables(wanted, tmp_path / "out", watched=False)
     assert len(pairs) == 1
     found = worked(wanted, tmp_path / "out").images(method(wanted, "exact mean"), 0).x
     known = torch.from_numpy(read_particles(clean).read(slice(4)))
@@ -602,7 +609,7 @@ def test_a_stack_is_resized_as_measure_resizes_it(plan: Path, tmp_path: Path, re
     star, clean = write_particles(tmp_path, box=48)
     changes = {"simulate": None, "star": str(star), "clean": str(clean), "box": 32, "resize": resize, "seeds": (0,)}
     wanted = only(plan, "least squares", **changes)
-    rows, _ = tables(wanted, tmp_path / "out")
+    rows, _ = tables(wanted, tmp_path / "out", watched=False)
     work = ImageWork(wanted, tmp_path / "out")
     expected = read_particles(star).resized(32, resize).read(slice(None))
     np.testing.assert_array_equal(work.original.numpy(), expected)
@@ -624,7 +631,7 @@ def test_noise_is_added_to_each_number(plan: Path, tmp_path: Path) -> None:
 
 
 def table_of(plan: ImagesPlan, folder: Path) -> str:
-    tables(plan, folder)
+    tables(plan, folder, watched=False)
     return (folder / "table.md").read_text()
 
 
