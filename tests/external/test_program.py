@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -65,6 +66,24 @@ def test_a_program_ends_with_its_helpers(
         time.sleep(0.01)
     assert len(seen) == 2
     assert not any(map(is_running, seen))
+
+
+def test_a_signal_while_a_program_starts_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal comes when the program runs already and its starter does not know it yet."""
+    monkeypatch.setattr(program, "PATIENCE_SECONDS", 0.5)
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Signalled(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *words: object, **given: object) -> None:
+            super().__init__(*words, **given)  # type: ignore[call-overload]
+            started.append(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    foreign = script(tmp_path, "sleep 60")
+    monkeypatch.setattr(program.subprocess, "Popen", Signalled)
+    with pytest.raises(Interrupted), interruptible():
+        foreign.run([foreign.executable], folder=tmp_path, log=tmp_path / "log.txt")
+    assert started[0].poll() is not None
 
 
 def test_how_a_program_ended_is_told(tmp_path: Path) -> None:

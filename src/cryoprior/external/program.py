@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -103,22 +103,28 @@ class Program:
 def _waited(words: Sequence[str], folder: Path, variables: Mapping[str, str], log: BinaryIO) -> int:
     """Return the exit code of a program; it ends, with all that it started, where this process is told to stop."""
     given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-    with subprocess.Popen(words, cwd=folder, env=dict(variables), process_group=0, **given) as process:
+    process: subprocess.Popen[bytes] | None = None
+    with ExitStack() as known:
         try:
-            with ended_with_us(process.pid):
-                return process.wait()
+            with deferred():  # a signal between its start and here would leave it running
+                process = subprocess.Popen(words, cwd=folder, env=dict(variables), process_group=0, **given)
+                known.enter_context(ended_with_us(process.pid))
+            return process.wait()
         except BaseException:
-            _end(process)
+            if process is not None:
+                _end(process)
             raise
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a program and its group: politely, and by force when it does not mind."""
-    with deferred(), suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE_SECONDS)
-        os.killpg(process.pid, signal.SIGKILL)  # its helpers too, where it left any
+    with deferred():
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE_SECONDS)
+            os.killpg(process.pid, signal.SIGKILL)  # its helpers too, where it left any
+        process.wait()
 
 
 def _executable(name: Path | str) -> Path | None:
