@@ -666,6 +666,14 @@ heterogeneity = "{tmp_path}/het"
     assert "| nesterov | 95.0 % | 80.0 % | 91.3 % |  |  |  |  |" in found
 
 
+def test_a_summary_of_other_types_is_refused_by_name(plan: Path, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(json.dumps({"agreement": 0.9, "agreement_by_cluster": 5}))
+    text = plan.read_text() + f'\n[[downstream]]\nmethod = "exact"\nheterogeneity = "{tmp_path}"\n'
+    wanted = only(write_plan(tmp_path, text, plan), "least squares", seeds=(0,))
+    with pytest.raises(InputError, match=r"summary.json: agreement_by_cluster is 5; expected a summary"):
+        table_of(wanted, tmp_path / "out")
+
+
 def test_published_figures_stand_beside(plan: Path, tmp_path: Path) -> None:
     (tmp_path / "paper.csv").write_text("mask,compression,lpips,ssim\nK=4,4.1,0.27,0.18\n")
     wanted = only(plan, "least squares", published=str(tmp_path / "paper.csv"), seeds=(0,))

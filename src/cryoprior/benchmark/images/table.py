@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,11 @@ def _facts(work: ImageWork, note: str) -> list[tuple[str, str]]:
 
 def _downstream(plan: ImagesPlan, wanted: DownstreamPlan) -> dict[str, Any]:
     """Return the row of Table 5 that the summaries of other commands hold."""
-    states = _summary(plan, wanted.heterogeneity, "heterogeneity", ("agreement", "agreement_by_cluster"))
+    number = int | float | None
+    shares = {"agreement": number, "agreement_by_cluster": list}
+    states = _summary(plan, wanted.heterogeneity, "heterogeneity", shares)
     keys = ("confidence_a", "confidence_b", "chains_a", "chains_b", "pairs", "mean_rmsd_angstrom")
-    model = _summary(plan, wanted.model, "model score", keys)
+    model = _summary(plan, wanted.model, "model score", dict.fromkeys(keys, number))
     return {
         "method": wanted.method,
         "agreement": {f"cluster {i}": share for i, share in enumerate(states.get("agreement_by_cluster", []))} or None,
@@ -97,13 +100,13 @@ def _downstream(plan: ImagesPlan, wanted: DownstreamPlan) -> dict[str, Any]:
     }
 
 
-def _summary(plan: ImagesPlan, folder: str | None, command: str, keys: tuple[str, ...]) -> dict[str, Any]:
+def _summary(plan: ImagesPlan, folder: str | None, command: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     if folder is None:
         return {}
     path = plan.path(folder) / "summary.json"
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected the output of cryoprior {command}; run it first")
-    summary = read_json(path, "a summary", f"run cryoprior {command} again")
+    summary = read_json(path, "a summary", f"run cryoprior {command} again", keys)
     missing = [key for key in keys if key not in summary]
     if missing:
         raise InputError(f"{path}: no {', '.join(missing)}; expected the output of cryoprior {command}")
