@@ -33,9 +33,11 @@ python -m benchmarks.cost.own_work --threads "$threads"
 python -m benchmarks.maps.resize_control --threads "$threads"
 if command -v relion_reconstruct >/dev/null; then
   python -m benchmarks.cost.backprojection
-  python -m benchmarks.maps.relion_cases --threads "$threads"
+  for script in relion_cases views_and_numbers ribosome_tilts; do
+    python -m "benchmarks.maps.$script" --threads "$threads"
+  done
 else
-  echo "run.sh: backprojection and relion_cases are left out; they want RELION on PATH" >&2
+  echo "run.sh: backprojection, relion_cases, views_and_numbers, ribosome_tilts are left out; they want RELION" >&2
 fi
 if command -v cryodrgn >/dev/null; then
   python -m benchmarks.biology.published

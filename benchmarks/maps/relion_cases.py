@@ -19,15 +19,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from benchmarks.kit.maps import our_map, relion_map, volume
+from benchmarks.kit.particles import image_names, project, write_particles
 from benchmarks.kit.table import command, machine, markdown, parser, progress, versions, write
 from torch import Tensor
 
-from cryoprior.external.relion import RELION, reconstruct, relion_version
-from cryoprior.image.projection import project_particles
-from cryoprior.image.transfer import particle_transfer
-from cryoprior.io import read_map, read_particles, write_stack, write_star
-from cryoprior.io.geometry import table_ctf, table_poses
-from cryoprior.maps.making import make_maps
+from cryoprior.external.relion import RELION, relion_version
+from cryoprior.io import read_particles, write_star
 from cryoprior.metrics.fsc import fsc
 from cryoprior.simulation import command as simulation
 
@@ -101,44 +99,22 @@ def tables(plain: Path, case: Case) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table, optics.assign(rlnOpticsGroupName=[f"group{i + 1}" for i in range(groups)])
 
 
-def images(truth: Tensor, table: pd.DataFrame, optics: pd.DataFrame, noise: Tensor) -> Tensor:
-    """Return the images of a case: projections with its transfer and noise, then treated with their CTF."""
-    parameters = table_ctf(Path("case"), table, optics)
-    poses = table_poses(table)
-    assert parameters is not None
-    assert poses is not None
-    tensors = {key: torch.from_numpy(np.array(values)) for key, values in parameters.items()}
-    recorded = {key: values.float() for key, values in tensors.items() if values.dtype != torch.bool}
-    transfer = particle_transfer(recorded, torch.full((len(table),), PIXEL), BOX)
-    euler, origin = torch.from_numpy(poses[0].copy()), torch.from_numpy(poses[1] / PIXEL)
-    clean = project_particles(truth, euler, origin, transfer.image, tensors.get("magnification"))
-    no = torch.zeros(len(table), dtype=torch.bool)
-    premultiplied, flipped = (tensors.get(name, no)[:, None, None] for name in ("premultiplied", "phase_flipped"))
-    factor = torch.where(premultiplied, transfer.ctf, torch.where(flipped, transfer.ctf.sign(), 1.0))
-    return torch.fft.irfft2(torch.fft.rfft2(clean + noise) * factor, s=(BOX, BOX))
-
-
-def curve(volume: Tensor, truth: Tensor, shells: Sequence[int]) -> list[str]:
+def curve(found: Tensor, truth: Tensor, shells: Sequence[int]) -> list[str]:
     """Return the FSC with the truth at these shells."""
-    found = fsc(volume, truth)
-    return [f"{float(found[shell]):.3f}" for shell in shells]
+    values = fsc(found, truth)
+    return [f"{float(values[shell]):.3f}" for shell in shells]
 
 
 def row(case: Case, plain: Path, truth: Tensor, noise: Tensor, folder: Path) -> list[list[str]]:
     """Return the lines of a case: RELION, ours, and ours without its columns."""
-    folder.mkdir(parents=True, exist_ok=True)
     table, optics = tables(plain, case)
-    table["rlnImageName"] = [f"{i + 1:06d}@p.mrcs" for i in range(len(table))]
-    write_stack(folder / "p.mrcs", images(truth, table, optics, noise).numpy(), PIXEL)
-    write_star(folder / "p.star", table, optics)
-    star = folder / "p.star"
-    theirs = torch.from_numpy(read_map(reconstruct(star, folder / "relion.mrc"))[0].copy())
-    ours = make_maps(read_particles(star)).full
+    star = write_particles(folder, project(truth, table, optics, noise), table, optics)
     bare_table, bare_optics = tables(plain, Case("bare"))
-    write_star(folder / "bare.star", bare_table.assign(rlnImageName=table["rlnImageName"]), bare_optics)
-    ignored = make_maps(read_particles(folder / "bare.star")).full
+    write_star(folder / "bare.star", bare_table.assign(rlnImageName=image_names(len(table))), bare_optics)
+    theirs, ours = relion_map(star, folder / "relion.mrc"), our_map(star)
+    ignored = our_map(folder / "bare.star")
     made = {"RELION": theirs, "cryoprior": ours, "columns left out": ignored}
-    lines = [[case.name, program, *curve(volume, truth, SHELLS)] for program, volume in made.items()]
+    lines = [[case.name, program, *curve(found, truth, SHELLS)] for program, found in made.items()]
     for line in lines if case.particles or case.groups != ({},) else lines[:2]:
         progress(" ".join(line))
     return lines if case.particles or case.groups != ({},) else lines[:2]
@@ -149,8 +125,8 @@ def real(folder: Path, work: Path) -> list[list[str]]:
     work.mkdir(parents=True, exist_ok=True)
     lines = []
     stars = [folder / "particles.star", folder / "premultiplied.star"]
-    theirs = [torch.from_numpy(read_map(reconstruct(star, work / f"{star.stem}.mrc"))[0].copy()) for star in stars]
-    ours = [make_maps(read_particles(star)).full for star in stars]
+    theirs = [relion_map(star, work / f"{star.stem}.mrc") for star in stars]
+    ours = [our_map(star) for star in stars]
     for name, (a, b) in {"RELION": theirs, "cryoprior": ours}.items():
         correlation = float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])
         lines.append([name, f"{correlation:.4f}", *curve(a, b, REAL_SHELLS)])
@@ -167,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"{SCRIPT}: no RELION on the PATH; {RELION.how_to_get}")
     structure = options.data / "cases" / "00-make-600" / "one_chain.pdb"
     plain = simulated(structure, options.work / f"plain-{options.n}", options.n)
-    truth = torch.from_numpy(read_map(plain / "maps" / "one_chain.mrc")[0].copy())
+    truth = volume(plain / "maps" / "one_chain.mrc")
     clean, rng = read_particles(plain / "clean.star").read(), np.random.default_rng(0)
     noise = torch.from_numpy((rng.standard_normal(clean.shape) * 0.7 * clean.std()).astype(np.float32))
     lines = [
@@ -186,7 +162,7 @@ def _page(n: int, lines: list[list[str]], tilts: list[list[str]], words: list[st
 FSC with the true map by shell (of {BOX // 2}, {BOX * PIXEL:g} Å over the shell), no mask, of maps of the same
 {n} particles. RELION is relion_reconstruct {relion_version()} with --ctf, and --ctf_phase_flipped for phase-flipped
 images, which it is told by that option alone. Where columns are left out, our map is made as if the particles were
-plain. What keeps our map below RELION's is the same in every case, the plain one included: the map's solver.
+plain.
 
 {markdown(["case", "map", *(f"shell {shell}" for shell in SHELLS)], lines)}
 Real particles, 1,430 tilt images of ribosomes, published premultiplied; beside them the same images divided by their

@@ -1,0 +1,167 @@
+"""What benchmarks of maps share: made particles, symmetric maps, amplitudes, and the numbers that their tables say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.cost import backprojection
+from benchmarks.cost.backprojection import GRIDDING, PLAIN, Run
+from benchmarks.kit.maps import amplitude_ratio, symmetrised
+from benchmarks.kit.particles import VIEWS, particle_tables, project, write_particles
+from benchmarks.maps import ribosome_tilts, views_and_numbers
+from benchmarks.maps.views_and_numbers import Case
+
+from cryoprior.image import project_particles
+from cryoprior.image.symmetry import point_group
+from cryoprior.io import read_particles
+
+BOX, PIXEL = 16, 3.0
+
+
+def blob(seed: int = 0, box: int = BOX) -> torch.Tensor:
+    """Return a smooth map without symmetry that vanishes at its edges."""
+    axis = torch.arange(box, dtype=torch.float64) - box // 2
+    grid = torch.meshgrid(axis, axis, axis, indexing="ij")
+    centres = np.random.default_rng(seed).uniform(-box / 5, box / 5, (4, 3))
+    return sum(
+        (torch.exp(-sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)) / 4) for centre in centres),
+        torch.zeros(box, box, box, dtype=torch.float64),
+    )
+
+
+@pytest.mark.parametrize("box", [16, 17])
+@pytest.mark.parametrize("symmetry", ["C2", "C4", "D2", "O"])
+def test_a_symmetrised_map_looks_the_same_from_all_mates(symmetry: str, box: int) -> None:
+    found = symmetrised(blob(box=box), symmetry)
+    view = Rotation.from_euler("ZYZ", [20, 50, -70], degrees=True).as_matrix()
+    angles = np.stack(
+        [Rotation.from_matrix(mate @ view).as_euler("ZYZ", degrees=True) for mate in point_group(symmetry).numpy()]
+    )
+    images = project_particles(found.float(), torch.from_numpy(angles), torch.zeros(len(angles), 2))
+    torch.testing.assert_close(images, images[:1].expand_as(images), rtol=0, atol=0.02 * float(images.max()))
+    assert float((found - blob(box=box)).abs().max()) > 0.1
+
+
+def test_a_group_that_does_not_fit_the_grid_is_refused() -> None:
+    with pytest.raises(AssertionError, match="C3 turns voxels"):
+        symmetrised(blob(), "C3")
+
+
+@pytest.mark.parametrize(("views", "limit"), [("uniform", 180), ("tilt below 60", 60), ("tilt below 35", 35)])
+def test_views_are_spread_evenly_over_their_cap(views: str, limit: float) -> None:
+    tilts = VIEWS[views](np.random.default_rng(0), 20000)
+    assert tilts.min() >= 0
+    assert limit * 0.98 < tilts.max() <= limit
+    middle = (1 + np.cos(np.radians(limit))) / 2
+    assert (np.cos(np.radians(tilts)) > middle).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_views_from_the_side_are_around_one_axis() -> None:
+    table, _ = particle_tables(200, BOX, PIXEL, np.random.default_rng(0), "from the side")
+    assert set(table["rlnAngleTilt"]) == {90.0}
+    assert table["rlnAngleRot"].std() > 80
+
+
+def test_made_particles_are_read_back_with_half_sets_in_turn(tmp_path: Path) -> None:
+    table, optics = particle_tables(6, BOX, PIXEL, np.random.default_rng(0))
+    images = project(blob().float(), table, optics)
+    read = read_particles(write_particles(tmp_path, images, table, optics))
+    torch.testing.assert_close(torch.from_numpy(np.array(read.read())), images)
+    assert list(read.table["rlnRandomSubset"]) == [1, 2, 1, 2, 1, 2]
+
+
+def test_a_particle_is_projected_alike_in_any_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, optics = particle_tables(7, BOX, PIXEL, np.random.default_rng(0))
+    noise = torch.from_numpy(np.random.default_rng(1).standard_normal((7, BOX, BOX), np.float32))
+    whole = project(blob().float(), table, optics, noise)
+    monkeypatch.setattr("benchmarks.kit.particles.BATCH", 3)
+    torch.testing.assert_close(project(blob().float(), table, optics, noise), whole)
+
+
+def test_noise_does_not_change_the_amplitude_ratio() -> None:
+    truth = torch.randn(24, 24, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = torch.randn(24, 24, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert amplitude_ratio(0.7 * truth, truth)[1:12].numpy() == pytest.approx(0.7)
+    assert amplitude_ratio(0.7 * truth + noise, truth)[4:12].numpy() == pytest.approx(0.7, abs=0.15)
+
+
+def shells(relion: list[float], ours: list[float], amplitude: list[float], seed: int = 0) -> pd.DataFrame:
+    """Return a table of a box of 64 whose last shells repeat the last values given."""
+    columns = {"fsc_relion": relion, "fsc_cryoprior": ours, "amplitude_relion": amplitude}
+    table = pd.DataFrame({"case": "any", "seed": seed, "shell": range(33)})
+    for name, values in {**columns, "amplitude_cryoprior": amplitude}.items():
+        table[name] = [*values, *[values[-1]] * (33 - len(values))]
+    return table
+
+
+def test_a_deficit_counts_where_relion_has_signal() -> None:
+    # shell 0 and those where RELION's is .04 would be larger; the mean is over shells 1 to 3
+    table = shells([1.0, 0.9, 0.8, 0.6, 0.04], [0.0, 0.9, 0.5, 0.7, -1.0], [9.0, 1.1, 0.8, 1.2, 7.0])
+    relion, ours = views_and_numbers.lines(Case(), table)
+    assert ours[-3:-1] == ["0.300", "0.067"]
+    assert relion[-3:] == ["", "", "0.80 to 1.20"]
+    assert ours[-1] == "1.10 to 1.20"
+
+
+def test_several_draws_are_told_as_mean_and_deviation() -> None:
+    table = pd.concat([shells([1, 0.9], [1, 0.8], [1]), shells([1, 0.9], [1, 0.6], [1], seed=1)])
+    ours = views_and_numbers.lines(Case(n=20), table)[1]
+    assert ours[2] == "0.700 ± 0.141"
+    assert ours[-3] == "0.200 ± 0.141"
+
+
+def test_every_case_has_a_molecule_and_a_name_of_its_own() -> None:
+    cases = views_and_numbers.CASES
+    assert len({case.name for case in cases}) == len(cases)
+    assert all((case.symmetry, case.box) in views_and_numbers.MOLECULES and case.views in VIEWS for case in cases)
+
+
+def test_coloured_noise_has_the_deviation_of_white_noise() -> None:
+    found = [
+        views_and_numbers.noise_of(Case(n=50, noise=noise), 2.0, np.random.default_rng(0))
+        for noise in ("white", "coloured")
+    ]
+    assert [float(noise.std()) for noise in found] == pytest.approx([2, 2], rel=0.02)
+    power = [torch.fft.rfft2(noise).abs().square().mean(0) for noise in found]
+    assert float(power[1][0, 1] / power[1][0, -1]) > 3 > float(power[0][0, 1] / power[0][0, -1])
+
+
+def test_ribosomes_are_kept_whole_and_as_many_of_each_half() -> None:
+    names = np.repeat([f"r{i}" for i in range(40)], 5)
+    halves = np.repeat(np.arange(40) % 2 + 1, 5)
+    stack: Any = SimpleNamespace(table=pd.DataFrame({"rlnGroupName": names, "rlnRandomSubset": halves}))
+    kept = ribosome_tilts.whole_ribosomes(stack, np.random.default_rng(0))
+    of_kept = stack.table.iloc[kept]
+    assert set(of_kept.groupby("rlnGroupName").size()) == {5}
+    assert list(of_kept.groupby("rlnRandomSubset")["rlnGroupName"].nunique()) == [8, 8]
+
+
+def test_a_particle_costs_what_the_longer_run_takes_more() -> None:
+    runs = [[Run(5.0, 4.0, 300), Run(5.2, 4.2, 310)], [Run(7.0, 5.0, 400), Run(7.6, 5.4, 390)]]
+    numbers = backprojection.row(64, 1000, PLAIN, runs)
+    assert numbers["ms_a_particle"] == pytest.approx(1.1)
+    assert (numbers["least"], numbers["most"]) == pytest.approx((1.0, 1.2))
+    assert numbers["ms_processor"] == pytest.approx(0.55)
+    assert numbers["s_a_map"] == pytest.approx(5.1 - 1.1)
+    assert numbers["peak_mib"] == 400
+    once = backprojection.cells(backprojection.row(64, 1000, GRIDDING, [[Run(9.0, 9.0, 500)], []]), numbers)
+    assert once[-2:] == ["7.9", "500"]
+
+
+def test_a_run_is_a_process_with_its_own_memory(tmp_path: Path) -> None:
+    star = backprojection.write_particles(tmp_path, 4, 16)
+    taken = backprojection.run(backprojection.OURS, star)
+    assert (tmp_path / "full.mrc").is_file()
+    assert 100 < taken.peak_mib < 4000
+    assert taken.seconds > 0
