@@ -21,7 +21,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses auto --maxprocesses 4
 
-# RELION comes from the system, cryoDRGN from the extra; both are looked for on the PATH and beside Python
+# RELION and Chromium come from the system, cryoDRGN from the extra; they are looked for on the PATH and beside Python
 test-external: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,heterogeneity]' --constraint constraints.txt
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses auto --maxprocesses 2 -m "external and not slow"

@@ -393,8 +393,11 @@ def test_a_reconstruction_is_mapped_beside_the_measurements_alone(ready: dict[st
         np.testing.assert_allclose(read_map(out / "prior_free" / f"{name}.mrc")[0], there, atol=1e-5 * there.max())
         np.testing.assert_allclose(read_map(out / f"{name}.mrc")[0], there, atol=1e-3 * there.max())
     page = (out / "report.html").read_text()
-    assert "Half maps of reconstructed images share the prior" in page
-    assert "posterior mean, prior weight 0" in page
+    assert summary["says"].endswith("; the prior is not in this map")
+    assert f'<p class="lead">{summary["says"]}</p>' in page
+    assert "Half maps of reconstructed images share the prior" not in page
+    assert page.count("prior-free, from the measurements") == 1  # in the sentence that says that it is the same
+    assert "“prior-free, from the measurements” is the same map as “posterior mean, prior weight 0”" in page
     assert page.count(SOLVER) == 1  # among the facts: in a table it would push the numbers out of sight
 
 
@@ -402,6 +405,10 @@ def test_a_reconstruction_of_the_first_particles_is_mapped(ready: dict[str, Path
     images = seen_images(measured_source(ready["y"]))[:50]
     star = write_reconstruction(tmp_path / "recon", images, ready["y"])
     summary = run(Options(particles=star, output=tmp_path / "map", prior_weight=0.5))
+    page = (tmp_path / "map" / "report.html").read_text()
+    assert "the prior is in this map with weight 0.5: its half maps flatter it" in summary["says"]
+    assert "Half maps of reconstructed images share the prior" in page
+    assert "is listed once" not in page
     assert summary["n"] == summary["beside"]["prior_free"]["n"] == 50
     assert summary["prior_weight"] == 0.5
 

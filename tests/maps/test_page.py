@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from cryoprior.maps.page import HALVES, MapPage
-from cryoprior.report.page import Alert, KeyValues, Picture, Table
+from cryoprior.maps.page import HALVES, MapPage, angstrom
+from cryoprior.metrics.fsc import Resolution
+from cryoprior.report.page import Alert, KeyValues, Lead, Picture, Prose, Table
 
 SHELLS = np.r_[np.inf, 32.0 / np.arange(1, 9)]
 
@@ -15,6 +18,7 @@ def page(names: tuple[str, ...] = ("one",), **more: object) -> MapPage:
     curve = np.linspace(1, 0, 9)
     volume = np.random.default_rng(0).normal(size=(16, 16, 16))
     given: dict[str, object] = {
+        "says": "8.0 A by half maps; views cover the sphere; no prior",
         "facts": [("Particles", "12")],
         "columns": ("map", "half maps 0.143"),
         "rows": [(name, "8.00") for name in names],
@@ -46,11 +50,28 @@ def test_several_maps_are_compared_in_one_picture() -> None:
     assert len(pictures) == 3
 
 
-def test_half_maps_of_a_prior_are_noted_and_warnings_come_first() -> None:
+def test_the_sentence_comes_first_then_warnings_and_half_maps_of_a_prior_are_noted() -> None:
     warning = Alert("No CTF", "none")
     shown = page(prior_inside=True, warnings=[warning])
-    assert shown.sections()[0].blocks[0] is warning
+    assert shown.sections()[0].blocks[:2] == [Lead(shown.says), warning]
     assert [alert.text for alert in blocks(shown, Alert)] == ["none", HALVES]
+
+
+def test_notes_stand_under_the_table() -> None:
+    _, results, *_ = page(notes=["“a” is the same map as “b”"]).sections()
+    assert results.blocks[1] == Prose("“a” is the same map as “b”")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Resolution(9.123, False), "9.12"),
+        (Resolution(8.0, True), "≤ 8.00 (Nyquist)"),
+        (Resolution(math.inf, False), "none"),
+    ],
+)
+def test_a_resolution_is_a_number_or_none(value: Resolution, text: str) -> None:
+    assert angstrom(value) == text
 
 
 @pytest.mark.parametrize("picture", ["fsc_picture", "slices_picture"])

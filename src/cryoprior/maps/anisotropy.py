@@ -77,6 +77,7 @@ def map_anisotropy(named: NamedMaps, euler_deg: Array, symmetry: str) -> Anisotr
     """Return how a map differs by direction, within the mask of its judgement and at its resolution.
 
     Every cone is corrected as the whole shells are: (FSC - r) / (1 - r), r the FSC of half maps with random phases.
+    Where the map has no resolution, views are counted at that of the first shell.
 
     Parameters
     ----------
@@ -85,7 +86,8 @@ def map_anisotropy(named: NamedMaps, euler_deg: Array, symmetry: str) -> Anisotr
     """
     maps, judgement = named.maps, named.judgement
     grid = (maps.box, maps.voxel_size_angstrom)
-    angstrom, diameter = judgement.resolution.angstrom, mask_diameter(judgement.mask) * maps.voxel_size_angstrom
+    angstrom = min(judgement.resolution.angstrom, maps.box * maps.voxel_size_angstrom)
+    diameter = mask_diameter(judgement.mask) * maps.voxel_size_angstrom
     views = view_distribution(euler_deg, symmetry, angstrom, diameter)
     masked = directional_fsc(maps.half_1 * judgement.mask, maps.half_2 * judgement.mask)
     by_cone = _corrected(masked, judgement)

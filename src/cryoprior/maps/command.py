@@ -79,6 +79,7 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.maps.job import MapJob
     from cryoprior.maps.local import write_local_resolution
     from cryoprior.maps.page import map_warnings, write_map_page
+    from cryoprior.maps.verdict import map_verdict
     from cryoprior.maps.view_section import views_section, write_direction_curves
     from cryoprior.maps.worth import check_enough
     from cryoprior.maps.worth_page import write_worths
@@ -104,8 +105,9 @@ def run(options: Options) -> dict[str, Any]:
         mask_from = named[0].judgement.mask_from if options.mask is None else str(options.mask)
         anisotropy = map_anisotropy(named[0], job.source.geometry.euler_deg, options.symmetry)
         warnings = list(map_warnings(job, named[0].maps, anisotropy))
+        says = map_verdict(job, named, anisotropy)
         write_maps(folder, named)
-        summary = map_summary(job, named, options.symmetry, mask_from, [warning.title for warning in warnings])
+        summary = map_summary(job, named, says, options.symmetry, mask_from, [warning.title for warning in warnings])
         write_direction_curves(folder, anisotropy)
         summary["views"] = anisotropy.summary()
         more = [views_section(anisotropy, named[0].judgement.resolution.angstrom)]
@@ -114,7 +116,7 @@ def run(options: Options) -> dict[str, Any]:
         if options.worth:
             section, summary["worth"] = write_worths(folder, job, beside, named, settings, truth, options.seed)
             more.append(section)
-        write_map_page(folder, job, named, options.symmetry, mask_from, truth, warnings, more)
+        write_map_page(folder, job, named, says, options.symmetry, mask_from, truth, warnings, more)
         write_provenance(folder, "map", options, inputs, options.seed)
         write_summary(folder, summary)
     return summary

@@ -104,12 +104,13 @@ def _relion_names(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def map_summary(
-    job: MapJob, named: Sequence[NamedMaps], symmetry: str, mask_from: str, warnings: Sequence[str]
+    job: MapJob, named: Sequence[NamedMaps], says: str, symmetry: str, mask_from: str, warnings: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the numbers of maps under the names that summary.json promises."""
+    """Return the numbers of maps under the names that summary.json promises, and what they say in one sentence."""
     first, *others = named
     maps = first.maps
     return {
+        "says": says,
         "n": maps.n,
         "n_half": [maps.n_half_1, maps.n_half_2],
         "box": maps.box,

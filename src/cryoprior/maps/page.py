@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from cryoprior.errors import for_command_line
 from cryoprior.maps.anisotropy import Anisotropy
 from cryoprior.maps.backprojection import MapSet
+from cryoprior.maps.files import fsc_filtered
 from cryoprior.maps.job import MapJob
 from cryoprior.maps.judgement import Judgement, NamedMaps
+from cryoprior.maps.same_maps import distinct_maps, sameness
+from cryoprior.maps.verdict import determined, prior_inside
 from cryoprior.metrics.fsc import Resolution
 from cryoprior.metrics.rings import shell_resolution_angstrom
 from cryoprior.report.figures import shell_curves
-from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table, write_page
+from cryoprior.report.page import Alert, Block, KeyValues, Lead, Picture, Prose, Section, Table, write_page
 from cryoprior.report.volumes import slice_montage
 
 log = logging.getLogger("cryoprior")
@@ -32,12 +37,22 @@ CORRECTED = (
     "Corrected: within the mask, with the part that the mask itself brings taken out by randomising phases (Chen et "
     "al. 2013). Resolutions are linear between Fourier shells."
 )
+SECTIONS = (
+    "Central sections along z, y and x of the maps filtered by their FSC. One without a resolution is shown as it is. "
+    "All have the grey scale of the first."
+)
+SIDE_BY_SIDE, SECTION_WIDTH, CURVES_WIDTH = 3, 220, 720
+"""Maps beside each other, so that their names can be read on a phone, and widths of pictures in CSS pixels."""
 
 
 @dataclass(frozen=True)
 class MapPage:
-    """What the page shows: rows of (method, n, resolutions in angstrom, with the truth where known) and pictures."""
+    """What the page shows: rows of (method, n, resolutions in angstrom, with the truth where known) and pictures.
 
+    says: the map in one sentence, which opens the page. notes: sentences under the table.
+    """
+
+    says: str
     facts: Sequence[tuple[str, str]]
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -49,6 +64,7 @@ class MapPage:
     voxel_size_angstrom: float
     prior_inside: bool
     warnings: Sequence[Alert] = field(default_factory=list)
+    notes: Sequence[str] = ()
 
     def fsc_picture(self) -> bytes:
         """Return the curves of the map's own half maps as PNG."""
@@ -57,30 +73,30 @@ class MapPage:
 
     def slices_picture(self) -> bytes:
         """Return central sections of the maps as PNG."""
-        return slice_montage(self.maps, self.voxel_size_angstrom)
+        return slice_montage(self.maps, self.voxel_size_angstrom, SIDE_BY_SIDE)
 
     def sections(self) -> list[Section]:
         """Return the sections of the page."""
-        head: list[Block] = [*self.warnings, KeyValues(self.facts)]
+        head: list[Block] = [Lead(self.says), *self.warnings, KeyValues(self.facts)]
         results: list[Block] = [Table(self.columns, self.rows, "Resolutions in angstrom.", strong=(0,))]
+        results += [Prose(note) for note in self.notes]
         if self.prior_inside:
             results.append(Alert("Half maps of reconstructed images share the prior", HALVES, "note"))
         curves: list[Block] = [
-            Picture(self.fsc_picture(), "FSC of the half maps: unmasked, masked, randomised, corrected", CORRECTED)
+            Picture(self.fsc_picture(), "FSC of the half maps by how they were masked", CORRECTED, CURVES_WIDTH)
         ]
         if len(self.methods) > 1:
             label = f"FSC with the {self.against}"
             picture = shell_curves(self.resolution_angstrom, self.methods, label, -0.1, 1.05, line=(0.143, 0.5))
-            curves.append(Picture(picture, f"FSC with the {self.against} of every map", f"Within the mask; {label}."))
-        looks: list[Block] = [
-            Picture(self.slices_picture(), "central sections of the maps", "Central sections along z, y and x."),
-            Prose("All maps have the grey scale of the first."),
-        ]
+            alt = f"FSC with the {self.against} of every map"
+            curves.append(Picture(picture, alt, f"Within the mask; {label}.", CURVES_WIDTH))
+        width = SECTION_WIDTH * min(SIDE_BY_SIDE, len(self.maps))
+        looks = Picture(self.slices_picture(), "central sections of the maps", SECTIONS, width)
         return [
             Section("", head),
             Section("Resolution", results),
             Section("Fourier shell correlation", curves),
-            Section("Sections", looks),
+            Section("Sections", [looks]),
         ]
 
 
@@ -88,6 +104,7 @@ def write_map_page(
     folder: Path,
     job: MapJob,
     named: Sequence[NamedMaps],
+    says: str,
     symmetry: str,
     mask_from: str,
     truth: Float[np.ndarray, "d d d"] | None,
@@ -96,10 +113,12 @@ def write_map_page(
 ) -> None:
     """Write report.html, fsc.png and slices.png of maps beside each other; the first is the one that was asked for.
 
-    more: sections that follow.
+    Parameters
+    ----------
+    says: the map in one sentence. more: sections that follow.
     """
     facts = map_facts(job, named[0].maps, symmetry, mask_from)
-    page = map_page(named, facts, truth, warnings, prior_inside=job.prior_weight is not None)
+    page = map_page(named, says, facts, truth, warnings, prior_inside=prior_inside(job, named))
     (folder / "fsc.png").write_bytes(page.fsc_picture())
     (folder / "slices.png").write_bytes(page.slices_picture())
     write_page(folder / "report.html", "Map report", [*page.sections(), *more], named[0].name)
@@ -107,16 +126,23 @@ def write_map_page(
 
 def map_page(
     named: Sequence[NamedMaps],
+    says: str,
     facts: Sequence[tuple[str, str]],
     truth: Float[np.ndarray, "d d d"] | None,
     warnings: Sequence[Alert],
     *,
     prior_inside: bool,
 ) -> MapPage:
-    """Return the page of maps; methods are compared by the true map where it is known, else by their other halves."""
+    """Return the page of maps; methods are compared by the true map where it is known, else by their other halves.
+
+    Of maps that are numerically one the first is shown, and a sentence says what the others are.
+    """
+    kept, equals = distinct_maps(named)
+    named = [named[place] for place in kept]
     first = named[0]
     known, curves = first.judgement.truth is not None, first.judgement.curves
     return MapPage(
+        says=says,
         facts=facts,
         columns=("map", "particles", "half maps 0.143", "half maps 0.5", *(("truth 0.5", "correlation") * known)),
         rows=[_row(one) for one in named],
@@ -131,11 +157,12 @@ def map_page(
         against="true map" if known else "other half map",
         maps={
             **({} if truth is None else {"true map": truth}),
-            **{one.name: one.maps.full.numpy() for one in named},
+            **{one.name: _shown(one).numpy() for one in named},
         },
         voxel_size_angstrom=first.maps.voxel_size_angstrom,
         prior_inside=prior_inside,
         warnings=warnings,
+        notes=sameness(equals),
     )
 
 
@@ -179,13 +206,20 @@ def map_warnings(job: MapJob, maps: MapSet, anisotropy: Anisotropy) -> Iterator[
 
 
 def angstrom(value: Resolution) -> str:
-    """Return a resolution as text; a curve that never falls below its threshold is marked as at most that."""
+    """Return a resolution as text: at most that where the curve never falls below its threshold, or ``none``."""
+    if not math.isfinite(value.angstrom):
+        return "none"
     return f"≤ {value.angstrom:.2f} (Nyquist)" if value.nyquist_limited else f"{value.angstrom:.2f}"
 
 
 def _warning(job: MapJob, title: str, text: str) -> Alert:
     log.warning("%s: %s", job.source.path, text)
     return Alert(title, for_command_line(text))
+
+
+def _shown(named: NamedMaps) -> Float[Tensor, "d d d"]:
+    maps, judgement = named.maps, named.judgement
+    return fsc_filtered(maps, judgement) if determined(judgement.resolution, maps) else maps.full
 
 
 def _method_curve(judgement: Judgement) -> Float[np.ndarray, " shells"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from cryoprior.maps.anisotropy import Anisotropy
@@ -21,16 +22,17 @@ CONES = (
 
 
 def views_section(anisotropy: Anisotropy, angstrom: float) -> Section:
-    """Return the section; ``angstrom`` is the resolution of the map."""
+    """Return the section; ``angstrom`` is the resolution of the map, infinite where it has none."""
     views = anisotropy.views
+    counted_at = min(angstrom, anisotropy.box * anisotropy.voxel_size_angstrom)
     scf = "not known: fewer than 100 views" if views.scf is None else f"{views.scf:.2f}"
     facts = [
         ("Sampling compensation factor (SCF*)", f"{scf} (1 with even views, 0.81 with all from the side)"),
-        ("Fourier directions that no particle measured", f"{views.unseen_share:.1%} at {angstrom:.2f} Å"),
+        ("Fourier directions that no particle measured", f"{views.unseen_share:.1%} at {counted_at:.2f} Å"),
         (f"Fourier directions with less than {THIN:g} of an even share", f"{views.thin_share:.1%}"),
         (
             "Resolution of the worst and the best tenth of directions",
-            f"{anisotropy.worst_angstrom:.2f} and {anisotropy.best_angstrom:.2f} Å at 0.143",
+            f"{_angstrom(anisotropy.worst_angstrom)} and {_angstrom(anisotropy.best_angstrom)} at 0.143",
         ),
     ]
     sphere = "two maps of the sphere: density of views, and how often Fourier directions were measured"
@@ -39,7 +41,7 @@ def views_section(anisotropy: Anisotropy, angstrom: float) -> Section:
         [
             KeyValues(facts),
             Picture(views_picture(anisotropy), sphere, SPHERE, width=520),
-            Picture(direction_fsc_picture(anisotropy), "FSC over directions: mean, and the range of cones", CONES),
+            Picture(direction_fsc_picture(anisotropy), "FSC over directions: mean, and the range of cones", CONES, 720),
         ],
     )
 
@@ -47,3 +49,7 @@ def views_section(anisotropy: Anisotropy, angstrom: float) -> Section:
 def write_direction_curves(folder: Path, anisotropy: Anisotropy) -> None:
     """Write fsc_by_direction.csv."""
     anisotropy.table().to_csv(folder / "fsc_by_direction.csv", index=False, float_format="%.6g")
+
+
+def _angstrom(value: float) -> str:
+    return f"{value:.2f} Å" if math.isfinite(value) else "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,12 @@ from jaxtyping import Float
 from cryoprior.maps.backprojection import MapSettings
 from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import NamedMaps
+from cryoprior.maps.same_maps import distinct_maps
 from cryoprior.maps.source import Source
+from cryoprior.maps.verdict import prior_inside
 from cryoprior.maps.worth import Curve, Worth, particle_worth, reference_of, worth_summary, worth_table
 from cryoprior.report.figures import INK, LINE, line_styles, new_figure, png_bytes
+from cryoprior.report.legends import legend_below
 from cryoprior.report.page import Picture, Section, Table
 
 if TYPE_CHECKING:
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 FULL_PARTICLES = "full particles"
 MARKERS = "osD^vPXph*"
+WIDTH = 720
+"""Of the picture, in CSS pixels."""
 ROUND = (1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0)
 CAPTION = (
     "Maps of all particles, half of them, a quarter, ..., within one mask. The lines are ln N = constant + B / (2 d²) "
@@ -46,21 +52,23 @@ def write_worths(
 ) -> tuple[Section, dict[str, Any]]:
     """Return the section for the page and the numbers for summary.json; worth.csv and worth.png go into the folder.
 
-    Full particles are the measure of the others where they are mapped too, else the measurements without a prior.
+    Full particles are the measure of the others where they are mapped too, else the measurements without a prior. Of
+    maps that are numerically one the first is taken.
 
     Parameters
     ----------
     beside, named: the sources beside that of the job, and the maps of it and of them, in this order.
     """
     sources = [job.source, *(source for _, source in beside)]
+    kept, equals = distinct_maps(named)
     worths = [
         particle_worth(one.name, source, settings, named[0].judgement.mask, truth, seed, (one.maps, one.judgement))
-        for one, source in zip(named, sources, strict=True)
+        for one, source in ((named[place], sources[place]) for place in kept)
     ]
-    reference = reference_of(worths, (FULL_PARTICLES, PRIOR_FREE))
+    reference = reference_of(worths, [equals.get(name, name) for name in (FULL_PARTICLES, PRIOR_FREE)])
     worth_table(worths).to_csv(folder / "worth.csv", index=False, float_format="%.6g")
     (folder / "worth.png").write_bytes(worth_picture(worths))
-    section = worth_section(worths, reference, prior_inside=bool(job.prior_weight))
+    section = worth_section(worths, reference, prior_inside=prior_inside(job, named))
     return section, worth_summary(worths, reference)
 
 
@@ -70,29 +78,29 @@ def worth_section(worths: Sequence[Worth], reference: Worth | None, *, prior_ins
     columns = ("map", "judged by", "points", "B (Å²)", *(("worth",) if reference is not None else ()))
     rows = [_row(worth, criterion, reference) for worth in worths for criterion in worth.curves]
     alt = "resolution against the number of particles, one line per map"
-    picture = Picture(worth_picture(worths), alt, CAPTION + PRIOR * prior_inside)
+    picture = Picture(worth_picture(worths), alt, CAPTION + PRIOR * prior_inside, WIDTH)
     return Section("Particles and resolution", [picture, Table(columns, rows, caption)])
 
 
 def worth_picture(worths: Sequence[Worth]) -> bytes:
-    """Return 1 / d^2 over the number of particles, logarithmic, one field per criterion, as PNG."""
+    """Return 1 / d^2 over the number of particles, logarithmic, one field per criterion below the other, as PNG."""
     criteria = list(worths[0].curves)
-    figure = new_figure(0.6 + 5.0 * len(criteria), 4.0)
-    fields = figure.subplots(1, len(criteria), sharey=True, squeeze=False)[0]
+    figure = new_figure(6.6, 3.7 * len(criteria))
+    fields = figure.subplots(len(criteria), 1, sharex=True, squeeze=False)[:, 0]
     for axes, criterion in zip(fields, criteria, strict=True):
         curves = [worth.curves[criterion] for worth in worths]
         for i, (worth, style) in enumerate(zip(worths, line_styles(len(worths)), strict=True)):
             _draw(axes, curves[i], worth.name, style, MARKERS[i % len(MARKERS)])
         axes.set_xscale("log")
-        numbers = sorted({point.n for curve in curves for point in curve.points})
-        _particle_axis(axes, numbers)
+        axes.minorticks_off()
+        _resolution_axis(axes, [p.resolution.angstrom for curve in curves for p in curve.points])
         axes.set_title(criterion, fontsize=10, color=INK)
         axes.grid(axis="y", color=LINE, linewidth=0.7)
         axes.set_axisbelow(True)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    _resolution_axis(fields[0], [p.resolution.angstrom for w in worths for c in w.curves.values() for p in c.points])
-    fields[-1].legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _particle_axis(fields[-1], sorted({p.n for w in worths for curve in w.curves.values() for p in curve.points}))
+    legend_below(fields[-1])
     return png_bytes(figure)
 
 
@@ -106,7 +114,7 @@ def _draw(axes: Axes, curve: Curve, name: str, style: dict[str, Any], marker: st
     if not isinstance(fit, str):
         ends = np.array([n.min(), n.max()])
         axes.plot(ends, fit.inverse_square(ends), **style)
-    out = [point for point in curve.points if point.left_out]
+    out = [point for point in curve.points if point.left_out and math.isfinite(point.resolution.angstrom)]
     hollow = {**points, "markerfacecolor": "white", "markeredgewidth": 1.2}
     axes.plot([p.n for p in out], [p.resolution.angstrom**-2 for p in out], **hollow)
 
@@ -118,13 +126,17 @@ def _particle_axis(axes: Axes, numbers: Sequence[int]) -> None:
     ticks = [step * 10**k for k in decades for step in (1, 2, 5) if lowest <= step * 10**k <= highest]
     axes.set_xlim(lowest, highest)
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
-    axes.minorticks_off()
     axes.set_xlabel("particles, logarithmic", color=INK)
 
 
 def _resolution_axis(axes: Axes, angstrom: Sequence[float]) -> None:
     """Mark the vertical axis, linear in 1 / d^2, with round resolutions in angstrom that do not crowd."""
-    low, high = max(angstrom) ** -2, min(angstrom) ** -2
+    axes.set_ylabel("resolution (Å), linear in 1 / d²", color=INK)
+    finite = [d for d in angstrom if math.isfinite(d)]
+    if not finite:
+        axes.set_yticks([])
+        return
+    low, high = max(finite) ** -2, min(finite) ** -2
     margin = 0.06 * (high - low) or 0.06 * high
     low, high = low - margin, high + margin
     ticks: list[float] = []
@@ -134,7 +146,6 @@ def _resolution_axis(axes: Axes, angstrom: Sequence[float]) -> None:
             ticks.append(d)
     axes.set_ylim(low, high)
     axes.set_yticks([d**-2 for d in ticks], [f"{d:g}" for d in ticks])
-    axes.set_ylabel("resolution (Å), linear in 1 / d²", color=INK)
 
 
 def _row(worth: Worth, criterion: str, reference: Worth | None) -> list[str]:

@@ -61,10 +61,11 @@ class DirectionalFsc:
 def worst_and_best(resolutions_angstrom: Float[Tensor, " c"]) -> tuple[float, float]:
     """Return the resolutions that a tenth of the directions do not reach, and that a tenth surpass, in angstrom.
 
-    Quantiles are taken of the frequencies, 1 / resolution.
+    Quantiles are taken of the frequencies, 1 / resolution: 0, and infinite angstrom, where a cone has no resolution.
     """
     frequency = 1 / resolutions_angstrom.double()
-    return 1 / float(frequency.quantile(TENTH)), 1 / float(frequency.quantile(1 - TENTH))
+    worst, best = (1 / frequency.quantile(share) for share in (TENTH, 1 - TENTH))
+    return float(worst), float(best)
 
 
 def directional_fsc(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryoprior.report.legends import legend_below
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -100,7 +102,7 @@ def shell_figure(
     top: float | None = None,
     line: float | Sequence[float] = (),
 ) -> Figure:
-    """Return curves over the resolution of their shells, with a legend.
+    """Return curves over the resolution of their shells, with a legend below them.
 
     Parameters
     ----------
@@ -124,7 +126,7 @@ def shell_figure(
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, loc="best")
+    legend_below(axes)
     return figure
 
 

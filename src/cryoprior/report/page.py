@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
+from cryoprior.report.labels import breakable
 from cryoprior.version import __version__
 
 
@@ -25,8 +26,25 @@ class Prose:
 
 
 @dataclass(frozen=True)
+class Lead:
+    """The sentence that a page says first, in large letters."""
+
+    text: str
+
+    def html(self) -> str:
+        return f'<p class="lead">{escape(self.text)}</p>'
+
+
+LONG_CELL = 22
+"""Characters above which a cell of a table is taken for words, which may go on several lines; numbers never do."""
+
+
+@dataclass(frozen=True)
 class Table:
-    """Rows of text under column heads; the first column names the row, rows in ``strong`` (by index) stand out."""
+    """Rows of text under column heads; the first column names the row, rows in ``strong`` (by index) stand out.
+
+    On a phone every row stands by itself, with the heads of its cells beside them.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -34,7 +52,7 @@ class Table:
     strong: Sequence[int] = ()
 
     def html(self) -> str:
-        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.columns)
+        head = "".join(f'<th scope="col">{breakable(name)}</th>' for name in self.columns)
         body = "\n".join(self._row(i, row) for i, row in enumerate(self.rows))
         table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
         caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
@@ -42,8 +60,13 @@ class Table:
 
     def _row(self, index: int, row: Sequence[str]) -> str:
         mark = ' class="strong"' if index in self.strong else ""
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        return f'<tr{mark}><th scope="row">{escape(row[0])}</th>{cells}</tr>'
+        cells = "".join(_cell(head, text) for head, text in zip(self.columns[1:], row[1:], strict=True))
+        return f'<tr{mark}><th scope="row">{breakable(row[0])}</th>{cells}</tr>'
+
+
+def _cell(head: str, text: str) -> str:
+    words = ' class="words"' if len(text) > LONG_CELL else ""
+    return f'<td data-head="{escape(head)}"{words}>{escape(text)}</td>'
 
 
 @dataclass(frozen=True)
@@ -89,7 +112,7 @@ class Alert:
         )
 
 
-Block = Prose | Table | Picture | KeyValues | Alert
+Block = Prose | Lead | Table | Picture | KeyValues | Alert
 
 
 @dataclass(frozen=True)

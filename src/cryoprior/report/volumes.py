@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from cryoprior.errors import InputError
 from cryoprior.report.figures import INK, LINE, QUIET, line_styles, new_figure, png_bytes
+from cryoprior.report.labels import wrapped
 from cryoprior.report.surfaces import (
     OVERSAMPLING,
     VIEWS,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 SECTIONS = ("xy", "xz", "yz")  # horizontal and vertical axis of the sections along z, y and x
 MARKERS = "osD^vPXph*"
 SIDE = 1.75  # inches of one picture
+TITLE = 21 * 9  # characters that fit over a picture, times the points of their size
+LEGEND = 32  # characters of a line beside a figure
 RAYS = OVERSAMPLING * round(SIDE * 160)  # along one side of a surface, at the 160 dots per inch of the PNG
 
 
@@ -54,17 +57,18 @@ def slice_montage(
     """
     _check_maps(maps)
     columns = _balanced(len(maps), columns)
+    titles = _titles(maps, label_points)
     first = next(iter(maps.values()))
     low, high = _section_limits(first)
-    figure, grid = _grid(len(maps), columns, len(SECTIONS))
-    for n, (title, volume) in enumerate(maps.items()):
+    figure, grid = _grid(titles, columns, len(SECTIONS))
+    for n, volume in enumerate(maps.values()):
         band, column = divmod(n, columns)
         for i, section in enumerate(sections(volume)):
             axes = grid[band][i][column]
             axes.imshow(section, cmap="gray", vmin=low, vmax=high, origin="lower", interpolation="bicubic")
             if column == 0:
                 axes.set_ylabel(SECTIONS[i], fontsize=label_points - 0.5, color=QUIET, labelpad=4)
-        grid[band][0][column].set_title(title, fontsize=label_points, color=INK, pad=5)
+        grid[band][0][column].set_title(titles[n], fontsize=label_points, color=INK, pad=5)
     if pixel_size_angstrom is not None:
         _scale_bar(grid[0][0][0], len(first) * pixel_size_angstrom, "white", label_points)
     return png_bytes(figure)
@@ -117,7 +121,8 @@ def surface_montage(
     cast = {(title, v): cast_rays(s, VIEWS[v], radius, RAYS) for title, s in surfaces.items() for v in views}
     local = {place: values_at(resolution[place[0]], hits) for place, hits in cast.items() if place[0] in resolution}
     limits = limits_angstrom or resolution_limits(local.values())
-    figure, grid = _grid(len(maps), columns, len(views))
+    titles = _titles(maps, label_points)
+    figure, grid = _grid(titles, columns, len(views))
     for n, title in enumerate(maps):
         band, column = divmod(n, columns)
         for i, view in enumerate(views):
@@ -128,7 +133,7 @@ def surface_montage(
             )
             if column == 0 and len(views) > 1:
                 axes.set_ylabel(view, fontsize=label_points - 0.5, color=QUIET, labelpad=4)
-        grid[band][0][column].set_title(title, fontsize=label_points, color=INK, pad=5)
+        grid[band][0][column].set_title(titles[n], fontsize=label_points, color=INK, pad=5)
     if pixel_size_angstrom is not None:
         _scale_bar(grid[0][0][0], 2 * radius * pixel_size_angstrom, INK, label_points)
     if local:
@@ -185,7 +190,7 @@ def _method_line(axes: Axes, name: str, line: list[tuple[float, float, bool]], s
     resolution[~np.isfinite(resolution)] = np.nan
     limited = np.array([point[2] for point in line], dtype=bool)
     look: dict[str, Any] = {"marker": MARKERS[n % len(MARKERS)], "markersize": 6.5 - 0.3 * (n % len(MARKERS))}
-    axes.plot(compression, resolution, label=name, zorder=2 + 0.05 * n, **look, **style)
+    axes.plot(compression, resolution, label=wrapped(name, LEGEND), zorder=2 + 0.05 * n, **look, **style)
     hollow = {
         "linestyle": "none",
         "markerfacecolor": "white",
@@ -247,10 +252,16 @@ def _balanced(maps: int, columns: int) -> int:
     return -(-maps // bands)
 
 
-def _grid(maps: int, columns: int, rows: int) -> tuple[Figure, list[list[list[Axes]]]]:
+def _titles(maps: Volumes, label_points: float) -> list[str]:
+    """Return the titles of the maps on lines that do not reach over the next picture."""
+    return [wrapped(title, max(1, int(TITLE / label_points))) for title in maps]
+
+
+def _grid(titles: Sequence[str], columns: int, rows: int) -> tuple[Figure, list[list[list[Axes]]]]:
     """Return a figure and its axes by band, row of the band and column; a band has up to ``columns`` maps."""
+    maps = len(titles)
     across, bands = columns, -(-maps // columns)
-    gap = 0.32
+    gap = 0.16 + 0.16 * max(1 + title.count("\n") for title in titles)
     width, height = SIDE * across, bands * SIDE * rows + (bands - 1) * gap
     figure = new_figure(width, height)
     grid: list[list[list[Axes]]] = []

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cryoprior.report.labels import wrapped
 from cryoprior.report.page import Table
 
 BOLD = re.compile(r"\*\*(.+?)\*\*")
 PAGE_WIDTH, GAP = 120, 3.5  # width of a page, and gap between two columns, in characters
+HEAD, NAME, WORDS = 14, 30, 24  # characters beyond which a page breaks a column head, a row's name, a cell of words
 
 
 @dataclass(frozen=True)
@@ -40,24 +42,29 @@ class Sheet:
         return f"### {self.heading}\n\n{table}\n" + (f"\n{self.note}\n" if self.note else "")
 
     def blocks(self) -> list[MarkedTable]:
-        """Return the sheet as tables of a page, split into as many as its width needs."""
+        """Return the sheet as tables of a page, as many as its width needs, without the rows that are empty in one."""
         bands = self._bands()
         tables = []
         for i, band in enumerate(bands, 1):
             part = f" ({i} of {len(bands)})" if len(bands) > 1 else ""
             caption = f"{self.heading}{part}. {self.note if i == len(bands) else ''}".strip()
-            picked = [[line[j] for j in (*range(self.names), *band)] for line in (self.columns, *self.rows)]
-            tables.append(MarkedTable(picked[0], picked[1:], caption))
+            head, *rows = ([line[j] for j in (*range(self.names), *band)] for line in (self.columns, *self.rows))
+            tables.append(MarkedTable(head, [row for row in rows if any(row[self.names :])] or rows, caption))
         return tables
 
     def _bands(self) -> list[list[int]]:
         """Return the columns of each table beside those that name its rows: as few tables as fit, evenly filled."""
-        lines = [self.columns, *self.rows]
-        widths = [max(len(BOLD.sub(r"\1", line[j])) for line in lines) + GAP for j in range(len(self.columns))]
+        widths = [self._width(j) + GAP for j in range(len(self.columns))]
         most = PAGE_WIDTH - sum(widths[: self.names])
         fewest = len(_fill(widths, self.names, most))
         tries = (_fill(widths, self.names, room) for room in range(1, PAGE_WIDTH))
         return next(bands for bands in tries if len(bands) == fewest)
+
+    def _width(self, column: int) -> int:
+        """Return the characters of the longest line in a column."""
+        head = max(map(len, wrapped(self.columns[column], HEAD).split("\n")))
+        longest = max((len(BOLD.sub(r"\1", row[column])) for row in self.rows), default=0)
+        return max(head, min(longest, NAME if column < self.names else WORDS))
 
 
 def _fill(widths: Sequence[float], first: int, room: float) -> list[list[int]]:

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from cryoprior.benchmark.images.sheet import Sheet
 from cryoprior.benchmark.maps.paper import paper_table_3
 from cryoprior.report.figures import shell_curves
-from cryoprior.report.page import Block, Picture, Prose, Section, Table, write_page
+from cryoprior.report.page import Block, Picture, Prose, Section, write_page
 from cryoprior.report.volumes import resolution_against_compression, slice_montage, surface_montage
 
 HALF, TRUE = "resolution_0143_angstrom", "truth_fsc_05_angstrom"
@@ -151,24 +152,32 @@ class MapTable:
                 for column, what in ((TRUE, "true map, FSC 0.5"), (HALF, "half maps, FSC 0.143")):
                     if column not in rows:
                         continue
-                    png = resolution_against_compression(_lines(rows, column), float(full[column]), label=f"{what} (Å)")
+                    lines, at_full = _lines(rows, column), full[column]
+                    if not any(np.isfinite(angstrom) for line in lines.values() for _, angstrom, _ in line):
+                        continue  # no map has a resolution
+                    level = float(at_full) if pd.notna(at_full) else None
+                    png = resolution_against_compression(lines, level, label=f"{what} (Å)")
                     where = "truth" if column == TRUE else "half-maps"
                     caption = f"Resolution by {what}, against compression: {series} cells, {particles} particles."
                     yield f"resolution-{where}-{series}-{particles}", (png, caption)
         for cell, maps in self.pictured.items():
-            yield from self._cell_pictures(cell, maps)
+            name = cell.lower().replace(" ", "-").replace("=", "")
+            resolved = {method: shown for method, shown in maps.items() if shown.volume.min() < shown.volume.max()}
+            if resolved:
+                yield from self._map_pictures(
+                    cell, name, resolved, [method for method in maps if method not in resolved]
+                )
+            yield self._curve_picture(cell, name, maps)
 
-    def _cell_pictures(self, cell: str, maps: Mapping[str, Pictured]) -> Iterator[tuple[str, tuple[bytes, str]]]:
-        name = cell.lower().replace(" ", "-").replace("=", "")
+    def _map_pictures(
+        self, cell: str, name: str, maps: Mapping[str, Pictured], flat: list[str]
+    ) -> Iterator[tuple[str, tuple[bytes, str]]]:
+        """Yield sections and surfaces of maps; of those in ``flat`` the FSC left nothing, which the captions say."""
         truth = {} if self.truth is None else {"true map": self.truth}
         slices = {**truth, **{method: shown.volume for method, shown in maps.items()}}
-        yield (
-            f"slices-{name}",
-            (
-                slice_montage(slices, self.voxel_size_angstrom),
-                f"Central sections of the maps filtered by their FSC, {cell}.",
-            ),
-        )
+        left_out = f" Nothing is left of {', '.join(flat)}." if flat else ""
+        caption = f"Central sections of the maps filtered by their FSC, {cell}.{left_out}"
+        yield f"slices-{name}", (slice_montage(slices, self.voxel_size_angstrom), caption)
         masked = {method: shown.volume * self.mask for method, shown in maps.items()}
         local = {method: shown.local_resolution for method, shown in maps.items()}
         surfaces = surface_montage(
@@ -177,8 +186,12 @@ class MapTable:
         caption = (
             "Surfaces of the maps filtered by their FSC, at equal volume within the mask, coloured by the local "
             f"resolution of the half maps, {cell}. Half maps that share a prior look better than they are."
+            f"{left_out}"
         )
         yield f"surfaces-{name}", (surfaces, caption)
+
+    def _curve_picture(self, cell: str, name: str, maps: Mapping[str, Pictured]) -> tuple[str, tuple[bytes, str]]:
+        """Return the FSC of the maps of a cell, with the true map where it is known."""
         curve = "fsc_truth" if "fsc_truth" in self.curves else "fsc_corrected"
         chosen = self.curves[self.curves["cell"].isin(("", cell)) & self.curves["method"].isin(maps)]
         particles = chosen["particles"].max()
@@ -188,20 +201,29 @@ class MapTable:
         resolution[0] = np.inf
         against = "true map" if curve == "fsc_truth" else "other half map"
         png = shell_curves(resolution, curves, f"FSC with the {against}", -0.1, 1.05, line=(0.143, 0.5))
-        yield f"fsc-{name}", (png, f"FSC with the {against}, {cell}, {particles} particles; lines at 0.143 and 0.5.")
+        return f"fsc-{name}", (png, f"FSC with the {against}, {cell}, {particles} particles; lines at 0.143 and 0.5.")
 
     def _sections(self, pictures: Mapping[str, tuple[bytes, str]]) -> Iterator[Section]:
         yield Section("", [Prose(MEANING)])
-        blocks: list[Block] = [Picture(png, caption, caption) for png, caption in pictures.values()]
+        widths = {name: 720 for name in pictures if name.startswith("fsc-")}
+        blocks: list[Block] = [
+            Picture(png, caption, caption, widths.get(name)) for name, (png, caption) in pictures.items()
+        ]
         yield Section("Pictures", blocks)
-        yield Section("Tables", [Table(columns, rows, heading) for heading, columns, rows in self._tables()])
+        yield Section("Tables", [table for sheet in self._sheets() for table in sheet.blocks()])
+
+    def _sheets(self) -> Iterator[Sheet]:
+        """Yield the tables, which become several where one is wider than the page."""
+        for heading, columns, rows in self._tables():
+            yield Sheet(heading, columns, rows, names=2 if columns[1:2] == ["C"] else 1)
 
 
 def _lines(rows: pd.DataFrame, column: str) -> dict[str, list[tuple[float, float, bool]]]:
     lines = {}
     for method, of_method in rows.groupby("method", sort=False):
         ordered = of_method.sort_values("compression")
-        values = zip(ordered["compression"], ordered[column], ordered[LIMITED[column]], strict=True)
+        angstrom = pd.to_numeric(ordered[column])  # not a number where a map has no resolution
+        values = zip(ordered["compression"], angstrom, ordered[LIMITED[column]], strict=True)
         lines[str(method)] = [(float(c), float(r), bool(limited)) for c, r, limited in values]
     return lines
 
@@ -209,13 +231,13 @@ def _lines(rows: pd.DataFrame, column: str) -> dict[str, list[tuple[float, float
 def _gain(difference: np.ndarray) -> str:
     worst, best = int(difference.argmin()), int(difference.argmax())
     ends = f"{difference[worst]:+.3f} ({worst + 1}), {difference[best]:+.3f} ({best + 1})"
-    return f"{ends}, mean {difference.mean():+.3f}"
+    return f"{ends}, mean\N{NO-BREAK SPACE}{difference.mean():+.3f}"
 
 
 def _number(row: pd.Series, column: str) -> str:
     value = row[column]
     if pd.isna(value):
-        return ""
+        return "none" if column in LIMITED else ""
     if column in LIMITED:
         return f"≤ {value:.2f}" if row[LIMITED[column]] else f"{value:.2f}"
     return f"{value:.4f}"
