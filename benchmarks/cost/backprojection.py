@@ -30,7 +30,7 @@ from cryoprior.external.relion import RELION, relion_version
 from cryoprior.io import StackWriter, write_star
 
 SCRIPT = "cost.backprojection"
-COUNTS, PAIRS = {64: 2000, 128: 400, 256: 600}, {64: 5, 128: 5, 256: 1}
+COUNTS, PAIRS = {64: 2000, 128: 1000, 256: 600}, {64: 5, 128: 5, 256: 1}
 """n of every box, of which the longer run has three times as many, and pairs of runs: one where a map takes minutes."""
 PIXEL_SIZE, BATCH = 2.0, 256
 PACKAGES = ("cryoprior", "torch", "numpy")

@@ -133,7 +133,7 @@ def curves(found: list[dict[str, Any]], voxel_size: float) -> pd.DataFrame:
     """Return the curves of a row, one line a seed and shell."""
     table = pd.DataFrame(found)[["name", "C", "seed", "n", "fsc_halves", "fsc_warp"]]
     table["shell"] = [list(range(len(curve))) for curve in table["fsc_warp"]]
-    table = table.explode(["shell", "fsc_halves", "fsc_warp"])
+    table = table.explode(["shell", "fsc_halves", "fsc_warp"]).astype({"fsc_halves": float, "fsc_warp": float})
     table["frequency_per_angstrom"] = table["shell"].astype(float) / (2 * (len(found[0]["fsc_warp"]) - 1) * voxel_size)
     return table
 
