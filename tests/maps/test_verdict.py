@@ -95,7 +95,7 @@ def test_a_prior_is_said_to_be_in_a_map_or_not() -> None:
     same = dataclasses.replace(one, name=PRIOR_FREE)
     for weight, beside, words, inside in (
         (0.0, same, "the prior is not in this map", False),
-        (0.0, other, "the prior is in this map only where the images differ from what was measured of them", True),
+        (0.0, other, "the prior is in this map as far as it changed what was measured: its half maps flatter it", True),
         (0.25, other, "the prior is in this map with weight 0.25: its half maps flatter it", True),
     ):
         assert says([one, beside], weight).endswith(f"; {words}")

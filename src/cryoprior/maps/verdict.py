@@ -71,7 +71,7 @@ def prior_said(prior_weight: float | None, same_without: bool | None) -> str:
     if prior_weight > 0:
         return f"the prior is in this map with weight {prior_weight:g}: its half maps flatter it"
     if same_without is False:
-        return "the prior is in this map only where the images differ from what was measured of them"
+        return "the prior is in this map as far as it changed what was measured: its half maps flatter it"
     return "the prior is not in this map"
 
 
