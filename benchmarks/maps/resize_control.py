@@ -16,7 +16,8 @@ from benchmarks.kit.table import command, machine, markdown, parser, write
 from scipy import ndimage
 
 from cryoprior.io import ParticleStack, read_particles
-from cryoprior.maps.backprojection import MapSettings, backproject_maps
+from cryoprior.maps.solving import solve_maps
+from cryoprior.maps.sums import MapSettings
 from cryoprior.maps.judgement import judge_maps, map_mask
 from cryoprior.maps.sources import FullParticles
 from cryoprior.metrics.fsc import resolution
@@ -58,7 +59,7 @@ def rows(data: Path, n: int, snr: float, pixel_size: float, threads: int) -> lis
     lines, mask = [], None
     with tempfile.TemporaryDirectory() as folder:
         for name, stack in stacks(data, Path(folder), n, snr, pixel_size).items():
-            maps = backproject_maps(FullParticles(stack), MapSettings(symmetry="D2", batch=8), name)
+            maps = solve_maps(FullParticles(stack), MapSettings(symmetry="D2", batch=8), name)
             if mask is None:
                 mask = map_mask(maps)[0]
             judgement = judge_maps(maps, resampled(mask, maps.box))

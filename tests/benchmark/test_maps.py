@@ -131,7 +131,7 @@ def test_a_finished_run_is_not_computed_again(plan: Path, finished: Path, monkey
 
     for command in ("simulate", "measure", "reconstruct"):
         monkeypatch.setattr(load_command(command), "run", refuse)
-    monkeypatch.setattr("cryoprior.benchmark.maps.rows.make_refined_maps", refuse)
+    monkeypatch.setattr("cryoprior.benchmark.maps.rows.solve_maps", refuse)
     assert len(rows_of(plan, finished)) == len(pd.read_csv(finished / "rows.csv"))
 
 

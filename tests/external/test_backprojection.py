@@ -20,8 +20,10 @@ from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.io import read_map, read_particles, write_stack, write_star
 from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
-from cryoprior.maps.backprojection import MapSet, MapSettings, backproject_maps
+from cryoprior.maps.map_set import MapSet
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.sources import FullParticles
+from cryoprior.maps.sums import MapSettings
 from cryoprior.metrics.fsc import fsc, resolution, volume_shell_sums
 
 pytestmark = pytest.mark.external
@@ -66,7 +68,7 @@ def write_views(folder: Path, noise: float = 0.0, *, ctf: bool = True) -> Path:
 
 
 def ours(star: Path) -> MapSet:
-    return backproject_maps(FullParticles(read_particles(star)), MapSettings())
+    return solve_maps(FullParticles(read_particles(star)), MapSettings())
 
 
 def theirs(path: Path) -> torch.Tensor:
@@ -114,7 +116,7 @@ def test_maps_of_clean_particles_are_those_of_relion(tmp_path: Path, ctf: bool) 
 @pytest.mark.usefixtures("relion")
 def test_a_symmetric_map_is_that_of_relion(tmp_path: Path) -> None:
     star = write_views(tmp_path / "set", 1.0)
-    mine = backproject_maps(FullParticles(read_particles(star)), MapSettings(symmetry="D2")).full
+    mine = solve_maps(FullParticles(read_particles(star)), MapSettings(symmetry="D2")).full
     other = theirs(reconstruct(star, tmp_path / "relion.mrc", "D2"))
     assert float(within(mine, other)[: BOX // 4].min()) > 0.99
 

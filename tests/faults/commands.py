@@ -83,7 +83,7 @@ def cases(good: Path) -> list[Case]:
         Case("reconstruct first shard", (*reconstruct, "--shard", "0/2"), then=(*reconstruct, "--shard", "1/2")),
         Case("reconstruct last shard", (*reconstruct, "--shard", "1/2"), good / "begun" / "first"),
         Case("evaluate", ("evaluate", str(recon), "--reference", str(sim), "--lpips", "off", "--pictures", "1")),
-        Case("map", ("map", str(sim), "--iterations", "0", "--refinements", "0")),
+        Case("map", ("map", str(sim), "--passes", "0")),
         Case("compare-maps", ("compare-maps", str(good / "blob.mrc"), str(good / "other.mrc"))),
         Case("poses", ("poses", "--estimated", str(sim), "--truth", str(sim))),
         Case("heterogeneity", ("heterogeneity", str(good / "z.pkl"), str(good / "z.pkl"), *clusters)),

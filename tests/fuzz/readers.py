@@ -72,7 +72,7 @@ def _of_particles(good: Path, given: str, output: str) -> Commands:
     }
 
 
-QUICK_MAP = ("--iterations", "0", "--refinements", "0")
+QUICK_MAP = ("--passes", "0")
 QUICK_REPORT = ("--lpips", "off", "--pictures", "0")
 QUICK_CLUSTERS = ("--embedding", "pca", "--seeds", "1", "--starts", "1", "--clusters", "2")
 FEW = ("--n", "2", "--box", "24", "--pixel-size", "8")

@@ -13,10 +13,10 @@ import torch
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_map
-from cryoprior.maps.backprojection import MapSet
 from cryoprior.maps.files import fsc_filtered
 from cryoprior.maps.judgement import NamedMaps, judge_maps
 from cryoprior.maps.local import OUTSIDE, surface_script, write_local_resolution
+from cryoprior.maps.map_set import MapSet
 from cryoprior.metrics.local_resolution import local_resolution
 from kit.projected_views import draw_blobs
 

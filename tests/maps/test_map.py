@@ -30,19 +30,20 @@ from cryoprior.io import (
 )
 from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
-from cryoprior.maps.backprojection import MapSet, MapSettings, backproject_maps
 from cryoprior.maps.command import Options, run
 from cryoprior.maps.job import MapJob
-from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.map_set import MapSet
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Subset
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
+from cryoprior.maps.sums import MapSettings, sum_halves
 from cryoprior.measurement import command as measure
 from cryoprior.metrics.fsc import fsc, volume_shell_sums
 from cryoprior.operators import parse_operator
 from kit.folders import shown
 
 N, BOX, PIXEL = 60, 16, 8.0
-EXACT = MapSettings(iterations=5)
+EXACT = MapSettings()
 PIXEL_SUMS = "pixel:block=8,masks=16,rows=hadamard,sets=8"
 
 
@@ -132,7 +133,7 @@ def close(a: MapSet, b: MapSet, atol: float = 1e-5) -> None:
 
 
 def test_full_particles_give_the_volume_and_their_halves_theirs(tmp_path: Path) -> None:
-    maps = backproject_maps(FullParticles(read_particles(write_views(tmp_path / "p.star", 300))), EXACT)
+    maps = solve_maps(FullParticles(read_particles(write_views(tmp_path / "p.star", 300))), EXACT)
     assert (maps.n_half_1, maps.n_half_2, maps.n) == (150, 150, 300)
     assert maps.voxel_size_angstrom == PIXEL
     truth = torch.from_numpy(volume_of(BOX))
@@ -143,11 +144,11 @@ def test_full_particles_give_the_volume_and_their_halves_theirs(tmp_path: Path) 
 
 def test_maps_do_not_depend_on_batch_or_order(tmp_path: Path) -> None:
     stack = read_particles(write_views(tmp_path / "p.star", 50, noise=1.0))
-    whole = backproject_maps(FullParticles(stack), MapSettings(batch=50))
-    close(backproject_maps(FullParticles(stack), MapSettings(batch=7)), whole)
+    whole = solve_maps(FullParticles(stack), MapSettings(batch=50))
+    close(solve_maps(FullParticles(stack), MapSettings(batch=7)), whole)
     order = np.random.default_rng(0).permutation(25)  # odd rows stay at odd places, and so in their half
     rows = np.stack([2 * order, 2 * order + 1], 1).ravel()
-    close(backproject_maps(Subset(FullParticles(stack), rows), MapSettings()), whole)
+    close(solve_maps(Subset(FullParticles(stack), rows), MapSettings()), whole)
 
 
 def test_a_symmetric_map_is_that_of_all_mates_as_particles(tmp_path: Path) -> None:
@@ -158,8 +159,8 @@ def test_a_symmetric_map_is_that_of_all_mates_as_particles(tmp_path: Path) -> No
     for mate, table in zip(mates, rows, strict=True):
         table[list(ANGLES)] = euler_of_matrix((mate @ rotations).numpy())
     write_star(tmp_path / "mates.star", pd.concat(rows, ignore_index=True), tables["optics"])
-    symmetric = backproject_maps(FullParticles(read_particles(star)), MapSettings(symmetry="C3"))
-    close(backproject_maps(FullParticles(read_particles(tmp_path / "mates.star")), MapSettings()), symmetric, atol=1e-4)
+    symmetric = solve_maps(FullParticles(read_particles(star)), MapSettings(symmetry="C3"))
+    close(solve_maps(FullParticles(read_particles(tmp_path / "mates.star")), MapSettings()), symmetric, atol=1e-4)
     assert symmetric.n == 30
 
 
@@ -167,7 +168,7 @@ def test_a_symmetric_map_is_that_of_all_mates_as_particles(tmp_path: Path) -> No
 def test_quarter_of_all_coefficients_gives_the_whole_map(tmp_path: Path, ctf: bool) -> None:
     star = write_views(tmp_path / "p.star", 800, 32, ctf=ctf)
     y = write_measured(star, tmp_path / "y.zarr", "fourier:pattern=uniform,compression=4,sets=100")
-    maps, truth = backproject_maps(measured_source(y), EXACT), torch.from_numpy(volume_of(32))
+    maps, truth = solve_maps(measured_source(y), EXACT), torch.from_numpy(volume_of(32))
     assert float(fsc(maps.full, truth)[:15].min()) > 0.99
     torch.testing.assert_close(slopes(maps.full, truth)[:15], torch.ones(15).double(), rtol=0, atol=0.04)
 
@@ -178,19 +179,19 @@ def test_sums_of_pixels_give_unbiased_amplitudes_where_the_ctf_alone_would_not(t
     source = measured_source(write_measured(star, tmp_path / "y.zarr", PIXEL_SUMS))
     truth = torch.from_numpy(volume_of(box))
     # in the lowest shells the blocks' own grid aliases, and the CTF is weak
-    amplitudes = slopes(backproject_maps(source, EXACT).full, truth)[4:12]
+    amplitudes = slopes(solve_maps(source, EXACT).full, truth)[4:12]
     torch.testing.assert_close(amplitudes, torch.ones(8).double(), rtol=0, atol=0.15)
     assert float(amplitudes.mean()) == pytest.approx(1, abs=0.05)
     naive = write_reconstruction(tmp_path / "naive", seen_images(source), source.path)
-    taken_for_whole = backproject_maps(FullParticles(read_particles(naive)), EXACT)
+    taken_for_whole = solve_maps(FullParticles(read_particles(naive)), EXACT)
     assert float(slopes(taken_for_whole.full, truth)[4:12].max()) < 0.4  # four numbers of sixteen were measured
 
 
-def test_a_refinement_takes_out_what_sums_of_pixels_mix(tmp_path: Path) -> None:
+def test_passes_take_out_what_sums_of_pixels_mix(tmp_path: Path) -> None:
     source = measured_source(write_measured(write_views(tmp_path / "p.star", 300), tmp_path / "y.zarr", PIXEL_SUMS))
     truth = torch.from_numpy(volume_of(BOX))
-    maps = [make_refined_maps(source, MapSettings(refinements=steps)) for steps in (0, 2)]
-    close(maps[0], backproject_maps(source, MapSettings()))
+    maps = [solve_maps(source, MapSettings(passes=passes)) for passes in (0, 8)]
+    assert maps[1].converged
     plain, refined = (slopes(m.full, truth)[1:7] for m in maps)
     assert float((plain - 1).abs().max()) > 0.25
     assert float((refined - 1).abs().max()) < 0.1
@@ -200,17 +201,17 @@ def test_a_refinement_takes_out_what_sums_of_pixels_mix(tmp_path: Path) -> None:
         assert after > least, name
 
 
-def test_dark_particles_are_refined_as_bright_ones(tmp_path: Path) -> None:
+def test_dark_particles_are_solved_as_bright_ones(tmp_path: Path) -> None:
     stars = [
         write_views(tmp_path / name / "p.star", 100, sign=sign) for name, sign in (("bright", 1.0), ("dark", -1.0))
     ]
     measured = [measured_source(write_measured(star, star.parent / "y.zarr", PIXEL_SUMS)) for star in stars]
-    close(make_refined_maps(measured[1], MapSettings(contrast=-1.0)), make_refined_maps(measured[0], MapSettings()))
+    close(solve_maps(measured[1], MapSettings(contrast=-1.0)), solve_maps(measured[0], MapSettings()))
 
 
-def test_nothing_is_refined_where_nothing_is_mixed(tmp_path: Path) -> None:
+def test_no_pass_is_made_where_nothing_is_mixed(tmp_path: Path) -> None:
     source = measured_source(write_measured(write_views(tmp_path / "p.star"), tmp_path / "y.zarr", "crop:size=8"))
-    close(make_refined_maps(source, MapSettings(refinements=3)), backproject_maps(source, MapSettings()))
+    close(solve_maps(source, MapSettings(passes=3)), solve_maps(source, MapSettings()))
 
 
 @pytest.mark.parametrize("operator", [PIXEL_SUMS, "fourier:pattern=uniform,compression=3,sets=60"])
@@ -222,11 +223,11 @@ def test_reconstructions_lead_from_the_map_of_the_measurements_to_their_own(tmp_
     particles = list(range(N))
     other = seen_images(source) + (x - source.operator.project(x, particles)).numpy()
     stack = read_particles(write_reconstruction(tmp_path / "recon", other, source.path))
-    prior_free = backproject_maps(source, MapSettings())
-    close(backproject_maps(ReconstructedParticles(stack, source.sight, 0.0), MapSettings()), prior_free, atol=1e-4)
-    whole = backproject_maps(FullParticles(stack), MapSettings())
-    close(backproject_maps(ReconstructedParticles(stack, source.sight, 1.0), MapSettings()), whole)
-    between = backproject_maps(ReconstructedParticles(stack, source.sight, 0.999), MapSettings())
+    prior_free = solve_maps(source, MapSettings())
+    close(solve_maps(ReconstructedParticles(stack, source.sight, 0.0), MapSettings()), prior_free, atol=1e-4)
+    whole = solve_maps(FullParticles(stack), MapSettings())
+    close(solve_maps(ReconstructedParticles(stack, source.sight, 1.0), MapSettings()), whole)
+    between = solve_maps(ReconstructedParticles(stack, source.sight, 0.999), MapSettings())
     assert float((between.full - whole.full).abs().max()) < 0.02 * float(whole.full.abs().max())
     assert float((prior_free.full - whole.full).abs().max()) > 0.1 * float(whole.full.abs().max())
 
@@ -240,33 +241,35 @@ def test_some_of_a_reconstruction_goes_with_its_own_measurements(tmp_path: Path)
     assert job.measured is not None
     np.testing.assert_array_equal(job.measured[0].particle_index, rows)
     np.testing.assert_array_equal(job.measured[0].y(), source.measurements.y(rows))
-    alone = backproject_maps(Subset(source, rows), MapSettings()).full
-    torch.testing.assert_close(backproject_maps(job.source, MapSettings()).full, alone, rtol=0, atol=1e-4)
+    alone = solve_maps(Subset(source, rows), MapSettings()).full
+    torch.testing.assert_close(solve_maps(job.source, MapSettings()).full, alone, rtol=0, atol=1e-4)
 
 
 def test_reconstructions_by_least_squares_give_the_prior_free_map(tmp_path: Path) -> None:
     source = measured_source(write_measured(write_views(tmp_path / "p.star"), tmp_path / "y.zarr", PIXEL_SUMS))
     stack = read_particles(write_reconstruction(tmp_path / "recon", seen_images(source), source.path))
-    maps = backproject_maps(ReconstructedParticles(stack, source.sight, 0.0), MapSettings())
-    close(maps, backproject_maps(source, MapSettings()), 1e-4)
+    maps = solve_maps(ReconstructedParticles(stack, source.sight, 0.0), MapSettings())
+    close(maps, solve_maps(source, MapSettings()), 1e-4)
 
 
 def test_half_sets_follow_the_file_and_otherwise_the_rows(tmp_path: Path) -> None:
     star = write_views(tmp_path / "p.star")
     tables = read_star(star)
-    by_rows = backproject_maps(FullParticles(read_particles(star)), MapSettings())
+    by_rows = sum_halves(FullParticles(read_particles(star)), MapSettings())
     subset = np.where(np.arange(N) < 20, 2, 1)
     write_star(star, tables["particles"].assign(rlnRandomSubset=subset), tables["optics"])
     stack = read_particles(star)
-    maps = backproject_maps(FullParticles(stack), MapSettings())
-    assert (maps.n_half_1, maps.n_half_2) == (40, 20)
-    torch.testing.assert_close(maps.full, by_rows.full, rtol=0, atol=1e-5)
-    for half, rows in ((maps.half_1, range(20, N)), (maps.half_2, range(20))):
+    sums = sum_halves(FullParticles(stack), MapSettings())
+    assert sums.counts == (40, 20)
+    whole = sum(half.target() for half in sums.halves)
+    torch.testing.assert_close(whole, sum(half.target() for half in by_rows.halves))
+    for half, rows in zip(sums.halves, (range(20, N), range(20)), strict=True):
         alone = stack.subset(np.array(rows))
         alone.table["rlnRandomSubset"] = np.arange(len(rows)) % 2 + 1
-        torch.testing.assert_close(backproject_maps(FullParticles(alone), MapSettings()).full, half, rtol=0, atol=1e-5)
-    odd = backproject_maps(FullParticles(read_particles(write_views(star)).subset(np.arange(0, N, 2))), MapSettings())
-    torch.testing.assert_close(odd.full, by_rows.half_1, rtol=0, atol=1e-5)
+        parts = sum_halves(FullParticles(alone), MapSettings()).halves
+        torch.testing.assert_close(sum(part.target() for part in parts), half.target())
+    odd = sum_halves(FullParticles(read_particles(write_views(star)).subset(np.arange(0, N, 2))), MapSettings())
+    torch.testing.assert_close(sum(half.target() for half in odd.halves), by_rows.halves[0].target())
 
 
 # the command
@@ -284,7 +287,17 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"star": star, "y": y, "truth": truth, "recon": recon}
 
 
-FILES = {"half1.mrc", "half2.mrc", "map.mrc", "map_filtered.mrc", "mask.mrc", "fsc.csv", "fsc.star"}
+FILES = {
+    "half1.mrc",
+    "half2.mrc",
+    "half1_unregularised.mrc",
+    "half2_unregularised.mrc",
+    "map.mrc",
+    "map_filtered.mrc",
+    "mask.mrc",
+    "fsc.csv",
+    "fsc.star",
+}
 PAGE = {"report.html", "fsc.png", "slices.png", "fsc_by_direction.csv", "summary.json", "provenance.json"}
 
 
@@ -385,7 +398,7 @@ def test_measurements_are_mapped_beside_controls_of_equal_size(ready: dict[str, 
 def test_a_reconstruction_is_mapped_beside_the_measurements_alone(ready: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "map"
     command(ready["recon"], "-o", out)
-    summary, alone = answer(out), backproject_maps(measured_source(ready["y"]), MapSettings())
+    summary, alone = answer(out), solve_maps(measured_source(ready["y"]), MapSettings())
     assert summary["prior_weight"] == 0
     assert set(summary["beside"]) == {"prior_free"}
     for name, volume in (("half1", alone.half_1), ("half2", alone.half_2), ("map", alone.full)):
@@ -491,7 +504,7 @@ def test_an_image_that_is_not_finite_leaves_no_output(tmp_path: Path, capsys: py
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("prior_weight", 1.5), ("iterations", -1), ("limit", 1), ("batch", 0), ("symmetry", "Q")]
+    ("field", "value"), [("prior_weight", 1.5), ("passes", -1), ("limit", 1), ("batch", 0), ("symmetry", "Q")]
 )
 def test_options_out_of_range_are_refused(field: str, value: object) -> None:
     with pytest.raises(InputError, match="expected a point group" if field == "symmetry" else f"^{field} "):

@@ -28,10 +28,10 @@ from cryoprior.io import (
 from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.maps import command, compare_command
-from cryoprior.maps.backprojection import MapSettings
-from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Subset
 from cryoprior.maps.sources import MeasuredParticles
+from cryoprior.maps.sums import MapSettings
 from cryoprior.measurement import command as measure
 from cryoprior.operators import parse_operator
 
@@ -114,7 +114,7 @@ def test_mask_sets_are_numbered_by_the_places_in_the_whole_stack(made: Path) -> 
     geometry = source.geometry
     arrays = {name: getattr(geometry, name) for name in ("euler_deg", "origin_pixel", "pixel_size", "ctf", "half")}
     y = measurements.y(rows)
-    expected = make_refined_maps(source, MapSettings())
+    expected = solve_maps(source, MapSettings())
     torch.testing.assert_close(make_maps(y=y, operator=operator, particles=rows, **arrays).full, expected.full)
     wrong = make_maps(y=y, operator=operator, **arrays)
     assert float((wrong.full - expected.full).abs().max()) > 0.1 * float(expected.full.abs().max())

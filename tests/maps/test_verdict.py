@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cryoprior.maps.anisotropy import map_anisotropy
-from cryoprior.maps.backprojection import MapSet
+from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import NamedMaps, judge_maps
 from cryoprior.maps.making import source_of

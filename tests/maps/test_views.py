@@ -20,9 +20,9 @@ from cryoprior.io import read_star, write_stack, write_star
 from cryoprior.io.euler import euler_of_matrix
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
 from cryoprior.maps.anisotropy import map_anisotropy, mask_diameter
-from cryoprior.maps.backprojection import MapSet
 from cryoprior.maps.command import Options, run
 from cryoprior.maps.judgement import NamedMaps, judge_maps
+from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.missing_views import view_warning
 from cryoprior.maps.view_figures import direction_fsc_picture, views_picture
 from cryoprior.maps.views import ViewDistribution, sampling_compensation, view_directions, view_distribution

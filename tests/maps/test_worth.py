@@ -14,11 +14,11 @@ from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.io import write_map, write_stack, write_star
 from cryoprior.io.formats.columns import ANGLES, ORIGINS
-from cryoprior.maps.backprojection import MapSettings
 from cryoprior.maps.judgement import judge_maps
 from cryoprior.maps.making import source_of
-from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source, Subset
+from cryoprior.maps.sums import MapSettings
 from cryoprior.maps.worth import (
     HALF_MAPS,
     SMALLEST_HALF,
@@ -64,7 +64,7 @@ def source(views: tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray], noi
 
 
 def worth_of(name: str, particles: Source, truth: bool = True, seed: int = 0) -> Worth:
-    mask = judge_maps(make_refined_maps(particles, SETTINGS)).mask
+    mask = judge_maps(solve_maps(particles, SETTINGS)).mask
     return particle_worth(name, particles, SETTINGS, mask, volume() if truth else None, seed)
 
 
@@ -89,7 +89,7 @@ def test_a_curve_has_the_maps_of_all_particles_and_of_each_subset_and_is_the_sam
     particles = source(views, 1.0)
     found = worth_of("map", particles)
     assert [point.n for point in found.curves[HALF_MAPS].points] == [800, 400, 200, 100]
-    whole = make_refined_maps(particles, SETTINGS)
+    whole = solve_maps(particles, SETTINGS)
     judged = judge_maps(whole, None, volume())
     assert found.curves[HALF_MAPS].points[0].resolution == judged.resolution
     assert judged.truth is not None

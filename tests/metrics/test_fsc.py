@@ -122,7 +122,7 @@ def test_resolution_at_the_ends_of_a_curve() -> None:
     assert resolution(ones, 16, 2.0, 0.143).nyquist_limited
     assert resolution(ones, 17, 2.0, 0.143).angstrom == pytest.approx(34 / 8)
     nothing = resolution(-ones, 16, 2.0, 0.5)
-    assert (nothing.angstrom, nothing.nyquist_limited) == (32.0, False)
+    assert (nothing.angstrom, nothing.nyquist_limited) == (math.inf, False)
 
 
 def test_a_curve_that_is_none() -> None:

@@ -74,7 +74,7 @@ class MapsPlan:
     """A table of maps: particles (simulated, or a stack with poses), cells, methods.
 
     star, truth: a stack with poses and, where it is known, its true map; in place of ``simulate``.
-    refinements: for maps of sums of pixels, as in ``cryoprior map``.
+    passes: for maps of sums of pixels, as in ``cryoprior map``.
     prior_weights: weights of what was not measured; maps of reconstructions are made with each.
     pictured: cells whose maps are shown.
     """
@@ -86,7 +86,7 @@ class MapsPlan:
     star: str | None = None
     truth: str | None = None
     symmetry: str = "C1"
-    refinements: int = 2
+    passes: int = 8
     prior_weights: tuple[float, ...] = (1.0,)
     pictured: tuple[str, ...] = ()
     poses: PosesPlan | None = None

@@ -45,3 +45,17 @@ def crop_volume_transform(volume: Float[Tensor, "d d d"], box: int) -> Float[Ten
         cropped.select(axis, 0).zero_()
     small: Tensor = torch.fft.fftshift(torch.fft.ifftn(torch.fft.ifftshift(cropped)).real) * (box / d) ** 3
     return small.to(volume.dtype)
+
+
+def pad_volume_transform(volume: Float[Tensor, "d d d"], box: int) -> Float[Tensor, "box box box"]:
+    """Return the map sampled at ``box`` voxels a side, centre upon centre; grey values stay.
+
+    box: at least d, both even.
+    """
+    d = len(volume)
+    transform = torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(volume)))
+    padded = transform.new_zeros((box,) * 3)
+    window = slice(box // 2 - d // 2 + 1, box // 2 + d // 2)
+    padded[window, window, window] = transform[1:, 1:, 1:]  # the lone planes at Nyquist are left out
+    found: Tensor = torch.fft.fftshift(torch.fft.ifftn(torch.fft.ifftshift(padded)).real) * (box / d) ** 3
+    return found

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from cryoprior.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from cryoprior.maps.backprojection import MapSet
     from cryoprior.maps.comparing import MapComparison, compare_maps
     from cryoprior.maps.judgement import Judgement, judge_maps
     from cryoprior.maps.making import make_maps
+    from cryoprior.maps.map_set import MapSet
     from cryoprior.maps.missing_views import view_warning
     from cryoprior.maps.views import ViewDistribution, view_distribution
 
@@ -32,7 +32,7 @@ __getattr__ = lazy_names(
         "comparing": ("MapComparison", "compare_maps"),
         "making": ("make_maps",),
         "judgement": ("Judgement", "judge_maps"),
-        "backprojection": ("MapSet",),
+        "map_set": ("MapSet",),
         "missing_views": ("view_warning",),
         "views": ("ViewDistribution", "view_distribution"),
     },

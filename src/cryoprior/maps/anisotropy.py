@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +45,8 @@ class Anisotropy:
             "unseen_share": self.views.unseen_share,
             "thin_share": self.views.thin_share,
             "slice_deg": self.views.slice_deg,
-            "resolution_worst_angstrom": self.worst_angstrom,
-            "resolution_best_angstrom": self.best_angstrom,
+            "resolution_worst_angstrom": self.worst_angstrom if math.isfinite(self.worst_angstrom) else None,
+            "resolution_best_angstrom": self.best_angstrom if math.isfinite(self.best_angstrom) else None,
             "cone_deg": self.fsc.half_angle_deg,
             "warning": self.warning,
         }

@@ -43,9 +43,11 @@ class Options(ParticleFiles, Computing):
     controls: Path | None = option(
         "The full particles that were measured: maps of equal size from them are made too.", None, group=INPUT
     )
-    iterations: int = option("Conjugate gradient steps after the division by the weights.", 1, minimum=0)
-    refinements: int = option(
-        "For sums of pixels: how often what the map does not explain of them is back-projected again.", 2, minimum=0
+    passes: int = option(
+        "For sums of pixels, which mix frequencies: passes over the particles at most, to solve for the map with the "
+        "masks in the equations. 0 takes what was mixed for noise.",
+        8,
+        minimum=0,
     )
     invert: bool = option("Reverse the contrast of all images, for particles that are dark.", False)
     worth: bool = option(
@@ -74,12 +76,12 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.devices import choose_device, limit_threads
     from cryoprior.io.volumes import read_mask, read_volume
     from cryoprior.maps.anisotropy import map_anisotropy
-    from cryoprior.maps.backprojection import MapSettings
     from cryoprior.maps.files import map_summary, write_maps
     from cryoprior.maps.job import MapJob
     from cryoprior.maps.local import write_local_resolution
     from cryoprior.maps.page import map_warnings, write_map_page
     from cryoprior.maps.verdict import map_verdict
+    from cryoprior.maps.sums import MapSettings
     from cryoprior.maps.view_section import views_section, write_direction_curves
     from cryoprior.maps.worth import check_enough
     from cryoprior.maps.worth_page import write_worths
@@ -93,7 +95,7 @@ def run(options: Options) -> dict[str, Any]:
         check_enough(job.source)
     beside = list(job.beside(options.controls, pixel_size=options.pixel_size, datadir=options.datadir))
     device, contrast = str(choose_device(options.device)), -1.0 if options.invert else 1.0
-    settings = MapSettings(options.symmetry, options.iterations, options.refinements, options.batch, device, contrast)
+    settings = MapSettings(options.symmetry, options.passes, options.batch, device, contrast)
     grid = (job.source.box, job.source.geometry.pixel_size)
     truth = None if options.truth is None else read_volume(options.truth, *grid)
     mask = None if options.mask is None else read_mask(options.mask, *grid)

@@ -69,14 +69,14 @@ class MapComparison:
     def summary(self) -> dict[str, Any]:
         """Return the numbers under the names that summary.json promises."""
         summary: dict[str, Any] = {
-            "fsc_0143_angstrom": self.resolution_0143.angstrom,
-            "fsc_05_angstrom": self.resolution_05.angstrom,
+            "fsc_0143_angstrom": self.resolution_0143.stated,
+            "fsc_05_angstrom": self.resolution_05.stated,
             "nyquist_limited": self.resolution_0143.nyquist_limited,
             "masked": self.fsc_unmasked is not None,
         }
         if self.fsc_unmasked is not None:
-            summary["fsc_0143_unmasked_angstrom"] = self._resolution(self.fsc_unmasked, HALF_MAPS).angstrom
-            summary["fsc_05_unmasked_angstrom"] = self._resolution(self.fsc_unmasked, FULL_MAP).angstrom
+            summary["fsc_0143_unmasked_angstrom"] = self._resolution(self.fsc_unmasked, HALF_MAPS).stated
+            summary["fsc_05_unmasked_angstrom"] = self._resolution(self.fsc_unmasked, FULL_MAP).stated
         summary |= {
             "correlation": self.correlation.about_zero,
             "correlation_about_mean": self.correlation.about_mean,

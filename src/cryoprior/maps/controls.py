@@ -37,6 +37,10 @@ class ControlParticles(ImageParticles):
     def mixes(self) -> bool:
         return self.sight.mixes
 
+    @property
+    def mask_sets(self) -> np.ndarray:
+        return self.sight.mask_sets
+
     def views(self, rows: np.ndarray) -> Views:
         images, particles = read_images(self.stack, rows), self.sight.particles(rows)
         seen = self.operator.pinv(self.operator.forward(images, particles), particles)

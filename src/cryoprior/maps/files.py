@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.io import write_blocks, write_map
-from cryoprior.maps.backprojection import MapSet
 from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import Judgement, NamedMaps
+from cryoprior.maps.map_set import MapSet
 from cryoprior.metrics.fsc import volume_shells
 from cryoprior.metrics.rings import shell_resolution_angstrom
 
@@ -36,11 +36,15 @@ def folder_name(named: NamedMaps) -> str:
 def write_map_set(folder: Path, named: NamedMaps, mask: Float[Tensor, "d d d"] | None = None) -> None:
     """Write map, half maps, filtered map, the mask where given, and the curves as star and CSV.
 
+    The unregularised half maps are those that EMDB asks for.
+
     ``half1.mrc`` and ``half2.mrc`` are named as RELION's postprocess wants them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     maps, size = named.maps, named.maps.voxel_size_angstrom
     volumes = {"half1": maps.half_1, "half2": maps.half_2, "map": maps.full}
+    if maps.unregularised is not None:
+        volumes |= {f"half{half}_unregularised": volume for half, volume in enumerate(maps.unregularised, start=1)}
     volumes["map_filtered"] = fsc_filtered(maps, named.judgement)
     if mask is not None:
         volumes["mask"] = mask
@@ -119,6 +123,7 @@ def map_summary(
         **first.judgement.summary(),
         "mask": mask_from,
         "contrast": "dark" if maps.dark else "bright",
+        "solution": {"steps": maps.steps, "residual": maps.residual, "converged": maps.converged},
         "ctf": job.source.geometry.ctf is not None,
         **({} if job.prior_weight is None else {"prior_weight": job.prior_weight}),
         **({} if job.measured is None else {"operator": job.measured[0].operator_spec}),

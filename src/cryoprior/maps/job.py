@@ -15,13 +15,14 @@ from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_particles
 from cryoprior.io.identity import matched
 from cryoprior.maps.arrays import Array
-from cryoprior.maps.backprojection import MapSet, MapSettings
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.judgement import NamedMaps, judge_maps
-from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.sight import Sight
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source, Subset
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
+from cryoprior.maps.sums import MapSettings
 from cryoprior.measurement.reading import measured_rows, open_measurements, recorded_measurements
 from cryoprior.operators import Operator
 from cryoprior.output.record import read_recorded
@@ -118,7 +119,7 @@ class MapJob:
 
 
 def _finite_maps(source: Source, settings: MapSettings, label: str) -> MapSet:
-    maps = make_refined_maps(source, settings, label)
+    maps = solve_maps(source, settings, label)
     if not bool(torch.isfinite(maps.full).all()):
         raise InputError(f"{source.path}: the map is not finite; expected finite images; run cryoprior validate")
     return maps

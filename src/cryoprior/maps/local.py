@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ from cryoprior.maps.judgement import NamedMaps
 from cryoprior.metrics.local_resolution import local_resolution
 from cryoprior.report.surfaces import RESOLUTION_COLOURS, surface_levels
 
+log = logging.getLogger("cryoprior")
+
 OUTSIDE = 0.0
 """The value outside the mask; no resolution is 0 angstrom."""
 GREY = "#b8bdc2"
 SURFACE, LOCAL, SCRIPT = "map_filtered.mrc", "local_resolution.mrc", "map.cxc"
 
 
-def write_local_resolution(folder: Path, named: NamedMaps) -> dict[str, Any]:
+def write_local_resolution(folder: Path, named: NamedMaps) -> dict[str, Any] | None:
     """Return the local resolution within the mask in numbers; local_resolution.mrc and map.cxc go into the folder.
 
+    None, and nothing written, where the half maps do not determine the map: it has no resolution anywhere.
     The script opens this file and map_filtered.mrc by their names alone, so that the folder can be moved.
 
     Raises
@@ -33,9 +37,12 @@ def write_local_resolution(folder: Path, named: NamedMaps) -> dict[str, Any]:
     InputError: a mask without voxels, a map without a level that shows it.
     """
     maps, inside = named.maps, named.judgement.mask > 0
-    filtered = fsc_filtered(maps, named.judgement)
     if not bool(inside.any()):
         raise InputError("mask: no voxel is above 0; expected a mask that keeps some; is it the right file?")
+    if not named.judgement.determined:
+        log.warning("local resolution: not made, since the half maps agree no better than noise")
+        return None
+    filtered = fsc_filtered(maps, named.judgement)
     local = local_resolution(maps.half_1, maps.half_2, maps.voxel_size_angstrom)
     write_map(folder / LOCAL, torch.where(inside, local, OUTSIDE).float().numpy(), maps.voxel_size_angstrom)
     level = show_level(filtered)

@@ -11,11 +11,12 @@ from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack
 from cryoprior.maps.arrays import Array, InMemory, array_geometry, images_in_memory, measurements_in_memory
-from cryoprior.maps.backprojection import MapSet, MapSettings
-from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.sight import Sight
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
+from cryoprior.maps.sums import MapSettings
 from cryoprior.measurement.arrays import as_particles
 from cryoprior.measurement.reading import measured_operator
 from cryoprior.operators import Operator, parse_operator
@@ -35,8 +36,7 @@ def make_maps(
     half: Array | None = None,
     invert: bool = False,
     symmetry: str = "C1",
-    iterations: int = 1,
-    refinements: int = 2,
+    passes: int = 8,
     batch: int = 32,
     device: str = "auto",
 ) -> MapSet:
@@ -61,8 +61,7 @@ def make_maps(
     half: the half set of every particle, 1 or 2, (n,); 1, 2, 1, 2, ... where None.
     invert: reverse the contrast of all images.
     symmetry: point group about RELION's axes.
-    iterations: conjugate gradient steps after the division by the weights.
-    refinements: for sums of pixels: how often what the map does not explain is back-projected again.
+    passes: for sums of pixels: passes over the particles at most; 0 takes what the masks mixed for noise.
     batch: particles in memory at a time.
     device: where to compute: auto, cpu, cuda, cuda:1 or mps.
 
@@ -74,8 +73,8 @@ def make_maps(
     geometry = {"pixel_size": pixel_size, "origin_pixel": origin_pixel, "ctf": ctf, "half": half}
     source = source_of(images, euler_deg, y, operator, particles, prior_weight, geometry)
     contrast = -1.0 if invert else 1.0
-    settings = MapSettings(symmetry, iterations, refinements, batch, str(choose_device(device)), contrast)
-    return make_refined_maps(source, settings)
+    settings = MapSettings(symmetry, passes, batch, str(choose_device(device)), contrast)
+    return solve_maps(source, settings)
 
 
 def source_of(

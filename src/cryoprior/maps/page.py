@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cryoprior.errors import for_command_line
 from cryoprior.maps.anisotropy import Anisotropy
-from cryoprior.maps.backprojection import MapSet
+from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.files import fsc_filtered
 from cryoprior.maps.job import MapJob
 from cryoprior.maps.judgement import Judgement, NamedMaps

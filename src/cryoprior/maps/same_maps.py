@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.maps.backprojection import MapSet
+from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.judgement import NamedMaps
 
 ROUNDING = 1e-3

@@ -26,6 +26,11 @@ class Sight:
         """Whether A+ A mixes frequencies, as sums of pixels do."""
         return self.operator.fourier_diagonal([0]) is None
 
+    @property
+    def mask_sets(self) -> np.ndarray:
+        """The mask set of every row, (n,)."""
+        return self.index % self.operator.sets
+
     def particles(self, rows: np.ndarray) -> list[int]:
         """Return the index of every row in the whole stack."""
         return [int(i) for i in self.index[rows]]

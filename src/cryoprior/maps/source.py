@@ -49,6 +49,11 @@ class Source(ABC):
     def mixes(self) -> bool:
         """Whether the images hold frequencies mixed with others, as sums of pixels leave them; see ``seen``."""
 
+    @property
+    @abstractmethod
+    def mask_sets(self) -> np.ndarray:
+        """The mask set of every row, (n,); 0 where nothing was masked."""
+
     @abstractmethod
     def views(self, rows: np.ndarray) -> Views:
         """Return the images of the rows, and the share of every Fourier coefficient that they hold (None: all)."""
@@ -88,6 +93,10 @@ class Subset(Source):
     @property
     def mixes(self) -> bool:
         return self.source.mixes
+
+    @property
+    def mask_sets(self) -> np.ndarray:
+        return self.source.mask_sets[self.rows]
 
     def views(self, rows: np.ndarray) -> Views:
         return self.source.views(self.rows[rows])

@@ -56,6 +56,10 @@ class FullParticles(ImageParticles):
     def mixes(self) -> bool:
         return False
 
+    @property
+    def mask_sets(self) -> np.ndarray:
+        return np.zeros(self.n, int)
+
     def views(self, rows: np.ndarray) -> Views:
         return read_images(self.stack, rows), None
 
@@ -104,6 +108,10 @@ class MeasuredParticles(Source):
     def mixes(self) -> bool:
         return self.sight.mixes
 
+    @property
+    def mask_sets(self) -> np.ndarray:
+        return self.sight.mask_sets
+
     def views(self, rows: np.ndarray) -> Views:
         images = self.operator.pinv(self._y(rows), self.sight.particles(rows))
         return images, self.sight.share(rows, images)
@@ -135,6 +143,10 @@ class ReconstructedParticles(ImageParticles):
     @property
     def mixes(self) -> bool:
         return self.prior_weight == 0 and self.sight.mixes
+
+    @property
+    def mask_sets(self) -> np.ndarray:
+        return self.sight.mask_sets
 
     def views(self, rows: np.ndarray) -> Views:
         images, weight = read_images(self.stack, rows), self.prior_weight

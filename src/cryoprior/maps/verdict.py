@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryoprior.maps.anisotropy import Anisotropy
-from cryoprior.maps.backprojection import MapSet
+from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import NamedMaps
 from cryoprior.maps.missing_views import WARN_SHARE

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.maps.arrays import Array
-from cryoprior.maps.backprojection import MapSet, MapSettings
 from cryoprior.maps.judgement import Judgement, judge_maps
-from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.map_set import MapSet
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source, Subset
+from cryoprior.maps.sums import MapSettings
 from cryoprior.metrics.fsc import Resolution
 from cryoprior.metrics.particle_number import (
     SMALLEST_FIT,
@@ -129,11 +130,11 @@ def particle_worth(
     InputError: what making and judging maps raises.
     """
     if whole is None:
-        maps = make_refined_maps(source, settings, name)
+        maps = solve_maps(source, settings, name)
         whole = maps, judge_maps(maps, mask, truth, seed)
     judged = [whole]
     for rows in particle_subsets(source.geometry.half, seed):
-        maps = make_refined_maps(Subset(source, rows), settings, f"{name}, {len(rows)} particles")
+        maps = solve_maps(Subset(source, rows), settings, f"{name}, {len(rows)} particles")
         judged.append((maps, judge_maps(maps, mask, truth, seed)))
     curves = {HALF_MAPS: Curve(tuple(_point(maps, judgement.resolution) for maps, judgement in judged))}
     if truth is not None:
@@ -154,7 +155,7 @@ def worth_table(worths: Sequence[Worth]) -> pd.DataFrame:
             "map": worth.name,
             "criterion": criterion,
             "n": point.n,
-            "resolution_angstrom": point.resolution.angstrom,
+            "resolution_angstrom": point.resolution.stated,
             "inverse_square_per_angstrom2": point.resolution.angstrom**-2,
             "left_out": point.left_out,
         }
@@ -203,6 +204,6 @@ def _point(maps: MapSet, resolution: Resolution) -> Point:
     reason = ""
     if resolution.nyquist_limited:
         reason = "limited by Nyquist"
-    elif resolution.angstrom >= maps.box * maps.voxel_size_angstrom:
+    elif not resolution.known:
         reason = "undetermined: no shell reaches the threshold"
     return Point(maps.n, resolution, reason)

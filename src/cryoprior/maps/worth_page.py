@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from cryoprior.maps.backprojection import MapSettings
 from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import NamedMaps
 from cryoprior.maps.same_maps import distinct_maps
 from cryoprior.maps.source import Source
 from cryoprior.maps.verdict import prior_inside
+from cryoprior.maps.sums import MapSettings
 from cryoprior.maps.worth import Curve, Worth, particle_worth, reference_of, worth_summary, worth_table
 from cryoprior.report.figures import INK, LINE, line_styles, new_figure, png_bytes
 from cryoprior.report.legends import legend_below
@@ -114,7 +114,7 @@ def _draw(axes: Axes, curve: Curve, name: str, style: dict[str, Any], marker: st
     if not isinstance(fit, str):
         ends = np.array([n.min(), n.max()])
         axes.plot(ends, fit.inverse_square(ends), **style)
-    out = [point for point in curve.points if point.left_out and math.isfinite(point.resolution.angstrom)]
+    out = [point for point in curve.points if point.left_out and point.resolution.known]
     hollow = {**points, "markerfacecolor": "white", "markeredgewidth": 1.2}
     axes.plot([p.n for p in out], [p.resolution.angstrom**-2 for p in out], **hollow)
 

@@ -41,10 +41,26 @@ class FscCurves:
 
 @dataclass(frozen=True)
 class Resolution:
-    """A resolution in angstrom; ``nyquist_limited`` where the curve never falls below the threshold."""
+    """A resolution in angstrom; ``nyquist_limited`` where the curve never falls below the threshold.
+
+    Infinite where no shell reaches the threshold: there is none then.
+    """
 
     angstrom: float
     nyquist_limited: bool
+
+    @property
+    def known(self) -> bool:
+        """Whether there is one."""
+        return math.isfinite(self.angstrom)
+
+    @property
+    def stated(self) -> float | None:
+        """The resolution for a summary, None where there is none."""
+        return self.angstrom if self.known else None
+
+
+NO_RESOLUTION = Resolution(math.inf, nyquist_limited=False)
 
 
 @lru_cache(maxsize=2)
@@ -121,8 +137,8 @@ def resolution(
 ) -> Resolution:
     """Return the resolution at which a curve first falls below the threshold, linear in frequency between shells.
 
-    Shell 0 is skipped. A curve below the threshold from shell 1 on gives the resolution of shell 1, the coarsest that
-    can be named; one that never falls below it that of the last shell, with ``nyquist_limited``.
+    Shell 0 is skipped. A curve below the threshold from shell 1 on has no resolution; one that never falls below it
+    that of the last shell, with ``nyquist_limited``.
 
     Raises
     ------
@@ -136,7 +152,7 @@ def resolution(
     if shell is None:
         return Resolution(edge / (box // 2), nyquist_limited=True)
     if shell == 1:
-        return Resolution(edge, nyquist_limited=False)
+        return NO_RESOLUTION
     above, below = values[shell - 1], values[shell]
     return Resolution(edge / (shell - 1 + (above - threshold) / (above - below)), nyquist_limited=False)
 

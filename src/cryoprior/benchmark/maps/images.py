@@ -17,8 +17,9 @@ from cryoprior.benchmark.plan import LEAST_SQUARES, CellPlan, MapsPlan, MethodPl
 from cryoprior.benchmark.steps import run_step, slug
 from cryoprior.io import ParticleStack, read_map, read_particles, write_map
 from cryoprior.io.volumes import read_volume
-from cryoprior.maps.backprojection import MapSettings, backproject_maps
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.sources import FullParticles
+from cryoprior.maps.sums import MapSettings
 from cryoprior.output.files import whole_file
 
 BY_LEAST_SQUARES = MethodPlan(LEAST_SQUARES, "least-squares")
@@ -97,7 +98,7 @@ class BenchImages:
         if not path.is_file():
             volume = self.truth
             if volume is None:
-                volume = backproject_maps(FullParticles(self.stack), MapSettings()).full
+                volume = solve_maps(FullParticles(self.stack), MapSettings()).full
             with whole_file(path) as partial:
                 write_map(partial, volume.numpy(), float(self.stack.pixel_size[0]))
         return path

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_map
-from cryoprior.maps.backprojection import MapSet, MapSettings
 from cryoprior.maps.files import write_map_set
 from cryoprior.maps.judgement import NamedMaps, judge_maps
-from cryoprior.maps.refinement import make_refined_maps
+from cryoprior.maps.map_set import MapSet
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source
+from cryoprior.maps.sums import MapSettings
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import to_json
 from cryoprior.output.stored_json import read_json
@@ -78,7 +79,7 @@ class RowMaker:
         """
         folder = self.folder / place
         if not (folder / ROW).is_file():
-            maps = make_refined_maps(source, self.settings, f"{key.series} {key.cell} {key.method}".strip())
+            maps = solve_maps(source, self.settings, f"{key.series} {key.cell} {key.method}".strip())
             self._write(folder, key, maps)
         remedy = f"delete {folder}, and run the benchmark again"
         recorded = read_json(folder / ROW, "a row of a table of maps", remedy, {"key": dict, "numbers": dict})

@@ -19,11 +19,12 @@ from cryoprior.benchmark.plan import CellPlan, MapsPlan
 from cryoprior.benchmark.steps import slug
 from cryoprior.io import read_particles, write_map
 from cryoprior.io.volumes import read_mask
-from cryoprior.maps.backprojection import MapSettings, backproject_maps
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.judgement import map_mask
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source, Subset
 from cryoprior.maps.sources import FullParticles, MeasuredParticles, ReconstructedParticles
+from cryoprior.maps.sums import MapSettings
 from cryoprior.measurement.reading import open_measurements
 from cryoprior.metrics.local_resolution import local_resolution
 from cryoprior.operators import parse_operator
@@ -67,11 +68,11 @@ class MapBench:
 
     def _maker(self) -> RowMaker:
         settings = MapSettings(
-            self.plan.symmetry, refinements=self.plan.refinements, batch=self.images.batch, device=self.images.device
+            self.plan.symmetry, passes=self.plan.passes, batch=self.images.batch, device=self.images.device
         )
         path, truth = self.folder / "mask.mrc", self.images.truth
         if not path.is_file():
-            mask, _ = map_mask(backproject_maps(FullParticles(self.images.stack), settings, "mask"))
+            mask, _ = map_mask(solve_maps(FullParticles(self.images.stack), settings, "mask"))
             with whole_file(path) as partial:
                 write_map(partial, mask.numpy(), float(self.images.stack.pixel_size[0]))
         return RowMaker(self.folder, settings, torch.from_numpy(self._mask()), truth, self.plan.seed)

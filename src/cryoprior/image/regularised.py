@@ -1,0 +1,215 @@
+"""The map that fits images and is no larger than its own signal, within a sphere: one well-posed problem.
+
+The map v minimises sum_i |T_i P_i v - x_i|^2 + sum_k lambda_k |V_k|^2 over all v that vanish outside the sphere; lambda
+is the noise of a coefficient of an image over the signal of a coefficient of the map, by shell. Views that are missing
+have no weight and stay near zero instead of being divided by it.
+
+Source: Scheres, J. Mol. Biol. 415 (2012) 406, Eq. 8, for the term and for lambda from two half maps. There it divides
+coefficient by coefficient; here the equations of all coefficients are solved together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cryoprior.image.normal_equations import NormalEquations
+from cryoprior.image.shells import Shells
+from cryoprior.image.volume_filters import crop_volume_transform, pad_volume_transform
+
+SEEN = 1e-6
+"""A shell whose mean weight is below this fraction of the largest was not measured; the map is 0 there."""
+LEAST_NOISE, MOST_NOISE = 3e-3, 30.0
+"""Bounds of lambda in units of the weight of a shell: interpolation errs by some thousandths of what it reads, and no
+shell is made less than a thirtieth of what its images say."""
+MISFIT = 4.0
+"""The noise beside the particle counts where it is within this factor of what half sets do not share: images whose
+surroundings were masked or denoised show none."""
+TINY = 1e-300
+LEAST_WEIGHT = 0.1
+RESIDUAL = 1e-3
+"""Conjugate gradients stop where the residual, in the norm of the preconditioner, falls to this part of the target."""
+STEPS = 40
+COARSE_BOX = 96
+"""Maps above this box start from the solution of half the box."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A map, (d, d, d), and how it was found: steps of conjugate gradients, and the relative residual at the end.
+
+    converged: whether the residual fell as low as was asked; otherwise the steps ran out.
+    """
+
+    volume: Float[Tensor, "d d d"]
+    steps: int
+    residual: float
+    converged: bool
+
+
+def support_sphere(box: int, device: torch.device | str = "cpu") -> Float[Tensor, "box box box"]:
+    """Return 1 within half a box of its centre, box // 2, and 0 beyond: where a map may be, as in RELION."""
+    axis = torch.arange(box, dtype=torch.float64, device=device) - box // 2
+    squares = axis[:, None, None].square() + axis[:, None].square() + axis.square()
+    return (squares <= (box / 2) ** 2).double()
+
+
+def noise_to_signal(
+    targets: Sequence[Float[Tensor, "d d d"]],
+    weights: Sequence[Float[Tensor, "d d half"]],
+    support: Float[Tensor, "d d d"],
+    noise: Float[Tensor, " shells"] | None = None,
+) -> Float[Tensor, " shells"]:
+    """Return lambda by shell from what the back-projections of two half sets share.
+
+    A coefficient of weight w holds w^2 of the signal and w of the noise, so the cross spectrum of the two gives the
+    signal over the mean of w_1 w_2. What their spectra hold beyond that is noise, of which the support keeps its share
+    of the box. That difference is well known where noise outweighs signal and badly elsewhere: there the noise seen
+    beside the particle is taken, or one number for all shells where none is known or it does not fit.
+
+    Parameters
+    ----------
+    targets: back-projections within the support.
+    weights: eigenvalues of their equations; see :meth:`.normal_equations.NormalEquations.eigenvalues`.
+    noise: of a coefficient of unit weight by shell, in units of the power of the targets; None where not known.
+    """
+    shells = Shells(len(support), support.device)
+    first, second = (torch.fft.rfftn(target.double()) for target in targets)
+    cross = shells.mean((first * second.conj()).real)
+    power = sum(shells.mean(t.real.square() + t.imag.square()) for t in (first, second))
+    squares, means = (sum(shells.mean(w**order) for w in weights) for order in (2, 1))
+    signal = cross.clamp_min(0) / shells.mean(weights[0] * weights[1]).clamp_min(TINY)
+    beyond = (power - signal * squares).clamp_min(0) / (support.mean() * means).clamp_min(TINY)
+    known = (beyond * means / power.clamp_min(TINY)).clamp(0, 1).square() * shells.sizes()
+    level = chosen_noise(beyond, known, noise)
+    part = (1 - support.mean() * level * means / power.clamp_min(TINY)).clamp(0, 1)
+    signal = part * part * power / squares.clamp_min(TINY) + (1 - part) * signal
+    unit = squares / means.clamp_min(TINY)
+    ratio = level / (signal * unit).clamp_min(TINY)
+    logs = ratio.clamp(LEAST_NOISE, MOST_NOISE).log()
+    edged = torch.cat((logs[:1], logs, logs[-1:]))
+    return ((edged[:-2] + 2 * logs + edged[2:]) / 4).exp() * unit
+
+
+def chosen_noise(
+    beyond: Float[Tensor, " shells"], known: Float[Tensor, " shells"], noise: Float[Tensor, " shells"] | None
+) -> Float[Tensor, " shells"]:
+    """Return the noise by shell: what was seen beside the particle where it fits, else one number for all shells.
+
+    beyond: noise by what two half sets do not share. known: how well each shell tells it.
+    """
+    level = (known * beyond).sum() / known.sum().clamp_min(TINY)
+    if noise is None:
+        return level.expand_as(beyond)
+    ratio = (known * noise).sum() / (known * beyond).sum().clamp_min(TINY)
+    return noise if 1 / MISFIT < ratio < MISFIT else level.expand_as(beyond)
+
+
+def solve(
+    equations: NormalEquations,
+    target: Float[Tensor, "d d d"],
+    ridge: Float[Tensor, " shells"],
+    support: Float[Tensor, "d d d"],
+    start: Float[Tensor, "d d d"] | None = None,
+    steps: int = STEPS,
+) -> Solution:
+    """Return the map within the support by conjugate gradients, preconditioned by the circulant of the equations.
+
+    Every step lowers the objective. A shell that was not measured stays 0.
+
+    Parameters
+    ----------
+    ridge: lambda by shell.
+    start: where to start; 0 where None.
+    """
+    box, shells = equations.box, Shells(equations.box, target.device)
+    held = shells.spread(ridge)
+    weights = equations.eigenvalues(support)
+    inverse = torch.where(measured(weights, shells), 1 / (weights + held).clamp_min(TINY), 0.0)
+
+    def filtered(volume: Tensor, transfer: Tensor) -> Tensor:
+        found: Tensor = torch.fft.irfftn(torch.fft.rfftn(volume) * transfer, s=(box,) * 3)
+        return support * found
+
+    def applied(volume: Tensor) -> Tensor:
+        return support * equations.apply(volume) + filtered(volume, held)
+
+    target = support * target
+    volume = torch.zeros_like(target) if start is None else support * start
+    residual = target if start is None else target - applied(volume)
+    direction = preconditioned = filtered(residual, inverse)
+    norm = (residual * preconditioned).sum()
+    first = (target * filtered(target, inverse)).sum()
+    done = 0
+    while done < steps and norm > RESIDUAL**2 * first:
+        image = applied(direction)
+        step = norm / (direction * image).sum()
+        volume, residual = volume + step * direction, residual - step * image
+        preconditioned = filtered(residual, inverse)
+        norm, before = (residual * preconditioned).sum(), norm
+        direction = preconditioned + norm / before * direction
+        done += 1
+    left = float((norm / first.clamp_min(TINY)).clamp_min(0).sqrt())
+    return Solution(volume, done, left, left <= RESIDUAL)
+
+
+def divided(equations: NormalEquations, target: Float[Tensor, "d d d"]) -> Float[Tensor, "d d d"]:
+    """Return the map of division alone, no sphere and no lambda: weights are raised to a tenth of their shell's mean.
+
+    Source: as ``relion_reconstruct`` divides, which raises them to a thousandth.
+    """
+    shells = Shells(equations.box, target.device)
+    weights = equations.eigenvalues(torch.ones_like(target))
+    raised = torch.maximum(weights, shells.spread(LEAST_WEIGHT * shells.mean(weights)))
+    inverse = torch.where(measured(weights, shells), 1 / raised.clamp_min(TINY), 0.0)
+    found: Tensor = torch.fft.irfftn(torch.fft.rfftn(target) * inverse, s=target.shape)
+    return found
+
+
+def measured(weights: Float[Tensor, "d d half"], shells: Shells) -> Bool[Tensor, "d d half"]:
+    """Return whether a coefficient lies within Nyquist and in a shell that any image measured."""
+    mean = shells.mean(weights)
+    return shells.inside & (shells.spread(mean) > SEEN * mean.max())
+
+
+def unit_gain(
+    volume: Float[Tensor, "d d d"],
+    weights: Float[Tensor, "d d half"],
+    ridge: Float[Tensor, " shells"],
+    support: Float[Tensor, "d d d"],
+) -> Float[Tensor, "d d d"]:
+    """Return the map with the amplitude that lambda took of every shell given back, w / (w + lambda) on average.
+
+    So a map has the grey scale of its images however few they are, and lambda weighs directions against each other.
+    """
+    shells = Shells(len(volume), volume.device)
+    held = shells.spread(ridge)
+    seen = measured(weights, shells)
+    gain = shells.mean(torch.where(seen, weights / (weights + held).clamp_min(TINY), 0.0))
+    back = shells.spread(1 / gain.clamp_min(1 / (1 + MOST_NOISE)))
+    sizes = (len(volume),) * 3
+    within = support * torch.fft.irfftn(torch.fft.rfftn(volume) * back, s=sizes)
+    kept: Tensor = torch.fft.irfftn(torch.fft.rfftn(within) * seen, s=sizes)
+    return kept
+
+
+def solve_from_coarse(
+    equations: NormalEquations,
+    target: Float[Tensor, "d d d"],
+    ridge: Float[Tensor, " shells"],
+    start: Float[Tensor, "d d d"] | None = None,
+) -> Solution:
+    """Return the map within the sphere; a large one starts from the map of half the box, which takes an eighth.
+
+    start: where to start; the coarse map where None.
+    """
+    box = equations.box
+    if start is None and box > COARSE_BOX and box % 4 == 0:
+        low = crop_volume_transform(target, box // 2)
+        coarse = solve_from_coarse(equations.halved(), low, ridge[: box // 4 + 1])
+        start = pad_volume_transform(coarse.volume, box)
+    return solve(equations, target, ridge, support_sphere(box, target.device), start)
