@@ -16,10 +16,10 @@ from benchmarks.kit.table import command, machine, markdown, parser, write
 from scipy import ndimage
 
 from cryoprior.io import ParticleStack, read_particles
-from cryoprior.maps.solving import solve_maps
-from cryoprior.maps.sums import MapSettings
 from cryoprior.maps.judgement import judge_maps, map_mask
+from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.sources import FullParticles
+from cryoprior.maps.sums import MapSettings
 from cryoprior.metrics.fsc import resolution
 from cryoprior.simulation import command as simulate
 

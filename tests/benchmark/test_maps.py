@@ -24,7 +24,7 @@ PLAN = """
 table = "maps"
 title = "small"
 prior_weights = [1.0, 0.5]
-refinements = 1
+passes = 2
 pictured = ["half"]
 [simulate]
 structures = ["{map}"]

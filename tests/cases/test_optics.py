@@ -56,11 +56,11 @@ def shell(lowest: int, highest: int) -> Tensor:
 
 
 def test_premultiplied_and_phase_flipped_images_give_one_map(cases: Path, truth: Tensor) -> None:
-    """Both are X sign(c) or X c of one X, so that numerators and weights are the same."""
+    """Both are X sign(c) or X c of one X: numerators and weights are the same, the noise is read from other images."""
     one, two = (
         make_maps(read_particles(cases / name / "p.star")).full for name in ("01-ctf-premultiplied", "23-phase-flipped")
     )
-    assert float(fsc(one, two)[1 : BOX // 2].min()) > 0.9999
+    assert float(fsc(one, two)[1 : BOX // 2].min()) > 0.99
     curve = fsc(one, truth)
     assert float(curve[2]) > 0.95
     assert float(curve[8]) > 0.4  # the CTF's sign changes before: with it ignored -.3

@@ -193,7 +193,7 @@ def test_passes_take_out_what_sums_of_pixels_mix(tmp_path: Path) -> None:
     maps = [solve_maps(source, MapSettings(passes=passes)) for passes in (0, 8)]
     assert maps[1].converged
     plain, refined = (slopes(m.full, truth)[1:7] for m in maps)
-    assert float((plain - 1).abs().max()) > 0.25
+    assert float((plain - 1).abs().max()) > 0.2
     assert float((refined - 1).abs().max()) < 0.1
     for name, least in (("half_1", 0.7), ("half_2", 0.7), ("full", 0.9)):
         before, after = (float(fsc(getattr(m, name), truth)[1:7].min()) for m in maps)

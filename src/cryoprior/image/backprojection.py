@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from cryoprior.image.device_spreading import spread_on_device
 from cryoprior.image.fourier_grid import FourierGrid
 from cryoprior.image.normal_equations import NormalEquations
 from cryoprior.image.spreading import over_slabs, spread
+
+SEEN = 1e-6
+"""A shell whose weight is below this part of the largest was not measured."""
 
 
 class Backprojector:
@@ -84,7 +87,20 @@ class Backprojector:
         """Return sum_i P_i' T_i^2 P_i, by which the map that fits all images best is found."""
         padded = self.grid.padded
         lags = self.grid.to_real(self._sums[..., 2], padded) + self._means[1] / padded**3
-        return NormalEquations(torch.fft.ifftshift(lags), self.box)
+        return NormalEquations(torch.fft.ifftshift(lags), self.box, self._seen())
+
+    def _seen(self) -> Bool[Tensor, " shells"]:
+        """Return in which shells there is a weight."""
+        x, y, z = (torch.arange(n, device=self._sums.device) for n in self.grid.shape)
+        y, z = y - self.grid.reach, z - self.grid.reach
+        in_plane, weight = y[:, None] ** 2 + z**2, self._means.new_zeros(self.box + 2)
+        for plane in x.tolist():
+            shell = ((in_plane + plane**2).sqrt() / self.grid.padding).round().long().clamp_max(self.box + 1)
+            weight.index_add_(0, shell.flatten(), self._sums[plane, :, :, 2].flatten())
+        mean = weight / torch.arange(1, self.box + 3, device=weight.device).square()
+        mean[0] = self._means[1]
+        found: Tensor = mean > SEEN * mean.max()
+        return found[: self.box // 2 + 1]
 
 
 def centred_transforms(

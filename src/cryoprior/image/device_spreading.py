@@ -22,7 +22,7 @@ class Places:
 
     def __init__(self, grid: FourierGrid, slices: Float[Tensor, "b 3 2"]) -> None:
         rows = [(ky % grid.box, kx, ky) for ky, first, last in grid.extent.tolist() for kx in range(first, last)]
-        self.lines, self.columns, ky = torch.tensor(rows, device=slices.device).T
+        self.lines, self.columns, ky = torch.tensor(rows, device=slices.device).long().reshape(-1, 3).mT
         places = slices @ torch.stack((self.columns, ky)).to(slices)
         self.inside = places.square().sum(1) <= (grid.reach - 1) ** 2 * (1 + 1e-6)
         self.sign = torch.where(places[:, 0] < 0, -1.0, 1.0).to(places)  # the mate of negative x stands for it

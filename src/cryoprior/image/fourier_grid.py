@@ -51,7 +51,7 @@ class FourierGrid:
 
         The envelope of trilinear interpolation is divided out; padded**3 times the mean over voxels is the origin.
         """
-        values = self._hermitian(grid)
+        values: Tensor = self._hermitian(grid)
         padded, edge = self.padded, (self.padded - 1) // 2  # the lone Nyquist planes stay 0
         places = torch.arange(-edge, edge + 1, device=grid.device)
         wanted = torch.arange(keep, device=grid.device) - keep // 2
@@ -65,7 +65,8 @@ class FourierGrid:
         values = torch.fft.irfft(values[: edge + 1], n=padded, dim=0).index_select(0, wanted % padded)
         envelope = self._envelope(wanted.to(torch.float64))
         values = values / (envelope[:, None, None] * envelope[:, None] * envelope)
-        return values.permute(2, 1, 0).contiguous()
+        volume: Tensor = values.permute(2, 1, 0).contiguous()
+        return volume
 
     def from_real(self, volume: Float[Tensor, "d d d"]) -> Complex[Tensor, "x y z"]:
         """Return the transform of a volume, z y x, centre at d // 2, on the grid: the adjoint of ``to_real``, scaled.

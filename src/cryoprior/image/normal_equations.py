@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 CHUNK_BYTES = 1 << 26
@@ -22,18 +22,26 @@ class NormalEquations:
     ----------
     kernel: the transform of the weights, D voxels a side, lag 0 at voxel 0.
     box: voxels a side of the map, at most D / 2.
+    seen: which shells 0 .. box // 2 any image measured; all where None.
 
     Source: T. Chan, SIAM J. Sci. Stat. Comput. 9 (1988) 766, for the circulant of the box.
     """
 
-    def __init__(self, kernel: Float[Tensor, "D D D"], box: int) -> None:
+    def __init__(self, kernel: Float[Tensor, "D D D"], box: int, seen: Bool[Tensor, " shells"] | None = None) -> None:
         self.box, self.kernel = box, kernel
+        every = torch.ones(box // 2 + 1, dtype=torch.bool, device=kernel.device)
+        self.seen: Bool[Tensor, " shells"] = every if seen is None else seen
         if kernel.shape[0] < 2 * box:
             raise ValueError(f"a kernel of {kernel.shape[0]} voxels; a box of {box} needs lags of {2 * box}")
 
+    def __add__(self, other: NormalEquations) -> NormalEquations:
+        """Return the equations of the images of both."""
+        return NormalEquations(self.kernel + other.kernel, self.box, self.seen | other.seen)
+
     @cached_property
     def _weights(self) -> Float[Tensor, "D D half"]:
-        return torch.fft.rfftn(self.kernel).real.float()  # the kernel is even
+        weights: Tensor = torch.fft.rfftn(self.kernel).real.float()  # the kernel is even
+        return weights
 
     def apply(self, volume: Float[Tensor, "box box box"]) -> Float[Tensor, "box box box"]:
         """Return sum_i P_i' T_i^2 P_i v, in the map's type.
@@ -65,7 +73,8 @@ class NormalEquations:
             shape = list(folded.shape)
             shape[axis] = box
             folded = folded.new_zeros(shape).index_add_(axis, lags, folded)
-        return torch.fft.rfftn(folded).real.clamp_min(0)
+        values: Tensor = torch.fft.rfftn(folded).real.clamp_min(0)
+        return values
 
     def halved(self) -> NormalEquations:
         """Return the equations of the map of half the box and twice the voxel, at low frequencies the same."""
@@ -73,4 +82,4 @@ class NormalEquations:
         transform = torch.fft.rfftn(self.kernel).real
         rows = torch.fft.fftfreq(size // 2, 2 / size, device=transform.device).round().long() % size
         low = transform[rows][:, rows, : size // 4 + 1]
-        return NormalEquations(torch.fft.irfftn(low, s=(size // 2,) * 3), box)
+        return NormalEquations(torch.fft.irfftn(low, s=(size // 2,) * 3), box, self.seen[: box // 2 + 1])

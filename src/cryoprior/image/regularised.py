@@ -21,8 +21,6 @@ from cryoprior.image.normal_equations import NormalEquations
 from cryoprior.image.shells import Shells
 from cryoprior.image.volume_filters import crop_volume_transform, pad_volume_transform
 
-SEEN = 1e-6
-"""A shell whose mean weight is below this fraction of the largest was not measured; the map is 0 there."""
 LEAST_NOISE, MOST_NOISE = 3e-3, 30.0
 """Bounds of lambda in units of the weight of a shell: interpolation errs by some thousandths of what it reads, and no
 shell is made less than a thirtieth of what its images say."""
@@ -33,7 +31,7 @@ TINY = 1e-300
 LEAST_WEIGHT = 0.1
 RESIDUAL = 1e-3
 """Conjugate gradients stop where the residual, in the norm of the preconditioner, falls to this part of the target."""
-STEPS = 40
+STEPS = 100
 COARSE_BOX = 96
 """Maps above this box start from the solution of half the box."""
 
@@ -80,8 +78,8 @@ def noise_to_signal(
     shells = Shells(len(support), support.device)
     first, second = (torch.fft.rfftn(target.double()) for target in targets)
     cross = shells.mean((first * second.conj()).real)
-    power = sum(shells.mean(t.real.square() + t.imag.square()) for t in (first, second))
-    squares, means = (sum(shells.mean(w**order) for w in weights) for order in (2, 1))
+    power = shells.mean(_power(first)) + shells.mean(_power(second))
+    squares, means = (shells.mean(weights[0] ** order) + shells.mean(weights[1] ** order) for order in (2, 1))
     signal = cross.clamp_min(0) / shells.mean(weights[0] * weights[1]).clamp_min(TINY)
     beyond = (power - signal * squares).clamp_min(0) / (support.mean() * means).clamp_min(TINY)
     known = (beyond * means / power.clamp_min(TINY)).clamp(0, 1).square() * shells.sizes()
@@ -129,7 +127,7 @@ def solve(
     box, shells = equations.box, Shells(equations.box, target.device)
     held = shells.spread(ridge)
     weights = equations.eigenvalues(support)
-    inverse = torch.where(measured(weights, shells), 1 / (weights + held).clamp_min(TINY), 0.0)
+    inverse = torch.where(measured(equations), 1 / (weights + held).clamp_min(TINY), 0.0)
 
     def filtered(volume: Tensor, transfer: Tensor) -> Tensor:
         found: Tensor = torch.fft.irfftn(torch.fft.rfftn(volume) * transfer, s=(box,) * 3)
@@ -165,20 +163,20 @@ def divided(equations: NormalEquations, target: Float[Tensor, "d d d"]) -> Float
     shells = Shells(equations.box, target.device)
     weights = equations.eigenvalues(torch.ones_like(target))
     raised = torch.maximum(weights, shells.spread(LEAST_WEIGHT * shells.mean(weights)))
-    inverse = torch.where(measured(weights, shells), 1 / raised.clamp_min(TINY), 0.0)
+    inverse = torch.where(measured(equations), 1 / raised.clamp_min(TINY), 0.0)
     found: Tensor = torch.fft.irfftn(torch.fft.rfftn(target) * inverse, s=target.shape)
     return found
 
 
-def measured(weights: Float[Tensor, "d d half"], shells: Shells) -> Bool[Tensor, "d d half"]:
+def measured(equations: NormalEquations) -> Bool[Tensor, "d d half"]:
     """Return whether a coefficient lies within Nyquist and in a shell that any image measured."""
-    mean = shells.mean(weights)
-    return shells.inside & (shells.spread(mean) > SEEN * mean.max())
+    shells = Shells(equations.box, equations.kernel.device)
+    return shells.inside & equations.seen[shells.index]
 
 
 def unit_gain(
     volume: Float[Tensor, "d d d"],
-    weights: Float[Tensor, "d d half"],
+    equations: NormalEquations,
     ridge: Float[Tensor, " shells"],
     support: Float[Tensor, "d d d"],
 ) -> Float[Tensor, "d d d"]:
@@ -187,8 +185,7 @@ def unit_gain(
     So a map has the grey scale of its images however few they are, and lambda weighs directions against each other.
     """
     shells = Shells(len(volume), volume.device)
-    held = shells.spread(ridge)
-    seen = measured(weights, shells)
+    held, seen, weights = shells.spread(ridge), measured(equations), equations.eigenvalues(support)
     gain = shells.mean(torch.where(seen, weights / (weights + held).clamp_min(TINY), 0.0))
     back = shells.spread(1 / gain.clamp_min(1 / (1 + MOST_NOISE)))
     sizes = (len(volume),) * 3
@@ -213,3 +210,7 @@ def solve_from_coarse(
         coarse = solve_from_coarse(equations.halved(), low, ridge[: box // 4 + 1])
         start = pad_volume_transform(coarse.volume, box)
     return solve(equations, target, ridge, support_sphere(box, target.device), start)
+
+
+def _power(transform: Tensor) -> Tensor:
+    return transform.real.square() + transform.imag.square()

@@ -80,8 +80,8 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.maps.job import MapJob
     from cryoprior.maps.local import write_local_resolution
     from cryoprior.maps.page import map_warnings, write_map_page
-    from cryoprior.maps.verdict import map_verdict
     from cryoprior.maps.sums import MapSettings
+    from cryoprior.maps.verdict import map_verdict
     from cryoprior.maps.view_section import views_section, write_direction_curves
     from cryoprior.maps.worth import check_enough
     from cryoprior.maps.worth_page import write_worths

@@ -111,12 +111,17 @@ def judge_maps(maps: MapSet, mask: Array | None = None, truth: Array | None = No
     within, mask_from = map_mask(maps) if mask is None else (volume_tensor(mask, "mask", maps.box), "given")
     curves = fsc_curves(maps.half_1, maps.half_2, within, seed)
     grid = (maps.box, maps.voxel_size_angstrom)
-    read = [(curves.corrected, HALF_MAPS), (curves.corrected, FULL_MAP), (curves.unmasked, HALF_MAPS)]
-    read.append((curves.masked, HALF_MAPS))
     found = agree_beyond_noise(curves.corrected, within)
+
+    def reached(curve: Float[Tensor, " shells"], threshold: float) -> Resolution:
+        return resolution(curve, *grid, threshold) if found else NO_RESOLUTION
+
     return Judgement(
         curves,
-        *(resolution(curve, *grid, threshold) if found else NO_RESOLUTION for curve, threshold in read),
+        reached(curves.corrected, HALF_MAPS),
+        reached(curves.corrected, FULL_MAP),
+        reached(curves.unmasked, HALF_MAPS),
+        reached(curves.masked, HALF_MAPS),
         None if truth is None else _against(volume_tensor(truth, "truth", maps.box), maps, within),
         within,
         mask_from,

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from cryoprior.errors import for_command_line
 from cryoprior.maps.anisotropy import Anisotropy
-from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.files import fsc_filtered
 from cryoprior.maps.job import MapJob
 from cryoprior.maps.judgement import Judgement, NamedMaps
+from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.same_maps import distinct_maps, sameness
-from cryoprior.maps.verdict import determined, prior_inside
+from cryoprior.maps.verdict import prior_inside
 from cryoprior.metrics.fsc import Resolution
 from cryoprior.metrics.rings import shell_resolution_angstrom
 from cryoprior.report.figures import shell_curves
@@ -191,6 +191,13 @@ def map_warnings(job: MapJob, maps: MapSet, anisotropy: Anisotropy) -> Iterator[
             "The particle is darker than the solvent: its contrast is reversed. Pass <invert> to turn all images; "
             "RELION and ModelAngelo expect bright density.",
         )
+    if not maps.converged:
+        yield _warning(
+            job,
+            "The map is not solved to the end",
+            f"The solver stopped after {maps.steps} steps, {maps.residual:.1%} of the target left. Few views, or masks "
+            "that keep little, take more: pass more <passes> where pixels were summed, or add particles.",
+        )
     if job.source.geometry.ctf is None:
         yield _warning(
             job,
@@ -219,7 +226,7 @@ def _warning(job: MapJob, title: str, text: str) -> Alert:
 
 def _shown(named: NamedMaps) -> Float[Tensor, "d d d"]:
     maps, judgement = named.maps, named.judgement
-    return fsc_filtered(maps, judgement) if determined(judgement.resolution, maps) else maps.full
+    return fsc_filtered(maps, judgement) if judgement.determined else maps.full
 
 
 def _method_curve(judgement: Judgement) -> Float[np.ndarray, " shells"]:

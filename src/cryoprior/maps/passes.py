@@ -72,10 +72,10 @@ class ParticlePasses:
         transforms[len(rows) :] = slices[2].read(rotations)
         centre = centring(like, torch.as_tensor(geometry.origin_pixel[rows], device=like.device)).repeat(2, 1, 1)
         transfer = geometry.transfer(rows, like)
-        held = 1.0 if transfer is None else transfer.image.repeat(2, 1, 1)
-        images = torch.fft.irfft2(transforms * held * centre.conj(), s=(box, box))
-        seen = torch.fft.rfft2(self.source.seen(images, np.concatenate((rows, rows)))) * centre
-        return seen if transfer is None else seen * held.conj()
+        turned = centre if transfer is None else centre * transfer.image.conj().repeat(2, 1, 1)
+        images = torch.fft.irfft2(transforms * turned.conj(), s=(box, box))
+        seen: Tensor = torch.fft.rfft2(self.source.seen(images, np.concatenate((rows, rows))))
+        return seen * turned
 
 
 def solve_by_passes(
@@ -108,7 +108,7 @@ class _Descent:
         shells, self._support = Shells(box, device), support_sphere(box, device)
         self._held = shells.spread(problem.ridge)
         weights = problem.equations.eigenvalues(self._support)
-        self._inverse = torch.where(measured(weights, shells), 1 / (weights + self._held).clamp_min(TINY), 0.0)
+        self._inverse = torch.where(measured(problem.equations), 1 / (weights + self._held).clamp_min(TINY), 0.0)
         self._target = self._support * problem.target
         self._first = (self._target * self._filtered(self._target, self._inverse)).sum().clamp_min(TINY)
         self.asked = self.volume = self._support * problem.solution.volume

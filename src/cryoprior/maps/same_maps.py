@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.judgement import NamedMaps
+from cryoprior.maps.map_set import MapSet
 
 ROUNDING = 1e-3
 """Root mean square of a difference, over that of the map, below which two maps are one."""

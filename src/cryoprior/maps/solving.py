@@ -5,7 +5,6 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.image.normal_equations import NormalEquations
 from cryoprior.image.regularised import (
     Solution,
     divided,
@@ -36,12 +35,15 @@ def solve_maps(source: Source, settings: MapSettings, label: str = "map") -> Map
         solutions = solve_by_passes(ParticlePasses(source, settings), problems, settings.passes, label)
     else:
         solutions = [problem.solution for problem in problems]
-    maps = [_finished(problem, solution) for problem, solution in zip(problems, solutions, strict=True)]
+    half_1, half_2, full = (_finished(*pair) for pair in zip(problems, solutions, strict=True))
     first, second = (divided(p.equations, p.target).float().cpu() for p in problems[:2])
     return MapSet(
-        *maps,
-        *sums.counts,
-        voxel_size_angstrom=source.geometry.pixel_size,
+        half_1,
+        half_2,
+        full,
+        sums.counts[0],
+        sums.counts[1],
+        source.geometry.pixel_size,
         unregularised=(first, second),
         steps=solutions[2].steps,
         residual=solutions[2].residual,
@@ -57,7 +59,7 @@ def _problems(sums: HalfSums) -> list[Problem]:
     weights = [one.eigenvalues(support) for one in equations]
     ridge = noise_to_signal([support * target for target in targets], weights, support, sums.noise)
     targets.append(targets[0] + targets[1])
-    equations.append(NormalEquations(equations[0].kernel + equations[1].kernel, equations[0].box))
+    equations.append(equations[0] + equations[1])
     return [
         Problem(one, target, ridge, solve_from_coarse(one, target, ridge))
         for one, target in zip(equations, targets, strict=True)
@@ -67,5 +69,4 @@ def _problems(sums: HalfSums) -> list[Problem]:
 def _finished(problem: Problem, solution: Solution) -> Float[Tensor, "d d d"]:
     """Return the map of a solution in the grey scale of the images."""
     support = support_sphere(problem.equations.box, solution.volume.device)
-    weights = problem.equations.eigenvalues(support)
-    return unit_gain(solution.volume, weights, problem.ridge, support).float().cpu()
+    return unit_gain(solution.volume, problem.equations, problem.ridge, support).float().cpu()

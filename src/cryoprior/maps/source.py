@@ -96,7 +96,7 @@ class Subset(Source):
 
     @property
     def mask_sets(self) -> np.ndarray:
-        return self.source.mask_sets[self.rows]
+        return np.asarray(self.source.mask_sets[self.rows])
 
     def views(self, rows: np.ndarray) -> Views:
         return self.source.views(self.rows[rows])

@@ -22,6 +22,9 @@ NOISE_PARTICLES = 256
 """Particles from whose surroundings the noise is read."""
 
 
+TINY = 1e-300
+ZEROS = 0.05
+"""Part of the mean weight that is added to weights before images are divided by them."""
 SMALLEST_BOX = 24
 """Below it the corners of a box hold too few pixels for a spectrum."""
 
@@ -123,16 +126,24 @@ def transfer_and_weight(
 
 
 def _noise(source: Source, settings: MapSettings, sums: Backprojector) -> Float[Tensor, " shells"] | None:
-    """Return the noise beside the particles, over the weight of a coefficient, in the units of the targets' power."""
+    """Return the noise beside the particles, over the weight of a coefficient, in the units of the targets' power.
+
+    What the images were multiplied by, and the phases of odd aberrations, are undone first but near the zeros of the
+    CTF, so that plain and premultiplied images of one particle tell one noise.
+    """
     if source.box < SMALLEST_BOX:
         return None
     rows, box = spread_rows(source.n, NOISE_PARTICLES), source.box
     images, share = source.views(rows)
     images = images.to(settings.device)
-    back, weights = transfer_and_weight(source, rows, images, share)
-    seen = radial_average(background_spectrum(images, box / 2))[: box // 2 + 1]
-    taken = torch.ones_like(weights) if back is None else back.abs().square()
-    counted = radial_average(weights.double().mean(0))[: box // 2 + 1]
-    taken_by_ring = radial_average(taken.double().mean(0))[: box // 2 + 1]
-    noise = seen * taken_by_ring / counted.clamp_min(1e-300)
-    return noise * box**2 * (box / sums.grid.padded) ** 3
+    transfer = source.geometry.transfer(rows, images)
+    kept = torch.ones(1, box, box // 2 + 1, device=images.device)
+    if transfer is not None:
+        kept = transfer.weight / (transfer.weight + ZEROS * transfer.weight.mean())
+        undone = transfer.back * transfer.ctf / (transfer.weight + ZEROS * transfer.weight.mean())
+        images = torch.fft.irfft2(torch.fft.rfft2(images) * undone, s=(box, box))
+    kept = kept.square() if share is None else kept.square() * share.to(kept)
+    seen, counted = (
+        radial_average(power)[: box // 2 + 1] for power in (background_spectrum(images, box / 2), kept.double().mean(0))
+    )
+    return seen / counted.clamp_min(TINY) * box**2 * (box / sums.grid.padded) ** 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryoprior.maps.anisotropy import Anisotropy
-from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import NamedMaps
 from cryoprior.maps.missing_views import WARN_SHARE
@@ -23,7 +22,7 @@ def map_verdict(job: MapJob, named: Sequence[NamedMaps], anisotropy: Anisotropy)
     """
     first = named[0]
     parts = (
-        resolution_said(first.judgement.resolution, first.maps),
+        resolution_said(first.judgement.resolution),
         views_said(anisotropy.views),
         prior_said(job.prior_weight, _same_without(named)),
     )
@@ -35,14 +34,9 @@ def prior_inside(job: MapJob, named: Sequence[NamedMaps]) -> bool:
     return job.prior_weight is not None and (job.prior_weight > 0 or _same_without(named) is False)
 
 
-def determined(resolution: Resolution, maps: MapSet) -> bool:
-    """Return whether a shell reaches the threshold; the coarsest resolution that a box can name says that none does."""
-    return resolution.angstrom < maps.box * maps.voxel_size_angstrom
-
-
-def resolution_said(resolution: Resolution, maps: MapSet) -> str:
+def resolution_said(resolution: Resolution) -> str:
     """Return the resolution of a map in words."""
-    if not determined(resolution, maps):
+    if not resolution.known:
         return "the particles do not determine a map: its halves agree at no resolution"
     if resolution.nyquist_limited:
         return f"at most {resolution.angstrom:.1f} A by half maps, limited by Nyquist"

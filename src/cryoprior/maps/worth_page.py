@@ -14,8 +14,8 @@ from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import NamedMaps
 from cryoprior.maps.same_maps import distinct_maps
 from cryoprior.maps.source import Source
-from cryoprior.maps.verdict import prior_inside
 from cryoprior.maps.sums import MapSettings
+from cryoprior.maps.verdict import prior_inside
 from cryoprior.maps.worth import Curve, Worth, particle_worth, reference_of, worth_summary, worth_table
 from cryoprior.report.figures import INK, LINE, line_styles, new_figure, png_bytes
 from cryoprior.report.legends import legend_below
