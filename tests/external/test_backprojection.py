@@ -110,7 +110,7 @@ def test_maps_of_clean_particles_are_those_of_relion(tmp_path: Path, ctf: bool) 
     assert float(within(mine, other)[: last + 1].min()) > 0.98
     curves = [within(one, truth)[: last + 1] for one in (mine, other)]
     assert float(curves[0].min()) > 0.98
-    assert float((curves[1] - curves[0]).max()) < 0.01
+    assert float((curves[1] - curves[0]).max()) < 0.015  # without noise lambda is at its lower bound
     # their map is low by a fifth in the lowest two shells
     torch.testing.assert_close(slopes(mine, other)[3:last], torch.ones(last - 3).double(), rtol=0, atol=0.12)
 

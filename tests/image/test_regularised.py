@@ -12,10 +12,10 @@ from scipy.spatial.transform import Rotation
 
 from cryoprior.image import regularised
 from cryoprior.image.backprojection import Backprojector
+from cryoprior.image.descent import measured
 from cryoprior.image.normal_equations import NormalEquations
 from cryoprior.image.regularised import (
     divided,
-    measured,
     noise_to_signal,
     solve,
     solve_from_coarse,

@@ -22,7 +22,7 @@ from cryoprior.maps import judge_maps, make_maps, view_distribution, view_warnin
 from cryoprior.maps.command import Options, run
 from cryoprior.maps.judgement import agree_beyond_noise
 from cryoprior.maps.making import source_of
-from cryoprior.maps.passes import ParticlePasses
+from cryoprior.maps.passes import RESIDUAL, ParticlePasses
 from cryoprior.maps.sums import MapSettings, sum_halves
 from cryoprior.metrics.fsc import fsc, volume_shell_sums
 from cryoprior.operators import parse_operator
@@ -88,7 +88,7 @@ def test_passes_stop_where_the_residual_is_reached_and_say_so_where_it_is_not() 
     enough, few = (make_maps(y=y, operator=device, passes=passes, **given) for passes in (20, 2))
     assert (enough.converged, few.converged) == (True, False)
     assert enough.steps < 20
-    assert enough.residual <= 1e-2 < few.residual
+    assert enough.residual <= RESIDUAL < few.residual
 
 
 def test_particles_of_noise_determine_no_map(tmp_path: Path) -> None:

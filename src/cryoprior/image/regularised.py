@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.image.descent import TINY, Descent, measured
 from cryoprior.image.normal_equations import NormalEquations
 from cryoprior.image.shells import Shells
 from cryoprior.image.volume_filters import crop_volume_transform, pad_volume_transform
@@ -27,10 +28,9 @@ shell is made less than a thirtieth of what its images say."""
 MISFIT = 4.0
 """The noise beside the particle counts where it is within this factor of what half sets do not share: images whose
 surroundings were masked or denoised show none."""
-TINY = 1e-300
 LEAST_WEIGHT = 0.1
-RESIDUAL = 1e-3
-"""Conjugate gradients stop where the residual, in the norm of the preconditioner, falls to this part of the target."""
+RESIDUAL = 3e-3
+"""Conjugate gradients stop where the residual falls to this part of the target; see :class:`.descent.Descent`."""
 STEPS = 100
 COARSE_BOX = 96
 """Maps above this box start from the solution of half the box."""
@@ -115,44 +115,14 @@ def solve(
     start: Float[Tensor, "d d d"] | None = None,
     steps: int = STEPS,
 ) -> Solution:
-    """Return the map within the support by conjugate gradients, preconditioned by the circulant of the equations.
-
-    Every step lowers the objective. A shell that was not measured stays 0.
-
-    Parameters
-    ----------
-    ridge: lambda by shell.
-    start: where to start; 0 where None.
-    """
-    box, shells = equations.box, Shells(equations.box, target.device)
-    held = shells.spread(ridge)
-    weights = equations.eigenvalues(support)
-    inverse = torch.where(measured(equations), 1 / (weights + held).clamp_min(TINY), 0.0)
-
-    def filtered(volume: Tensor, transfer: Tensor) -> Tensor:
-        found: Tensor = torch.fft.irfftn(torch.fft.rfftn(volume) * transfer, s=(box,) * 3)
-        return support * found
-
-    def applied(volume: Tensor) -> Tensor:
-        return support * equations.apply(volume) + filtered(volume, held)
-
-    target = support * target
-    volume = torch.zeros_like(target) if start is None else support * start
-    residual = target if start is None else target - applied(volume)
-    direction = preconditioned = filtered(residual, inverse)
-    norm = (residual * preconditioned).sum()
-    first = (target * filtered(target, inverse)).sum()
-    done = 0
-    while done < steps and norm > RESIDUAL**2 * first:
-        image = applied(direction)
-        step = norm / (direction * image).sum()
-        volume, residual = volume + step * direction, residual - step * image
-        preconditioned = filtered(residual, inverse)
-        norm, before = (residual * preconditioned).sum(), norm
-        direction = preconditioned + norm / before * direction
+    """Return the map within the support by conjugate gradients; :class:`.descent.Descent` has the parameters."""
+    descent, done = Descent(equations, target, ridge, support, start), 0
+    if start is not None:
+        descent.take(equations.apply(descent.asked))
+    while done < steps and descent.residual > RESIDUAL:
+        descent.take(equations.apply(descent.asked))
         done += 1
-    left = float((norm / first.clamp_min(TINY)).clamp_min(0).sqrt())
-    return Solution(volume, done, left, left <= RESIDUAL)
+    return Solution(descent.volume, done, descent.residual, descent.residual <= RESIDUAL)
 
 
 def divided(equations: NormalEquations, target: Float[Tensor, "d d d"]) -> Float[Tensor, "d d d"]:
@@ -166,12 +136,6 @@ def divided(equations: NormalEquations, target: Float[Tensor, "d d d"]) -> Float
     inverse = torch.where(measured(equations), 1 / raised.clamp_min(TINY), 0.0)
     found: Tensor = torch.fft.irfftn(torch.fft.rfftn(target) * inverse, s=target.shape)
     return found
-
-
-def measured(equations: NormalEquations) -> Bool[Tensor, "d d half"]:
-    """Return whether a coefficient lies within Nyquist and in a shell that any image measured."""
-    shells = Shells(equations.box, equations.kernel.device)
-    return shells.inside & equations.seen[shells.index]
 
 
 def unit_gain(

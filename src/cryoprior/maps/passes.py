@@ -11,18 +11,17 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from cryoprior.image.backprojection import Backprojector, centring
+from cryoprior.image.descent import Descent
 from cryoprior.image.normal_equations import NormalEquations
-from cryoprior.image.regularised import Solution, measured, support_sphere
-from cryoprior.image.shells import Shells
+from cryoprior.image.regularised import Solution, support_sphere
 from cryoprior.image.slices import VolumeSlices
 from cryoprior.io.rows import row_batches
 from cryoprior.maps.source import Source
 from cryoprior.maps.sums import MapSettings, insert
 from cryoprior.progress import track
 
-RESIDUAL = 1e-2
-"""Passes end where the residual, in the norm of the preconditioner, falls to this part of the target."""
-TINY = 1e-300
+RESIDUAL = 5e-2
+"""Passes end where the residual falls to this part of the target; see :class:`cryoprior.image.descent.Descent`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +89,8 @@ def solve_by_passes(
     problems: those in which no image mixes frequencies; their solutions are the start, their circulants precondition.
     most: passes at most.
     """
-    descents = [_Descent(problem) for problem in problems]
+    support = support_sphere(passes.source.box, problems[0].target.device)
+    descents = [Descent(p.equations, p.target, p.ridge, support, p.solution.volume) for p in problems]
     for done in range(1, most + 1):
         images = passes.apply([descent.asked for descent in descents], f"{label}, pass {done}")
         for descent, image in zip(descents, images, strict=True):
@@ -98,43 +98,3 @@ def solve_by_passes(
         if all(descent.residual <= RESIDUAL for descent in descents):
             break
     return [Solution(d.volume, done, d.residual, d.residual <= RESIDUAL) for d in descents]
-
-
-class _Descent:
-    """Conjugate gradients of one problem, told what its equations make of the volume that it asks for."""
-
-    def __init__(self, problem: Problem) -> None:
-        box, device = problem.equations.box, problem.target.device
-        shells, self._support = Shells(box, device), support_sphere(box, device)
-        self._held = shells.spread(problem.ridge)
-        weights = problem.equations.eigenvalues(self._support)
-        self._inverse = torch.where(measured(problem.equations), 1 / (weights + self._held).clamp_min(TINY), 0.0)
-        self._target = self._support * problem.target
-        self._first = (self._target * self._filtered(self._target, self._inverse)).sum().clamp_min(TINY)
-        self.asked = self.volume = self._support * problem.solution.volume
-        self._rest: Tensor | None = None
-
-    @property
-    def residual(self) -> float:
-        """What is left of the target, in the norm of the preconditioner, as a part of it."""
-        return float((self._norm / self._first).clamp_min(0).sqrt())
-
-    def take(self, image: Float[Tensor, "d d d"]) -> None:
-        """Go on by what the equations, without lambda, make of ``asked``."""
-        image = self._support * image + self._filtered(self.asked, self._held)
-        if self._rest is None:
-            self._rest = self._target - image
-            direction = self._filtered(self._rest, self._inverse)
-            self._norm = (self._rest * direction).sum()
-        else:
-            step = self._norm / (self.asked * image).sum().clamp_min(TINY)
-            self.volume = self.volume + step * self.asked
-            self._rest = self._rest - step * image
-            preconditioned = self._filtered(self._rest, self._inverse)
-            norm, before = (self._rest * preconditioned).sum(), self._norm
-            self._norm, direction = norm, preconditioned + norm / before.clamp_min(TINY) * self.asked
-        self.asked = direction
-
-    def _filtered(self, volume: Tensor, transfer: Tensor) -> Tensor:
-        found: Tensor = torch.fft.irfftn(torch.fft.rfftn(volume) * transfer, s=volume.shape)
-        return self._support * found
