@@ -169,7 +169,7 @@ def test_quarter_of_all_coefficients_gives_the_whole_map(tmp_path: Path, ctf: bo
     star = write_views(tmp_path / "p.star", 800, 32, ctf=ctf)
     y = write_measured(star, tmp_path / "y.zarr", "fourier:pattern=uniform,compression=4,sets=100")
     maps, truth = solve_maps(measured_source(y), EXACT), torch.from_numpy(volume_of(32))
-    assert float(fsc(maps.full, truth)[:15].min()) > 0.99
+    assert float(fsc(maps.full, truth)[:15].min()) > 0.98
     torch.testing.assert_close(slopes(maps.full, truth)[:15], torch.ones(15).double(), rtol=0, atol=0.04)
 
 
@@ -404,7 +404,7 @@ def test_a_reconstruction_is_mapped_beside_the_measurements_alone(ready: dict[st
     for name, volume in (("half1", alone.half_1), ("half2", alone.half_2), ("map", alone.full)):
         there = volume.numpy()
         np.testing.assert_allclose(read_map(out / "prior_free" / f"{name}.mrc")[0], there, atol=1e-5 * there.max())
-        np.testing.assert_allclose(read_map(out / f"{name}.mrc")[0], there, atol=1e-3 * there.max())
+        np.testing.assert_allclose(read_map(out / f"{name}.mrc")[0], there, atol=4e-3 * there.max())
     page = (out / "report.html").read_text()
     assert summary["says"].endswith("; the prior is not in this map")
     assert f'<p class="lead">{summary["says"]}</p>' in page
