@@ -13,13 +13,12 @@ from scipy.spatial.transform import Rotation
 from cryoprior.image import regularised
 from cryoprior.image.backprojection import Backprojector
 from cryoprior.image.descent import measured
-from cryoprior.image.normal_equations import NormalEquations
+from cryoprior.image.normal_equations import NormalEquations, support_sphere
 from cryoprior.image.regularised import (
     divided,
     noise_to_signal,
     solve,
     solve_from_coarse,
-    support_sphere,
     unit_gain,
 )
 from cryoprior.image.shells import Shells
@@ -64,17 +63,15 @@ def halves(n: int, noise: float, most_deg: float = 180.0, box: int = BOX) -> lis
 
 def all_of(sums: list[Backprojector]) -> tuple[NormalEquations, Tensor, Tensor, Tensor]:
     """Return equations and target of all particles, lambda and the weights of all."""
-    box = sums[0].box
-    support, parts = support_sphere(box), [one.equations() for one in sums]
-    weights = [one.eigenvalues(support) for one in parts]
-    ridge = noise_to_signal([support * one.target() for one in sums], weights, support)
+    parts = [one.equations() for one in sums]
+    ridge = noise_to_signal([one.target() for one in sums], parts)
+    weights = [one.eigenvalues for one in parts]
     return parts[0] + parts[1], sums[0].target() + sums[1].target(), ridge, weights[0] + weights[1]
 
 
 def finished(sums: list[Backprojector]) -> Tensor:
     equations, target, ridge, _ = all_of(sums)
-    support = support_sphere(equations.box)
-    return unit_gain(solve(equations, target, ridge, support).volume, equations, ridge, support)
+    return unit_gain(solve(equations, target, ridge).volume, equations, ridge)
 
 
 def slopes(found: Tensor, truth: Tensor) -> Tensor:
@@ -97,7 +94,7 @@ def test_the_solution_is_that_of_dense_algebra() -> None:
     inside = support.flatten() > 0
     expected = torch.zeros(box**3).double()
     expected[inside] = torch.linalg.solve(dense[inside][:, inside], target.flatten()[inside])
-    found = solve(equations, target, ridge, support)
+    found = solve(equations, target, ridge)
     assert found.converged
     # what lies beyond Nyquist, or in a shell that was not measured, is left out of the search
     kept = measured(equations)
@@ -108,7 +105,7 @@ def test_the_solution_is_that_of_dense_algebra() -> None:
 def test_every_step_lowers_the_objective_to_the_stated_residual() -> None:
     equations, target, ridge, _ = all_of(halves(12, NOISE, most_deg=40))
     support = support_sphere(BOX)
-    steps = [solve(equations, target, ridge, support, steps=k) for k in (0, 1, 2, 4, 8, 16, 100)]
+    steps = [solve(equations, target, ridge, steps=k) for k in (0, 1, 2, 4, 8, 16, 100)]
     values = [objective(one.volume, equations, support * target, ridge) for one in steps]
     assert values == sorted(values, reverse=True)
     assert values[0] == 0
@@ -118,11 +115,10 @@ def test_every_step_lowers_the_objective_to_the_stated_residual() -> None:
 
 def test_the_start_does_not_change_the_solution() -> None:
     equations, target, ridge, _ = all_of(halves(60, NOISE))
-    support = support_sphere(BOX)
-    found = solve(equations, target, ridge, support)
-    again = solve(equations, target, ridge, support, start=particle())
+    found = solve(equations, target, ridge)
+    again = solve(equations, target, ridge, start=particle())
     assert float((found.volume - again.volume).norm()) < 0.01 * float(found.volume.norm())
-    assert solve(equations, target, ridge, support, start=found.volume).steps <= 1
+    assert solve(equations, target, ridge, start=found.volume).steps <= 1
 
 
 def test_from_coarse_is_the_same_map_in_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,16 +146,14 @@ def test_lambda_is_the_noise_over_the_signal(n: int) -> None:
 
 def test_noise_beside_the_particle_is_taken_unless_it_does_not_fit() -> None:
     sums = halves(100, NOISE)
-    support = support_sphere(BOX)
-    weights = [one.equations().eigenvalues(support) for one in sums]
-    targets = [support * one.target() for one in sums]
+    equations, targets = [one.equations() for one in sums], [one.target() for one in sums]
     shape = 1 + torch.linspace(1, 0, BOX // 2 + 1).double()
     noise = NOISE**2 * BOX**2 * BOX**3 / (2 * BOX) ** 3 * shape
-    alone = noise_to_signal(targets, weights, support)
-    seen = noise_to_signal(targets, weights, support, noise)
+    alone = noise_to_signal(targets, equations)
+    seen = noise_to_signal(targets, equations, noise)
     assert not torch.allclose(alone, seen, rtol=0.05)
     for wrong in (1e-6, 0.0, 1e6):  # masked surroundings, or a gradient across the image
-        torch.testing.assert_close(noise_to_signal(targets, weights, support, wrong * noise), alone)
+        torch.testing.assert_close(noise_to_signal(targets, equations, wrong * noise), alone)
 
 
 def test_few_particles_have_the_grey_scale_of_many() -> None:
@@ -215,6 +209,6 @@ def test_division_alone_gives_the_volume_of_many_views() -> None:
 
 def test_a_solution_says_whether_it_was_reached() -> None:
     equations, target, ridge, _ = all_of(halves(12, NOISE, most_deg=40))
-    one = solve(equations, target, ridge, support_sphere(BOX), steps=1)
+    one = solve(equations, target, ridge, steps=1)
     assert not one.converged
     assert replace(one, converged=True).steps == 1

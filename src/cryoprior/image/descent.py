@@ -10,17 +10,18 @@ from cryoprior.image.normal_equations import NormalEquations
 from cryoprior.image.shells import Shells
 
 TINY = 1e-300
+SHELL_SHARE = 0.1
 
 
 class Descent:
-    """The search for the v within a support that minimises v' (W + lambda) v - 2 v' b.
+    """The search for the v within a sphere that minimises v' (W + lambda) v - 2 v' b, in the type of b.
 
     Whoever leads it works out W of ``asked`` and hands it over with :meth:`take`, until ``residual`` is low enough.
     Every step lowers the objective. A shell that was not measured stays 0.
 
     Parameters
     ----------
-    equations: W, or what is near it: plane waves within the support weigh as they say, which preconditions.
+    equations: W, or what is near it: plane waves within the sphere weigh as they say, which preconditions.
     target: b.
     ridge: lambda by shell.
     start: where to start; 0, of which W is known, where None.
@@ -33,16 +34,16 @@ class Descent:
         equations: NormalEquations,
         target: Float[Tensor, "d d d"],
         ridge: Float[Tensor, " shells"],
-        support: Float[Tensor, "d d d"],
         start: Float[Tensor, "d d d"] | None = None,
     ) -> None:
-        self._shells, self._support = Shells(equations.box, target.device), support
-        self._held = self._shells.spread(ridge)
-        weights = equations.eigenvalues(support) + self._held
-        self._inverse = torch.where(measured(equations), 1 / weights.clamp_min(TINY), 0.0)
-        self._target = support * target
+        self._shells, self._support = Shells(equations.box, target.device), equations.support.to(target)
+        self._sizes = self._shells.sizes()
+        held = self._shells.spread(ridge)
+        inverse = torch.where(measured(equations), 1 / (equations.eigenvalues + held).clamp_min(TINY), 0.0)
+        self._held, self._inverse = held.to(target), inverse.to(target)
+        self._target = self._support * target
         _, self._first = self._preconditioned(self._target)
-        self.volume = torch.zeros_like(self._target) if start is None else support * start
+        self.volume = torch.zeros_like(self._target) if start is None else self._support * start.to(target)
         self.asked = self.volume
         self._norm, self._left = torch.zeros(()), self._first
         self._rest: Tensor | None = None
@@ -51,12 +52,17 @@ class Descent:
 
     @property
     def residual(self) -> float:
-        """What is left of the target as a part of it, in the norm of the preconditioner, root mean square of shells.
+        """What is left of the target as a part of it, in the norm of the preconditioner.
 
-        By shell, so that the strong ones do not hide that the weak ones are not solved.
+        In all, or a tenth of the root mean square of the shells, whichever is more: strong shells alone would hide that
+        weak ones are not solved.
         """
         kept = self._first > 0
-        return float((self._left[kept] / self._first[kept]).mean().sqrt()) if bool(kept.any()) else 0.0
+        if not bool(kept.any()):
+            return 0.0
+        in_all = (self._left * self._sizes).sum() / (self._first * self._sizes).sum()
+        by_shell = (self._left[kept] / self._first[kept]).mean()
+        return float(torch.maximum(in_all, SHELL_SHARE**2 * by_shell).sqrt())
 
     def take(self, image: Float[Tensor, "d d d"]) -> None:
         """Go on by W ``asked``."""

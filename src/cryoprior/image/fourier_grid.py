@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -51,22 +51,21 @@ class FourierGrid:
 
         The envelope of trilinear interpolation is divided out; padded**3 times the mean over voxels is the origin.
         """
-        values: Tensor = self._hermitian(grid)
         padded, edge = self.padded, (self.padded - 1) // 2  # the lone Nyquist planes stay 0
         places = torch.arange(-edge, edge + 1, device=grid.device)
         wanted = torch.arange(keep, device=grid.device) - keep // 2
-        for axis in (2, 1):
-            size = list(values.shape)
-            size[axis] = padded
-            full = values.new_zeros(size).index_copy_(
-                axis, places % padded, values.index_select(axis, places + self.reach)
-            )
-            values = torch.fft.ifft(full, dim=axis).index_select(axis, wanted % padded)
-        values = torch.fft.irfft(values[: edge + 1], n=padded, dim=0).index_select(0, wanted % padded)
+        inside = places + self.reach
+        volume = torch.zeros(edge + 1, keep, keep, dtype=torch.complex128, device=grid.device)
+        plane = torch.zeros(padded, padded, dtype=grid.dtype, device=grid.device)
+        for x in range(edge + 1):
+            whole = grid[x] if x else _with_mates(grid[0])
+            plane[(places % padded)[:, None], places % padded] = whole[inside][:, inside]
+            volume[x] = torch.fft.ifft2(plane)[wanted % padded][:, wanted % padded]
+        values: Tensor = torch.fft.irfft(volume, n=padded, dim=0)[wanted % padded]
         envelope = self._envelope(wanted.to(torch.float64))
         values = values / (envelope[:, None, None] * envelope[:, None] * envelope)
-        volume: Tensor = values.permute(2, 1, 0).contiguous()
-        return volume
+        found: Tensor = values.permute(2, 1, 0).contiguous()
+        return found
 
     def from_real(self, volume: Float[Tensor, "d d d"]) -> Complex[Tensor, "x y z"]:
         """Return the transform of a volume, z y x, centre at d // 2, on the grid: the adjoint of ``to_real``, scaled.
@@ -94,17 +93,12 @@ class FourierGrid:
     def _envelope(self, voxel: Tensor) -> Tensor:
         return torch.sinc(voxel / self.padded).square()
 
-    def _hermitian(self, grid: Tensor) -> Tensor:
-        """Return sums without the planes beyond the reach, the mates on the plane x = 0 added."""
-        inside = 2 * self.reach + 1
-        kept = grid[: self.reach + 1, :inside, :inside].clone()
-        kept[0] += kept[0].flip(0, 1).conj()
-        return kept
 
-    @cached_property
-    def bytes_of_sums(self) -> int:
-        """Bytes of the sums of one set of particles."""
-        return int(np.prod(self.shape)) * 3 * 8
+def _with_mates(plane: Tensor) -> Tensor:
+    """Return the plane x = 0 with the mates of its places added; what lies beyond the reach stays."""
+    found = plane.clone()
+    found[:-1, :-1] += plane[:-1, :-1].flip(0, 1).conj()
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -29,11 +29,12 @@ MISFIT = 4.0
 """The noise beside the particle counts where it is within this factor of what half sets do not share: images whose
 surroundings were masked or denoised show none."""
 LEAST_WEIGHT = 0.1
-RESIDUAL = 3e-3
+RESIDUAL = 1e-3
 """Conjugate gradients stop where the residual falls to this part of the target; see :class:`.descent.Descent`."""
 STEPS = 100
 COARSE_BOX = 96
-"""Maps above this box start from the solution of half the box."""
+"""Maps above this box start from the solution of half the box, after COARSE_STEPS at most."""
+COARSE_STEPS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +50,9 @@ class Solution:
     converged: bool
 
 
-def support_sphere(box: int, device: torch.device | str = "cpu") -> Float[Tensor, "box box box"]:
-    """Return 1 within half a box of its centre, box // 2, and 0 beyond: where a map may be, as in RELION."""
-    axis = torch.arange(box, dtype=torch.float64, device=device) - box // 2
-    squares = axis[:, None, None].square() + axis[:, None].square() + axis.square()
-    return (squares <= (box / 2) ** 2).double()
-
-
 def noise_to_signal(
     targets: Sequence[Float[Tensor, "d d d"]],
-    weights: Sequence[Float[Tensor, "d d half"]],
-    support: Float[Tensor, "d d d"],
+    equations: Sequence[NormalEquations],
     noise: Float[Tensor, " shells"] | None = None,
 ) -> Float[Tensor, " shells"]:
     """Return lambda by shell from what the back-projections of two half sets share.
@@ -71,12 +64,13 @@ def noise_to_signal(
 
     Parameters
     ----------
-    targets: back-projections within the support.
-    weights: eigenvalues of their equations; see :meth:`.normal_equations.NormalEquations.eigenvalues`.
+    targets: their back-projections.
+    equations: those of the two half sets.
     noise: of a coefficient of unit weight by shell, in units of the power of the targets; None where not known.
     """
+    support, weights = equations[0].support, [one.eigenvalues for one in equations]
     shells = Shells(len(support), support.device)
-    first, second = (torch.fft.rfftn(target.double()) for target in targets)
+    first, second = (torch.fft.rfftn(support * target) for target in targets)
     cross = shells.mean((first * second.conj()).real)
     power = shells.mean(_power(first)) + shells.mean(_power(second))
     squares, means = (shells.mean(weights[0] ** order) + shells.mean(weights[1] ** order) for order in (2, 1))
@@ -111,12 +105,11 @@ def solve(
     equations: NormalEquations,
     target: Float[Tensor, "d d d"],
     ridge: Float[Tensor, " shells"],
-    support: Float[Tensor, "d d d"],
     start: Float[Tensor, "d d d"] | None = None,
     steps: int = STEPS,
 ) -> Solution:
     """Return the map within the support by conjugate gradients; :class:`.descent.Descent` has the parameters."""
-    descent, done = Descent(equations, target, ridge, support, start), 0
+    descent, done = Descent(equations, target, ridge, start), 0
     if start is not None:
         descent.take(equations.apply(descent.asked))
     while done < steps and descent.residual > RESIDUAL:
@@ -131,7 +124,7 @@ def divided(equations: NormalEquations, target: Float[Tensor, "d d d"]) -> Float
     Source: as ``relion_reconstruct`` divides, which raises them to a thousandth.
     """
     shells = Shells(equations.box, target.device)
-    weights = equations.eigenvalues(torch.ones_like(target))
+    weights = equations.eigenvalues
     raised = torch.maximum(weights, shells.spread(LEAST_WEIGHT * shells.mean(weights)))
     inverse = torch.where(measured(equations), 1 / raised.clamp_min(TINY), 0.0)
     found: Tensor = torch.fft.irfftn(torch.fft.rfftn(target) * inverse, s=target.shape)
@@ -142,38 +135,31 @@ def unit_gain(
     volume: Float[Tensor, "d d d"],
     equations: NormalEquations,
     ridge: Float[Tensor, " shells"],
-    support: Float[Tensor, "d d d"],
 ) -> Float[Tensor, "d d d"]:
     """Return the map with the amplitude that lambda took of every shell given back, w / (w + lambda) on average.
 
     So a map has the grey scale of its images however few they are, and lambda weighs directions against each other.
     """
     shells = Shells(len(volume), volume.device)
-    held, seen, weights = shells.spread(ridge), measured(equations), equations.eigenvalues(support)
+    held, seen, weights = shells.spread(ridge), measured(equations), equations.eigenvalues
     gain = shells.mean(torch.where(seen, weights / (weights + held).clamp_min(TINY), 0.0))
     back = shells.spread(1 / gain.clamp_min(1 / (1 + MOST_NOISE)))
     sizes = (len(volume),) * 3
-    within = support * torch.fft.irfftn(torch.fft.rfftn(volume) * back, s=sizes)
+    within = equations.support * torch.fft.irfftn(torch.fft.rfftn(volume.double()) * back, s=sizes)
     kept: Tensor = torch.fft.irfftn(torch.fft.rfftn(within) * seen, s=sizes)
     return kept
 
 
 def solve_from_coarse(
-    equations: NormalEquations,
-    target: Float[Tensor, "d d d"],
-    ridge: Float[Tensor, " shells"],
-    start: Float[Tensor, "d d d"] | None = None,
+    equations: NormalEquations, target: Float[Tensor, "d d d"], ridge: Float[Tensor, " shells"], steps: int = STEPS
 ) -> Solution:
-    """Return the map within the sphere; a large one starts from the map of half the box, which takes an eighth.
-
-    start: where to start; the coarse map where None.
-    """
-    box = equations.box
-    if start is None and box > COARSE_BOX and box % 4 == 0:
+    """Return the map within the sphere; a large one, in float32, starts from that of half the box."""
+    box, start = equations.box, None
+    if box > COARSE_BOX and box % 4 == 0:
         low = crop_volume_transform(target, box // 2)
-        coarse = solve_from_coarse(equations.halved(), low, ridge[: box // 4 + 1])
+        coarse = solve_from_coarse(equations.halved(), low, ridge[: box // 4 + 1], COARSE_STEPS)
         start = pad_volume_transform(coarse.volume, box)
-    return solve(equations, target, ridge, support_sphere(box, target.device), start)
+    return solve(equations, target if box <= COARSE_BOX else target.float(), ridge, start, steps)
 
 
 def _power(transform: Tensor) -> Tensor:

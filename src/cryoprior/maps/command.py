@@ -62,7 +62,7 @@ class Options(ParticleFiles, Computing):
     )
     limit: int | None = option("Use the first particles only.", None, minimum=2)
     seed: int = option("Seed of the randomised phases, and of which particles make the smaller maps.", 0)
-    batch: int = option("Particles in memory at a time.", 32, minimum=1, group=COMPUTING)
+    batch: int = option("Particles in memory at a time.", 128, minimum=1, group=COMPUTING)
     overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ def make_maps(
     invert: bool = False,
     symmetry: str = "C1",
     passes: int = 8,
-    batch: int = 32,
+    batch: int = 128,
     device: str = "auto",
 ) -> MapSet:
     """Return half maps and the map of particles, bit for bit those of ``cryoprior map``.

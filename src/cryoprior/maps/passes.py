@@ -13,14 +13,14 @@ from torch import Tensor
 from cryoprior.image.backprojection import Backprojector, centring
 from cryoprior.image.descent import Descent
 from cryoprior.image.normal_equations import NormalEquations
-from cryoprior.image.regularised import Solution, support_sphere
+from cryoprior.image.regularised import Solution
 from cryoprior.image.slices import VolumeSlices
 from cryoprior.io.rows import row_batches
 from cryoprior.maps.source import Source
 from cryoprior.maps.sums import MapSettings, insert
 from cryoprior.progress import track
 
-RESIDUAL = 5e-2
+RESIDUAL = 2e-2
 """Passes end where the residual falls to this part of the target; see :class:`cryoprior.image.descent.Descent`."""
 
 
@@ -89,8 +89,7 @@ def solve_by_passes(
     problems: those in which no image mixes frequencies; their solutions are the start, their circulants precondition.
     most: passes at most.
     """
-    support = support_sphere(passes.source.box, problems[0].target.device)
-    descents = [Descent(p.equations, p.target, p.ridge, support, p.solution.volume) for p in problems]
+    descents = [Descent(p.equations, p.target, p.ridge, p.solution.volume) for p in problems]
     for done in range(1, most + 1):
         images = passes.apply([descent.asked for descent in descents], f"{label}, pass {done}")
         for descent, image in zip(descents, images, strict=True):

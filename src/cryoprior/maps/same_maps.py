@@ -11,8 +11,8 @@ from torch import Tensor
 from cryoprior.maps.judgement import NamedMaps
 from cryoprior.maps.map_set import MapSet
 
-ROUNDING = 1e-3
-"""Root mean square of a difference, over that of the map, below which two maps are one."""
+ROUNDING = 1e-2
+"""Root mean square of a difference, over that of the map, below which two maps are one: the solver leaves a third."""
 
 
 def distinct_maps(named: Sequence[NamedMaps]) -> tuple[list[int], dict[str, str]]:
@@ -29,7 +29,7 @@ def distinct_maps(named: Sequence[NamedMaps]) -> tuple[list[int], dict[str, str]
 
 
 def same_maps(a: MapSet, b: MapSet) -> bool:
-    """Return whether map and half maps of as many particles differ by rounding alone, a thousandth."""
+    """Return whether map and half maps of as many particles differ by rounding and what the solver leaves."""
     if (a.n_half_1, a.n_half_2, a.box) != (b.n_half_1, b.n_half_2, b.box):
         return False
     return all(_close(getattr(a, name), getattr(b, name)) for name in ("full", "half_1", "half_2"))

@@ -10,7 +10,6 @@ from cryoprior.image.regularised import (
     divided,
     noise_to_signal,
     solve_from_coarse,
-    support_sphere,
     unit_gain,
 )
 from cryoprior.maps.map_set import MapSet
@@ -55,9 +54,7 @@ def _problems(sums: HalfSums) -> list[Problem]:
     """Return the problems of half 1, half 2 and all particles, solved as if no image mixed frequencies."""
     targets = [half.target() for half in sums.halves]
     equations = [half.equations() for half in sums.halves]
-    support = support_sphere(sums.halves[0].box, targets[0].device)
-    weights = [one.eigenvalues(support) for one in equations]
-    ridge = noise_to_signal([support * target for target in targets], weights, support, sums.noise)
+    ridge = noise_to_signal(targets, equations, sums.noise)
     targets.append(targets[0] + targets[1])
     equations.append(equations[0] + equations[1])
     return [
@@ -68,5 +65,4 @@ def _problems(sums: HalfSums) -> list[Problem]:
 
 def _finished(problem: Problem, solution: Solution) -> Float[Tensor, "d d d"]:
     """Return the map of a solution in the grey scale of the images."""
-    support = support_sphere(problem.equations.box, solution.volume.device)
-    return unit_gain(solution.volume, problem.equations, problem.ridge, support).float().cpu()
+    return unit_gain(solution.volume, problem.equations, problem.ridge).float().cpu()

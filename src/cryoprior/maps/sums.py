@@ -41,7 +41,7 @@ class MapSettings:
 
     symmetry: str = "C1"
     passes: int = 8
-    batch: int = 32
+    batch: int = 128
     device: str = "cpu"
     contrast: float = 1.0
 
