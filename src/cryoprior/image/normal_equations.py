@@ -44,9 +44,20 @@ class NormalEquations:
         The weight of a frequency is the mean over all that the sphere mixes with it. How often two voxels of the
         sphere have a lag is taken from that of two balls, in closed form.
         """
+        return self._weighed(self.box)
+
+    @cached_property
+    def density(self) -> Float[Tensor, "box box half"]:
+        """What waves cut to a ball of a fourth of the sphere's size weigh: how densely a direction was seen at all.
+
+        Gaps between single slices are closed, and missing views stay missing.
+        """
+        return self._weighed(self.box / 4)
+
+    def _weighed(self, diameter: float) -> Float[Tensor, "box box half"]:
         size, box = len(self.kernel), self.box
         lag = torch.fft.fftfreq(size, 1 / size, dtype=self.kernel.dtype, device=self.kernel.device)
-        squares, places = (lag / box).square(), lag.round().long() % box
+        squares, places = (lag / diameter).square(), lag.round().long() % box
         folded = self.kernel.new_zeros((box,) * 3)
         for row in range(size):
             apart = (squares[row] + squares[:, None] + squares).clamp_max(1).sqrt_()

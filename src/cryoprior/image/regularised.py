@@ -136,13 +136,15 @@ def unit_gain(
     equations: NormalEquations,
     ridge: Float[Tensor, " shells"],
 ) -> Float[Tensor, "d d d"]:
-    """Return the map with the amplitude that lambda took of every shell given back, w / (w + lambda) on average.
+    """Return the map with the amplitude that lambda took of every shell given back, w / (w + lambda).
 
-    So a map has the grey scale of its images however few they are, and lambda weighs directions against each other.
+    So a map has the grey scale of its images however few they are. The mean over a shell counts directions by how
+    densely they were seen: what was measured is not raised for views that are missing.
     """
     shells = Shells(len(volume), volume.device)
     held, seen, weights = shells.spread(ridge), measured(equations), equations.eigenvalues
-    gain = shells.mean(torch.where(seen, weights / (weights + held).clamp_min(TINY), 0.0))
+    counted = torch.where(seen, equations.density, 0.0)
+    gain = shells.mean(counted * weights / (weights + held).clamp_min(TINY)) / shells.mean(counted).clamp_min(TINY)
     back = shells.spread(1 / gain.clamp_min(1 / (1 + MOST_NOISE)))
     sizes = (len(volume),) * 3
     within = equations.support * torch.fft.irfftn(torch.fft.rfftn(volume.double()) * back, s=sizes)
