@@ -28,6 +28,7 @@ shell is made less than a thirtieth of what its images say."""
 MISFIT = 4.0
 """The noise beside the particle counts where it is within this factor of what half sets do not share: images whose
 surroundings were masked or denoised show none."""
+EVEN_SHARE = 1.0
 LEAST_WEIGHT = 0.1
 RESIDUAL = 1e-3
 """Conjugate gradients stop where the residual falls to this part of the target; see :class:`.descent.Descent`."""
@@ -139,11 +140,12 @@ def unit_gain(
     """Return the map with the amplitude that lambda took of every shell given back, w / (w + lambda).
 
     So a map has the grey scale of its images however few they are. The mean over a shell counts directions by how
-    densely they were seen: what was measured is not raised for views that are missing.
+    densely they were seen, up to an even share: what was measured is not raised for views that are missing.
     """
     shells = Shells(len(volume), volume.device)
     held, seen, weights = shells.spread(ridge), measured(equations), equations.eigenvalues
-    counted = torch.where(seen, equations.density, 0.0)
+    even = shells.spread(shells.mean(equations.density))
+    counted = torch.where(seen, torch.minimum(equations.density, EVEN_SHARE * even), 0.0)
     gain = shells.mean(counted * weights / (weights + held).clamp_min(TINY)) / shells.mean(counted).clamp_min(TINY)
     back = shells.spread(1 / gain.clamp_min(1 / (1 + MOST_NOISE)))
     sizes = (len(volume),) * 3

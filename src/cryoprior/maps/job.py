@@ -67,8 +67,9 @@ class MapJob:
             return cls("full particles", FullParticles(stack))
         measured = _open_measured(stack, measurements or recorded_measurements(path.parent, recorded))
         solver = str(recorded.get("solver", ""))
-        words = [solver.partition(":")[0] or "reconstruction", str(recorded.get("estimate", ""))]
-        name = f"{' '.join(filter(None, words))}, prior weight {prior_weight:g}"
+        method, estimate = solver.partition(":")[0] or "reconstruction", str(recorded.get("estimate", ""))
+        words = [method, *([estimate] if estimate and estimate != method else [])]
+        name = f"{' '.join(words)}, prior weight {prior_weight:g}"
         source = ReconstructedParticles(stack, Sight(measured[1], measured[0].particle_index), prior_weight)
         return cls(name, source, measured, prior_weight, solver)
 
