@@ -270,7 +270,7 @@ def test_every_command_has_one_style_of_help_and_an_example(command: str, capsys
     assert module.EXAMPLE.startswith(f"cryoprior {command}")
     assert shown.endswith(f"{textwrap.indent(module.EXAMPLE, '  ')}\n")
     spelled = {word for word in module.EXAMPLE.split() if re.match("--?[a-z]", word)}
-    assert spelled <= set(re.findall("(?<!\\S)--?[a-z][a-z-]*", shown))
+    assert spelled <= set(re.findall("(?<!\\S)--?[a-z][a-z0-9-]*", shown))
 
 
 def test_help_and_list_import_nothing_heavy() -> None:

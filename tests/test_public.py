@@ -17,7 +17,7 @@ from kit.models import fold, write_model
 from kit.stacks import BOX, N, draw_images, write_particles
 
 ROOMS = (
-    *("evaluation", "heterogeneity", "maps", "measurement", "models", "poses", "prior", "reconstruction"),
+    *("audit", "evaluation", "heterogeneity", "maps", "measurement", "models", "poses", "prior", "reconstruction"),
     *("simulation", "training"),
     *("solvers", "operators", "metrics", "io", "report"),
 )
@@ -105,6 +105,7 @@ def objects(folder: Path) -> list[Any]:
         maps,
         cryoprior.judge_maps(maps, truth=body),
         cryoprior.compare_maps(maps.half_1, maps.half_2, 5.0),
+        *audited(maps),
         cryoprior.OPERATORS,
         cryoprior.SOLVERS,
         cryoprior.metrics.METRICS["ssim"],
@@ -114,6 +115,11 @@ def objects(folder: Path) -> list[Any]:
 def trained() -> list[Any]:
     prior = cryoprior.train(draw_images(), 5.0, steps=1, batch=2, width=0.25, device="cpu")
     return [prior, prior.curve[0], prior.setup.preset]
+
+
+def audited(maps: Any) -> list[Any]:
+    audit = cryoprior.audit_maps(maps.half_1, maps.half_2, maps.half_1, maps.half_2, 5.0)
+    return [audit, audit.maps, audit.found, audit.weights]
 
 
 def states() -> list[Any]:

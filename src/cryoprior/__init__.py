@@ -14,6 +14,7 @@ from cryoprior.version import __version__
 
 if TYPE_CHECKING:
     from cryoprior import image, io, metrics, operators, prior, report, solvers
+    from cryoprior.audit import Audit, audit_maps
     from cryoprior.errors import InputError
     from cryoprior.evaluation import Evaluation, evaluate
     from cryoprior.heterogeneity import agreement
@@ -36,6 +37,7 @@ logging.getLogger("cryoprior").addFilter(PYTHON_SPELLING)
 
 _MODULES = ("image", "io", "metrics", "operators", "prior", "report", "solvers")
 _NAMES = {
+    "Audit": "audit",
     "Denoiser": "prior",
     "Evaluation": "evaluation",
     "InputError": "errors",
@@ -50,6 +52,7 @@ _NAMES = {
     "Solver": "solvers",
     "agreement": "heterogeneity",
     "as_prior": "prior",
+    "audit_maps": "audit",
     "compare_maps": "maps",
     "draw": "prior",
     "evaluate": "evaluation",
@@ -74,6 +77,7 @@ _NAMES = {
 __all__ = [
     "OPERATORS",
     "SOLVERS",
+    "Audit",
     "Denoiser",
     "Evaluation",
     "InputError",
@@ -87,6 +91,7 @@ __all__ = [
     "__version__",
     "agreement",
     "as_prior",
+    "audit_maps",
     "compare_maps",
     "draw",
     "evaluate",

@@ -46,6 +46,9 @@ _BUILT_IN = {
     "compare-maps": Command(
         ".maps.compare_command", "Compare two maps: Fourier shell correlation, correlation, contrast and hand."
     ),
+    "audit": Command(
+        ".audit.command", "Judge what a prior added to half maps, by the half that it did not see: any program's maps."
+    ),
     "poses": Command(
         ".poses.command",
         "Find the poses of particles with RELION against a fixed map, and compare them with known ones.",

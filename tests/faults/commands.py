@@ -85,6 +85,7 @@ def cases(good: Path) -> list[Case]:
         Case("evaluate", ("evaluate", str(recon), "--reference", str(sim), "--lpips", "off", "--pictures", "1")),
         Case("map", ("map", str(sim), "--passes", "0")),
         Case("compare-maps", ("compare-maps", str(good / "blob.mrc"), str(good / "other.mrc"))),
+        Case("audit", ("audit", *_halves("half", good), *_halves("prior-half", good))),
         Case("poses", ("poses", "--estimated", str(sim), "--truth", str(sim))),
         Case("heterogeneity", ("heterogeneity", str(good / "z.pkl"), str(good / "z.pkl"), *clusters)),
         Case("model score", ("model", "score", str(good / "model.pdb"), str(good / "model.pdb"), "--deposited")),
@@ -98,6 +99,11 @@ def cases(good: Path) -> list[Case]:
         if case.name in replaced
     ]
     return fresh + over
+
+
+def _halves(name: str, good: Path) -> tuple[str, ...]:
+    """Return the words that give the two blobs as maps of the halves: a prior that leaves them as they are."""
+    return (f"--{name}1", str(good / "blob.mrc"), f"--{name}2", str(good / "other.mrc"))
 
 
 class Inputs:

@@ -42,5 +42,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.4g}"
     if isinstance(value, (list, tuple)):
+        if value and all(isinstance(item, Mapping) for item in value):
+            return f"{len(value)} entries; --json shows them"
         return ", ".join(map(_text, value))
     return str(value)

@@ -9,11 +9,13 @@ from cryoprior.metrics.agreement import ClusterAgreement, cluster_agreement
 from cryoprior.metrics.atomic_model import ChainPair, PairRules, Residues, chain_pairs
 from cryoprior.metrics.directional_fsc import DirectionalFsc, directional_fsc
 from cryoprior.metrics.fsc import FscCurves, Resolution, fsc, fsc_curves, resolution
+from cryoprior.metrics.gate import Gate, gate, gated_map, verdicts
 from cryoprior.metrics.image import correlation, map_to_interval, psnr, relative_residual, ssim, ssim_range2
 from cryoprior.metrics.lpips import Lpips, lpips_without_weights
 from cryoprior.metrics.metric import Metric, fault_of_metric
 from cryoprior.metrics.model_recovery import Recovery, recovery
 from cryoprior.metrics.pose import PoseErrors, pose_errors
+from cryoprior.metrics.referee import Referee, referee
 from cryoprior.metrics.rings import (
     ShellPowers,
     frc,
@@ -52,11 +54,13 @@ __all__ = [
     "ClusterAgreement",
     "DirectionalFsc",
     "FscCurves",
+    "Gate",
     "Lpips",
     "Metric",
     "PairRules",
     "PoseErrors",
     "Recovery",
+    "Referee",
     "Residues",
     "Resolution",
     "ShellPowers",
@@ -69,6 +73,8 @@ __all__ = [
     "frc_mean",
     "fsc",
     "fsc_curves",
+    "gate",
+    "gated_map",
     "map_to_interval",
     "mean_frc",
     "pooled_frc",
@@ -76,6 +82,7 @@ __all__ = [
     "power_ratio",
     "psnr",
     "recovery",
+    "referee",
     "relative_residual",
     "resolution",
     "shell_coefficients",
@@ -83,5 +90,6 @@ __all__ = [
     "shell_resolution_angstrom",
     "ssim",
     "ssim_range2",
+    "verdicts",
     "volume_correlation",
 ]

@@ -1,0 +1,118 @@
+"""The files of an audit: maps, verdict by shell as CSV and STAR; and the pair of half maps with random phases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float32
+
+from cryoprior.audit.randomising import check_same_halves, check_shell, randomised_halves
+from cryoprior.audit.result import Audit
+from cryoprior.errors import InputError
+from cryoprior.io import write_blocks, write_map
+from cryoprior.io.volumes import read_density, read_volume
+from cryoprior.output.stored_json import read_json
+
+STAR_NAMES = {
+    "shell": "rlnSpectralIndex",
+    "angstrom": "rlnAngstromResolution",
+    "fsc_halves": "rlnFourierShellCorrelation",
+}
+"""What RELION has a name for; the other columns have ours, ``cryopriorWorth`` and so on."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadPair:
+    """What a folder of half maps with random phases holds with the prior's maps of them."""
+
+    from_shell: int
+    halves: tuple[Float32[np.ndarray, "d d d"], Float32[np.ndarray, "d d d"]]
+    priors: tuple[Float32[np.ndarray, "d d d"], Float32[np.ndarray, "d d d"]]
+
+
+def write_audit(folder: Path, audit: Audit) -> None:
+    """Write map.mrc (prior-free), map_prior.mrc, map_gated.mrc, the gated half maps, verdict.csv and verdict.star."""
+    maps = audit.maps
+    volumes = {
+        "map": maps.free,
+        "map_prior": maps.prior,
+        "map_gated": maps.gated,
+        "half1_gated": maps.gated_half_1,
+        "half2_gated": maps.gated_half_2,
+    }
+    for name, volume in volumes.items():
+        write_map(folder / f"{name}.mrc", volume.float().numpy(), audit.voxel_size_angstrom)
+    table = pd.DataFrame(audit.rows())
+    table.to_csv(folder / "verdict.csv", index=False, float_format="%.6g")
+    write_blocks(folder / "verdict.star", {"fsc": _star_table(table)})
+
+
+def _star_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table under RELION's names where it has one; what is unknown is 0 with the verdict ``unknown``."""
+    columns = {name: STAR_NAMES.get(name, _camel(name)) for name in table.columns if name != "verdict"}
+    star = table[list(columns)].rename(columns=columns).astype({columns["shell"]: int})
+    star = star.astype({name: float for name in star.columns if name != columns["shell"]}).fillna(0.0)
+    star.insert(1, "rlnResolution", 1 / table["angstrom"])
+    return star.assign(cryopriorVerdict=table["verdict"].str.replace(" ", "_"))
+
+
+def _camel(name: str) -> str:
+    return "cryoprior" + "".join(part.capitalize() for part in name.split("_"))
+
+
+def write_randomised(
+    folder: Path,
+    half_1: Float[np.ndarray, "d d d"],
+    half_2: Float[np.ndarray, "d d d"],
+    voxel_size: float,
+    from_shell: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Write half1.mrc and half2.mrc with random phases from a shell on; return the summary that names the shell."""
+    check_shell(from_shell, len(half_1))
+    pair = randomised_halves(torch.from_numpy(half_1), torch.from_numpy(half_2), from_shell, seed)
+    for half, volume in enumerate(pair, start=1):
+        write_map(folder / f"half{half}.mrc", volume.numpy(), voxel_size)
+    edge = len(half_1) * voxel_size
+    return {
+        "says": (
+            f"The phases of both half maps are random beyond {edge / from_shell:.1f} Å. Put each, alone, through the "
+            "program that is audited; save what it makes as prior1.mrc and prior2.mrc in this folder; then pass the "
+            "folder as --randomised to the audit."
+        ),
+        "randomised_from_shell": from_shell,
+        "randomised_from_angstrom": edge / from_shell,
+        "seed": seed,
+    }
+
+
+def read_pair(folder: Path, half_1: Float[np.ndarray, "d d d"], half_2: Float[np.ndarray, "d d d"]) -> ReadPair:
+    """Return the pair in a folder with prior1.mrc and prior2.mrc.
+
+    Raises
+    ------
+    InputError: no such folder, no maps of the prior in it, another grid, half maps that are not these with random
+        phases.
+    """
+    path = folder / "summary.json"
+    if not path.is_file():
+        raise InputError(f"{folder}: no summary.json; expected the folder that <randomise_beyond> wrote; write one")
+    remedy = "write the folder again"
+    shell = int(
+        read_json(path, "the summary of randomised half maps", remedy, {"randomised_from_shell": int})[
+            "randomised_from_shell"
+        ]
+    )
+    check_shell(shell, len(half_1))
+    _, voxel_size = read_density(folder / "half1.mrc")
+    grid = (len(half_1), voxel_size, "the half maps")
+    halves = (read_volume(folder / "half1.mrc", *grid), read_volume(folder / "half2.mrc", *grid))
+    for given, randomised in zip((half_1, half_2), halves, strict=True):
+        check_same_halves(torch.from_numpy(given), torch.from_numpy(randomised), shell)
+    priors = (read_volume(folder / "prior1.mrc", *grid), read_volume(folder / "prior2.mrc", *grid))
+    return ReadPair(shell, halves, priors)
