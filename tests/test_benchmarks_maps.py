@@ -19,12 +19,14 @@ from benchmarks.cost import backprojection
 from benchmarks.cost.backprojection import GRIDDING, PLAIN, Run
 from benchmarks.kit.maps import amplitude_ratio, symmetrised
 from benchmarks.kit.particles import VIEWS, particle_tables, project, write_particles
+from benchmarks.maps import referee as benchmark_referee
 from benchmarks.maps import ribosome_tilts, views_and_numbers
 from benchmarks.maps.views_and_numbers import Case
 
 from cryoprior.image import project_particles
 from cryoprior.image.symmetry import point_group
 from cryoprior.io import read_particles
+from kit.half_maps import Halves, particle
 
 BOX, PIXEL = 16, 3.0
 
@@ -165,3 +167,20 @@ def test_a_run_is_a_process_with_its_own_memory(tmp_path: Path) -> None:
     assert (tmp_path / "full.mrc").is_file()
     assert 100 < taken.peak_mib < 4000
     assert taken.seconds > 0
+
+
+def test_the_referee_is_judged_by_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = Halves(1)
+    monkeypatch.setattr(benchmark_referee, "BOX", len(of.truth))
+    halves = [half.float() for half in of.halves]
+    case = benchmark_referee.Case(*halves, of.truth.float(), particle(2).float(), of.solvent.double(), seed=0)
+    rows = [
+        benchmark_referee.judged("a", kind, case, masked=masked)
+        for kind in ("Wiener, mask, positivity", "planted detail", "another molecule")
+        for masked in (False, True)
+    ]
+    assert all(row["least"] >= 0.95 for row in rows)
+    assert [row["invented_shells"] > 0 for row in rows] == [False, False, True, True, True, True]
+    assert rows[1]["true_worth"] > 0.2
+    lines = benchmark_referee.summarised(pd.DataFrame(rows))
+    assert [line[1] for line in lines] == 3 * ["none", "generous"]

@@ -16,7 +16,7 @@ from cryoprior.audit.command import Options, run
 from cryoprior.errors import InputError
 from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.io import read_map, write_map
-from kit.half_maps import INVENTED_FROM, D, Halves
+from kit.half_maps import INVENTED_FROM, D, Halves, by_shell
 
 VOXEL = 3.0
 
@@ -143,6 +143,8 @@ def test_a_shell_beyond_which_nothing_is_left_is_refused(maps: dict[str, Path], 
 def test_one_map_given_twice_is_refused(maps: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="half1 and half2 are the same map; expected two maps of separate particles"):
         run(options(maps, half2=maps["half1"]))
+    with pytest.raises(InputError, match="half1 and half2 are the same map"):
+        run(options(maps, half2=maps["half1"], randomise_beyond=8))
     with pytest.raises(InputError, match="prior_half1 and prior_half2 are the same map"):
         run(options(maps, prior_half2=maps["good1"]))
     with pytest.raises(InputError, match=r"prior_half2 is missing: expected what the prior made of each half map"):
@@ -179,6 +181,19 @@ def test_arrays_that_cannot_be_used_are_refused(maps: dict[str, Path]) -> None:
         cryoprior.audit_maps(*four, VOXEL, symmetry="Q")
     with pytest.raises(InputError, match="half1 and half2: one is zero everywhere"):
         cryoprior.audit_maps(four[0], 0 * four[1], *four[2:], VOXEL)
+
+
+def test_a_prior_map_of_both_halves_is_found_out() -> None:
+    of = Halves(0)
+    full = (of.halves[0] + of.halves[1]) / 2
+    both = [by_shell(full, of.wiener_gain) + 1e-3 * of.deviation * of.noise() for _ in range(2)]
+    audit = cryoprior.audit_maps(*of.halves, *both, VOXEL)
+    assert audit.other_half_seen
+    assert "better than the truth itself could" in audit.summary()["says"]
+    for kind in ("wiener", "good", "solvent and positivity", "planted", "sharpened"):
+        for seed in range(4):
+            of = Halves(seed)
+            assert not cryoprior.audit_maps(*of.halves, *of.prior(kind), VOXEL).other_half_seen
 
 
 def test_half_maps_of_noise_say_nothing(maps: dict[str, Path]) -> None:

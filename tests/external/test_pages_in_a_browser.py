@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cryoprior.audit import audit_maps
+from cryoprior.audit.page import write_audit_page
 from cryoprior.benchmark.images.sheet import Sheet
 from cryoprior.benchmark.maps.page import FULL, HALF, TRUE, MapTable, Pictured
 from cryoprior.maps.page import MapPage
@@ -17,6 +19,7 @@ from cryoprior.maps.worth_page import worth_section
 from cryoprior.metrics.fsc import Resolution
 from cryoprior.report.page import Section, Table, render_page
 from kit.browser import Layout, chromium, lay_out
+from kit.half_maps import Halves
 
 pytestmark = pytest.mark.external
 
@@ -122,3 +125,11 @@ def test_a_picture_that_is_too_wide_is_seen(tmp_path: Path) -> None:
     page = render_page("T", [Section("S", [Table(["", "x"], [["row", "1"]])])])
     wider = page.replace("</main>", '<div style="width:2000px;height:1px"></div></main>')
     assert lay_out(wider, 390, tmp_path).content > 390 == lay_out(page, 390, tmp_path).content
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_numbers_of_an_audit_can_be_read(width: int, tmp_path: Path) -> None:
+    of = Halves(0)
+    maps = [volume.numpy() for volume in (*of.halves, *of.prior("good until invented"))]
+    write_audit_page(tmp_path, audit_maps(*maps, PIXEL), {"Half maps": f"{'a' * 60}.mrc, {'b' * 60}.mrc"})
+    readable((tmp_path / "report.html").read_text(encoding="utf-8"), width, tmp_path)

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Float32
 
+from cryoprior.audit.auditing import check_apart
 from cryoprior.audit.randomising import check_same_halves, check_shell, randomised_halves
 from cryoprior.audit.result import Audit
 from cryoprior.errors import InputError
@@ -74,8 +75,9 @@ def write_randomised(
     seed: int,
 ) -> dict[str, Any]:
     """Write half1.mrc and half2.mrc with random phases from a shell on; return the summary that names the shell."""
-    check_shell(from_shell, len(half_1))
-    pair = randomised_halves(torch.from_numpy(half_1), torch.from_numpy(half_2), from_shell, seed)
+    halves = torch.from_numpy(half_1), torch.from_numpy(half_2)
+    check_apart(*halves, "half1 and half2", "two maps of separate particles")
+    pair = randomised_halves(*halves, from_shell, seed)
     for half, volume in enumerate(pair, start=1):
         write_map(folder / f"half{half}.mrc", volume.numpy(), voxel_size)
     edge = len(half_1) * voxel_size

@@ -47,6 +47,8 @@ def write_audit_page(folder: Path, audit: Audit, inputs: Mapping[str, str]) -> N
 def _sections(audit: Audit, inputs: Mapping[str, str], pictures: Mapping[str, bytes]) -> list[Section]:
     first, *others = sentences(audit)
     head: list[Block] = [Lead(first), *(Prose(text) for text in others)]
+    if audit.other_half_seen:
+        head.append(Alert("The prior has seen the other half", "The condition of the audit is broken; see below."))
     if PRIOR_ONLY in audit.verdicts:
         head.append(
             Alert("Some detail is the prior's alone", MEANING[PRIOR_ONLY].capitalize() + "; do not interpret it.")

@@ -18,6 +18,8 @@ from cryoprior.metrics.rings import shell_resolution_angstrom
 
 JUDGED = (0.143, 0.95)
 """The FSC of the half maps between which the worth of all shells is averaged: above the data need no help."""
+BEYOND = 4.0
+"""Standard errors above 1, in two shells, by which the agreement of a prior's map with the truth is impossible."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,6 +90,16 @@ class Audit:
         return verdicts(self.found, self.weights)
 
     @cached_property
+    def other_half_seen(self) -> bool:
+        """Return whether the prior's maps agree with the truth by more than 1: they follow the other half's noise.
+
+        A prior that follows it only a little is not found out by this.
+        """
+        half = self.found.prior_of_half()
+        excess = ((half.value - 1) / self.found.error(half).clamp_min(1e-12))[self.found.known]
+        return int((excess > BEYOND).sum()) >= 2
+
+    @cached_property
     def judged(self) -> Bool[Tensor, " shells"]:
         """Return the shells that the worth is averaged over: known, FSC of the half maps from 0.143 to 0.95."""
         fsc = self.found.half_fsc
@@ -155,6 +167,7 @@ class Audit:
             "prior_worth_particles": self.prior_worth.ratio,
             "prior_worth_particles_error": self.prior_worth.error,
             "shells": counts,
+            "other_half_seen": self.other_half_seen,
             "masked": self.masked,
             "box": self.box,
             "voxel_size_angstrom": self.voxel_size_angstrom,

@@ -22,7 +22,7 @@ MEANING = {
 
 def sentences(audit: Audit) -> list[str]:
     """Return the verdict on the maps, the most important sentence first: what must not be believed, if anything."""
-    return [sentence for part in (_invented, _worth, _randomised, _unknown) for sentence in part(audit)]
+    return [sentence for part in (_seen, _invented, _worth, _randomised, _unknown) for sentence in part(audit)]
 
 
 def runs(verdicts: Sequence[str], wanted: str) -> list[tuple[int, int]]:
@@ -34,6 +34,14 @@ def runs(verdicts: Sequence[str], wanted: str) -> list[tuple[int, int]]:
             found.append((start, end))
         start = end + 1
     return found
+
+
+def _seen(audit: Audit) -> Iterator[str]:
+    if audit.other_half_seen:
+        yield (
+            "The prior's maps agree with the half that they should not have seen better than the truth itself could: "
+            "they have seen it, and nothing below holds. Make each of its own half alone, with poses of its own."
+        )
 
 
 def _worth(audit: Audit) -> Iterator[str]:

@@ -33,7 +33,7 @@ SMOOTHING = (1.0, 2.0, 3.0, 2.0, 1.0)
 FEWEST_NUMBERS = 30.0
 """Independent numbers in the smallest shell that the gate opens for."""
 MEASURED, SUPPORTED, PRIOR_ONLY, UNKNOWN = "measured", "supported", "prior only", "unknown"
-INVENTED = 0.1
+INVENTED = 0.25
 """Share of the prior maps' power that both have and the truth has not, above which a shell is the prior's only."""
 
 
