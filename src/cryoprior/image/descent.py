@@ -17,7 +17,7 @@ class Descent:
     """The search for the v within a sphere that minimises v' (W + lambda) v - 2 v' b, in the type of b.
 
     Whoever leads it works out W of ``asked`` and hands it over with :meth:`take`, until ``residual`` is low enough.
-    Every step lowers the objective. A shell that was not measured stays 0.
+    Every step lowers the objective.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Descent:
         self._shells, self._support = Shells(equations.box, target.device), equations.support.to(target)
         self._sizes = self._shells.sizes()
         held = self._shells.spread(ridge)
-        inverse = torch.where(measured(equations), 1 / (equations.eigenvalues + held).clamp_min(TINY), 0.0)
+        inverse = 1 / (equations.eigenvalues + held).clamp_min(TINY)
         self._held, self._inverse = held.to(target), inverse.to(target)
         self._target = self._support * target
         _, self._first = self._preconditioned(self._target)

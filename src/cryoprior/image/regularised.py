@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cryoprior.image.descent import TINY, Descent, measured
@@ -30,7 +30,7 @@ MISFIT = 4.0
 surroundings were masked or denoised show none."""
 EVEN_SHARE = 1.0
 LEAST_WEIGHT = 0.1
-RESIDUAL = 1e-3
+RESIDUAL = 1e-4
 """Conjugate gradients stop where the residual falls to this part of the target; see :class:`.descent.Descent`."""
 STEPS = 100
 COARSE_BOX = 96
@@ -85,7 +85,12 @@ def noise_to_signal(
     ratio = level / (signal * unit).clamp_min(TINY)
     logs = ratio.clamp(LEAST_NOISE, MOST_NOISE).log()
     edged = torch.cat((logs[:1], logs, logs[-1:]))
-    return ((edged[:-2] + 2 * logs + edged[2:]) / 4).exp() * unit
+    return filled(((edged[:-2] + 2 * logs + edged[2:]) / 4).exp() * unit, equations[0].seen | equations[1].seen)
+
+
+def filled(ridge: Float[Tensor, " shells"], seen: Bool[Tensor, " shells"]) -> Float[Tensor, " shells"]:
+    """Return lambda with the largest of all shells where none was measured, so that nothing is made up there."""
+    return torch.where(seen, ridge, (ridge * seen).max().clamp_min(TINY))
 
 
 def chosen_noise(

@@ -11,8 +11,8 @@ from torch import Tensor
 from cryoprior.maps.judgement import NamedMaps
 from cryoprior.maps.map_set import MapSet
 
-ROUNDING = 1e-2
-"""Root mean square of a difference, over that of the map, below which two maps are one: the solver leaves a third."""
+ROUNDING = 2e-3
+"""Root mean square of a difference, over that of the map, below which two maps are one: the solver leaves less."""
 
 
 def distinct_maps(named: Sequence[NamedMaps]) -> tuple[list[int], dict[str, str]]:
