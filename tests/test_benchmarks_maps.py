@@ -175,12 +175,12 @@ def test_the_referee_is_judged_by_the_truth(monkeypatch: pytest.MonkeyPatch) -> 
     halves = [half.float() for half in of.halves]
     case = benchmark_referee.Case(*halves, of.truth.float(), particle(2).float(), of.solvent.double(), seed=0)
     rows = [
-        benchmark_referee.judged("a", kind, case, masked=masked)
-        for kind in ("Wiener, mask, positivity", "planted detail", "another molecule")
+        {"views": "even", **benchmark_referee.judged("a", kind, case, masked=masked)}
+        for kind in ("Wiener, mask, positivity", "planted detail", "another molecule", "misplaced mask")
         for masked in (False, True)
     ]
     assert all(row["least"] >= 0.95 for row in rows)
-    assert [row["invented_shells"] > 0 for row in rows] == [False, False, True, True, True, True]
+    assert [row["invented_shells"] > 0 for row in rows] == [False, False, True, True, True, True, False, False]
     assert rows[1]["true_worth"] > 0.2
     lines = benchmark_referee.summarised(pd.DataFrame(rows))
-    assert [line[1] for line in lines] == 3 * ["none", "generous"]
+    assert [line[2] for line in lines] == 4 * ["none", "generous"]

@@ -7,14 +7,15 @@ a map of each half; the audit judges them without the truth, which then judges t
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from benchmarks.kit.table import command, machine, markdown, parser, write, write_csv
+from scipy.ndimage import affine_transform
 from skimage.restoration import denoise_tv_chambolle
 from torch import Tensor
 
@@ -36,6 +37,7 @@ MOLECULES = {
     "1tub": "tubulin, fibre",
 }
 SNRS = (0.3, 0.1, 0.03)
+PREFERRED_DEG, PREFERRED_SNRS = 40.0, (0.1,)
 MEANING = (
     "Each row is one kind of map in place of a prior's, over all molecules, noise levels and seeds. Bias: mean of "
     "estimate less truth, of FSC(D1, truth), over shells where FSC(f1, f2) is above .3; beside it the worst of "
@@ -121,6 +123,20 @@ def mirrored(case: Case) -> list[Tensor]:
     return [volume.flip(0) for volume in positive(case)]
 
 
+def larger(case: Case) -> list[Tensor]:
+    """The floor with a voxel size that is wrong by 5 %."""
+    middle = BOX // 2
+    return [
+        torch.from_numpy(affine_transform(volume.numpy(), np.eye(3) / 1.05, middle - middle / 1.05, order=3))
+        for volume in positive(case)
+    ]
+
+
+def misplaced(case: Case) -> list[Tensor]:
+    """The floor with its mask an eighth of the box off."""
+    return positive(replace(case, mask=case.mask.roll(BOX // 8, 0)))
+
+
 PRIORS: dict[str, Callable[[Case], list[Tensor]]] = {
     "Wiener, mask, positivity": positive,
     "total variation": total_variation,
@@ -128,25 +144,32 @@ PRIORS: dict[str, Callable[[Case], list[Tensor]]] = {
     "planted detail": planted,
     "another molecule": other_molecule,
     "other hand": mirrored,
+    "voxel size wrong by 5 %": larger,
+    "misplaced mask": misplaced,
 }
 
 
-def cases(data: Path, n: int, seeds: int) -> Iterator[tuple[str, Case]]:
-    """Yield half maps of every molecule, noise level and seed."""
+def cases(
+    data: Path, n: int, seeds: int, snrs: Sequence[float], *, preferred: bool = False
+) -> Iterator[tuple[str, Case]]:
+    """Yield half maps of every molecule, noise level and seed; ``preferred``: seen within 40 degrees of one axis."""
     folder = data / "structures" / "many"
     maps = [read_states(folder / f"{name}.pdb.gz", BOX, VOXEL, (), (), 60.0)[0].volume for name in MOLECULES]
     axis = torch.fft.fftfreq(BOX)[:, None].square() + torch.fft.rfftfreq(BOX).square()
     colour = 1 + 4 * torch.exp(-axis / (2 * 0.1**2)).double()
     for place, name in enumerate(MOLECULES):
-        for snr in SNRS:
+        for snr in snrs:
             for seed in range(seeds):
-                made = simulate(maps[place], n, pixel_size=VOXEL, snr=snr, noise=colour, seed=seed, device="cpu")
+                drawn = 5 * n if preferred else n
+                made = simulate(maps[place], drawn, pixel_size=VOXEL, snr=snr, noise=colour, seed=seed, device="cpu")
+                tilts = made.euler_deg[:, 1] if preferred else np.zeros(n)
+                rows = np.flatnonzero(tilts < PREFERRED_DEG)[:n]
                 found = make_maps(
-                    made.images,
-                    made.euler_deg,
+                    made.images[torch.from_numpy(rows)],
+                    made.euler_deg[rows],
                     pixel_size=VOXEL,
-                    origin_pixel=made.origin_pixel,
-                    ctf=made.ctf,
+                    origin_pixel=made.origin_pixel[rows],
+                    ctf={name: values[rows] for name, values in made.ctf.items()},
                     device="cpu",
                 )
                 truth, other = made.volumes[0], torch.from_numpy(maps[(place + 1) % len(maps)])
@@ -205,7 +228,7 @@ def particles(a: Tensor, b: Tensor) -> Tensor:
 def summarised(rows: pd.DataFrame) -> list[list[str]]:
     """Return a line for every kind of prior and mask."""
     lines = []
-    for (kind, masked), group in rows.groupby(["prior", "masked"], sort=False):
+    for (views, kind, masked), group in rows.groupby(["views", "prior", "masked"], sort=False):
         known = group["known"].sum()
         covered = (f"{group[name].sum() / known:.2f}" for name in ("covered_half", "covered_prior", "covered_free"))
         worths = (
@@ -217,7 +240,7 @@ def summarised(rows: pd.DataFrame) -> list[list[str]]:
         mask = "generous" if masked else "none"
         invented, usual = f"{group['invented_shells'].sum() / known:.2f}", f"{group['usual_fsc'].mean():.2f}"
         worst = f"{group['off_worst'].max():.3f}"
-        lines.append([str(kind), mask, bias, worst, *covered, *worths, least, below, invented, usual])
+        lines.append([str(views), str(kind), mask, bias, worst, *covered, *worths, least, below, invented, usual])
     return lines
 
 
@@ -227,13 +250,18 @@ def main() -> None:
     asked.add_argument("--seeds", type=int, default=3)
     arguments = asked.parse_args()
     torch.set_num_threads(arguments.threads)
+    n, seeds = arguments.n, arguments.seeds
+    sets = {"even": cases(arguments.data, n, seeds, SNRS)}
+    sets["missing"] = cases(arguments.data, n, 1, PREFERRED_SNRS, preferred=True)
     rows = [
-        judged(name, kind, case, masked=masked)
-        for name, case in cases(arguments.data, arguments.n, arguments.seeds)
+        {"views": views, **judged(name, kind, case, masked=masked)}
+        for views, found in sets.items()
+        for name, case in found
         for kind in PRIORS
         for masked in (False, True)
     ]
-    write_csv(arguments.out / "referee" / "rows.csv", rows)
+    rounded = [{k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    write_csv(arguments.out / "referee" / "rows.csv", rounded)
     columns = ["prior", "mask", "bias", "worst", "coverage half", "D", "f"]
     columns += [
         "gated worth, said",
@@ -248,7 +276,8 @@ def main() -> None:
     table = markdown(columns, summarised(pd.DataFrame(rows)))
     facts = (
         f"{machine(arguments.threads)}. {arguments.n} particles of {', '.join(MOLECULES)}, {BOX} pixels of {VOXEL} Å, "
-        f"SNR {', '.join(map(str, SNRS))}, {arguments.seeds} seeds, CTF, coloured noise, known poses."
+        f"SNR {', '.join(map(str, SNRS))}, {arguments.seeds} seeds, CTF, coloured noise, known poses. "
+        f"Missing views: all within {PREFERRED_DEG:.0f} degrees of one axis, SNR .1, one seed."
     )
     made_by = command("maps.referee", sys.argv[1:])
     text = f"# The referee and the gate on back-projections\n\n{MEANING}\n\n{table}\n{facts}\n\n    {made_by}\n"

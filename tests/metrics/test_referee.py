@@ -121,6 +121,22 @@ def test_noise_in_a_part_of_the_box_varies_as_predicted(radius: float) -> None:
     assert sum(predicted) / 3 == pytest.approx(seen, rel=0.2)
 
 
+def test_noise_of_few_views_varies_more() -> None:
+    axis = torch.fft.fftfreq(D)[:, None, None].expand(D, D, D // 2 + 1)
+    weights = torch.where(axis.abs() > torch.fft.rfftfreq(D), 1.0, 0.1).double()
+    squares, predicted = torch.zeros(D // 2 + 1).double(), []
+    for seed in range(100):
+        generator = torch.Generator().manual_seed(seed)
+        white = (torch.randn(D, D, D, generator=generator, dtype=torch.float64) for _ in range(2))
+        a, b = (torch.fft.irfftn(torch.fft.rfftn(noise) * weights, s=(D, D, D)) for noise in white)
+        squares += fsc(a, b).square() / 100
+        predicted.append(referee(a, b, a, b).counts)
+    counted = torch.stack(predicted).mean(0)[4:]
+    assert float((counted * squares[4:]).mean()) == pytest.approx(1, abs=0.15)
+    sizes = volume_shell_sums(torch.ones(D, D, D // 2 + 1))[4:]
+    assert float((counted / sizes).max()) < 0.75
+
+
 def test_noise_that_fills_the_box_is_independent() -> None:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(D, D, D, generator=generator, dtype=torch.float64)

@@ -17,7 +17,8 @@ from cryoprior.report.volumes import slice_montage
 
 CONDITION = (
     "It holds where neither poses nor prior saw the other half: half sets refined apart, a prior that was not trained "
-    "on these particles, or one trained for each half."
+    "on these particles, or one trained for each half. And where views cover the sphere: the half maps know nothing of "
+    "directions that were not seen."
 )
 METHOD = (
     "The noise of half map 2 is independent of everything made of half 1. So the FSC of the prior's map of half 1 with "

@@ -9,7 +9,7 @@ and the other way round; both are averaged. FSC(D1, D2) measures something else:
 alike counts there as if it were signal.
 
 It holds where poses and prior have not seen the other half. A prior that was trained on the data needs one training a
-half.
+half. Of directions that no view covers half maps hold nothing; the truth that they stand for is the truth without these.
 
 All four maps are compared unmasked, or within one generous soft mask. A tight mask breaks it twice. Its sharp edge
 spreads the strong coarse shells over the weak fine ones; that spread is true in all four maps and covers what is false
@@ -197,11 +197,22 @@ def referee(
         "prior_half_power": (_dot(d1, d1) + _dot(d2, d2)) / 2,
     }
     own = _without_noise((d1 + d2) / 2, (f1 + f2) / 2, sums["difference"] / _positive(sums["noise"]))
-    sizes = volume_shell_sums(torch.ones_like(f1.real)) / symmetry_order
+    sizes = _even_coefficients(f1 - f2) / symmetry_order
     counts, counts_of_prior = (
         (sizes / correlated_coefficients(halves[0] - halves[1], other)).clamp_min(1) for other in (None, own)
     )
     return Referee(**sums, counts=counts, counts_of_prior=counts_of_prior)
+
+
+def _even_coefficients(noise: Tensor) -> Curve:
+    """Return how many coefficients of one variance vary as much as those of every shell, whose views may be uneven.
+
+    Of complex normal numbers of variance v, the mean of |n|^4 is 2 mean v^2.
+    """
+    power = noise.real.square() + noise.imag.square()
+    sizes = volume_shell_sums(torch.ones_like(power))
+    second, fourth = volume_shell_sums(power) / sizes, volume_shell_sums(power.square()) / sizes
+    return sizes * (2 * second.square() / _positive(fourth)).clamp(max=1)
 
 
 def _without_noise(d: Tensor, f: Tensor, q: Curve) -> Tensor | None:
