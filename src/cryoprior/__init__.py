@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cryoprior.measurement import measure, open_measurements
     from cryoprior.models import score_models
     from cryoprior.operators import OPERATORS, Operator, parse_operator
-    from cryoprior.prior import Denoiser, Prior, as_prior, draw, load_prior
+    from cryoprior.prior import Denoiser, MapPrior, Prior, as_prior, draw, load_map_prior, load_prior
     from cryoprior.random import ParticleNoise
     from cryoprior.reconstruction import Reconstruction, reconstruct
     from cryoprior.registry import register
@@ -41,6 +41,7 @@ _NAMES = {
     "Denoiser": "prior",
     "Evaluation": "evaluation",
     "InputError": "errors",
+    "MapPrior": "prior",
     "Measurements": "io",
     "OPERATORS": "operators",
     "Operator": "operators",
@@ -57,6 +58,7 @@ _NAMES = {
     "draw": "prior",
     "evaluate": "evaluation",
     "judge_maps": "maps",
+    "load_map_prior": "prior",
     "load_prior": "prior",
     "make_maps": "maps",
     "measure": "measurement",
@@ -81,6 +83,7 @@ __all__ = [
     "Denoiser",
     "Evaluation",
     "InputError",
+    "MapPrior",
     "Measurements",
     "Operator",
     "ParticleNoise",
@@ -98,6 +101,7 @@ __all__ = [
     "image",
     "io",
     "judge_maps",
+    "load_map_prior",
     "load_prior",
     "make_maps",
     "measure",

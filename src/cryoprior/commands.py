@@ -34,6 +34,7 @@ _BUILT_IN = {
     ),
     "measure": Command(".measurement.command", "Measure a particle stack with an operator: a few numbers per image."),
     "train": Command(".training.command", "Train a prior on particles."),
+    "train-map": Command(".training.maps.command", "Train a prior of maps, on atomic models, maps or half maps."),
     "reconstruct": Command(".reconstruction.command", "Reconstruct the images from their measurements."),
     "evaluate": Command(
         ".evaluation.command",

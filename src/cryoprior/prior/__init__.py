@@ -13,15 +13,19 @@ if TYPE_CHECKING:
     from cryoprior.prior.drawing import draw
     from cryoprior.prior.function import as_prior
     from cryoprior.prior.gaussian import GaussianPrior
+    from cryoprior.prior.volume.checkpoint import load_map_prior
+    from cryoprior.prior.volume.map_prior import MapPrior
 
 __all__ = [
     "Denoiser",
     "GaussianPrior",
+    "MapPrior",
     "MeteredDenoiser",
     "Prior",
     "PriorConfig",
     "as_prior",
     "draw",
+    "load_map_prior",
     "load_prior",
     "prior_folder",
     "read_config",
@@ -37,5 +41,7 @@ __getattr__ = lazy_names(
         "drawing": ("draw",),
         "function": ("as_prior",),
         "gaussian": ("GaussianPrior",),
+        "volume.checkpoint": ("load_map_prior",),
+        "volume.map_prior": ("MapPrior",),
     },
 )

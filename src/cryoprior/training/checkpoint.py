@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,7 +22,7 @@ from cryoprior.errors import DEVICE_FAILURES, InputError
 from cryoprior.output.stored_json import parse_json
 from cryoprior.prior.stored_weights import check_finite
 from cryoprior.prior.tensor_file import write_tensors
-from cryoprior.training.loop import Progress, Training
+from cryoprior.training.loop import Progress
 
 STATE = "checkpoint.safetensors"
 RECORD, DIGEST = "record", "digest"
@@ -30,7 +30,26 @@ EXPECTED = "the state of a training run"
 REMEDY = "train again without <resume>, into another <output>"
 
 
-def save_checkpoint(folder: Path, training: Training, curve: Sequence[Progress]) -> None:
+@runtime_checkable
+class Resumable(Protocol):
+    """A training whose whole state is tensors and counts: of images, or of maps."""
+
+    steps: int
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return all that a run goes on from: tensors by name, and the counts that go with them."""
+        ...
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of these tensors after the first step, by name."""
+        ...
+
+    def restore(self, tensors: Mapping[str, Tensor], counts: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
+        ...
+
+
+def save_checkpoint(folder: Path, training: Resumable, curve: Sequence[Progress]) -> None:
     """Write the whole state of a run, and its curve so far, into the folder."""
     tensors, counts = training.state()
     record = json.dumps({**counts, "curve": [dataclasses.asdict(line) for line in curve]})
@@ -42,7 +61,7 @@ def has_checkpoint(folder: Path) -> bool:
     return (folder / STATE).is_file()
 
 
-def load_checkpoint(folder: Path, training: Training) -> list[Progress]:
+def load_checkpoint(folder: Path, training: Resumable) -> list[Progress]:
     """Return the curve so far of the run in the folder; the training takes on its state.
 
     Raises
@@ -83,7 +102,7 @@ def _digest(tensors: Mapping[str, Tensor], record: str) -> str:
     return total.hexdigest()
 
 
-def _check_names(path: Path, found: Mapping[str, tuple[int, ...]], training: Training) -> None:
+def _check_names(path: Path, found: Mapping[str, tuple[int, ...]], training: Resumable) -> None:
     """Raise InputError unless the tensors are those of this network, before memory is taken for them."""
     wanted = training.shapes()
     for name in sorted({*found, *wanted}):
