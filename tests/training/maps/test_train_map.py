@@ -18,6 +18,7 @@ from cryoprior.io.mrc_writing import write_map
 from cryoprior.io.resize import resample_volume
 from cryoprior.prior.volume.checkpoint import load_map_prior
 from cryoprior.training.maps.command import Options, run
+from cryoprior.training.maps.half_maps import HalfMapPatches
 from cryoprior.training.maps.loop import MapTraining
 
 BOX = 32
@@ -120,6 +121,17 @@ def test_half_maps_teach_without_truth(tmp_path: Path) -> None:
     prior = load_map_prior(tmp_path / "prior")
     assert prior.config.from_half_maps
     assert set(prior.config.trained_on) == {"half1.mrc", "half2.mrc"}
+
+
+def test_of_a_pair_one_half_is_shown_and_the_other_asked_for(tmp_path: Path) -> None:
+    """Were both the same, their noise would be: what is asked for would be known."""
+    generator = np.random.default_rng(1)
+    halves = [tmp_path / f"half{i}.mrc" for i in (1, 2)]
+    for path in halves:
+        write_map(path, blobs(0) + 2 * generator.standard_normal((BOX,) * 3).astype(np.float32), 3.0)
+    batch = HalfMapPatches.read(halves[:1], halves[1:]).batch(4, 16, np.random.default_rng(0))
+    shown, asked = batch.evidence.planes[:, 2].flatten(), batch.target.flatten()
+    assert abs(float(torch.corrcoef(torch.stack((shown, asked)))[0, 1])) < 0.6
 
 
 def test_what_cannot_be_trained_on_is_said(maps: tuple[Path, ...], tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ LOWEST = 0.012
 """1 / angstrom: below it the power is that of the molecule's outline, not of its kind."""
 LOCAL_ANGSTROM = 8.0
 """Standard deviation of the window in which the energy of the map is local."""
+CLEAR = 1.25
+"""How many times the energy of the noise a place must have to count: solvent is most of a box."""
 B_DEVIATION = 100.0
 """How far, in square angstrom, B-factors are thought to lie from that of the curve, where a map cannot tell."""
 SCATTER, CROWDED = 0.3, 6
@@ -110,8 +112,8 @@ def local_variance(
 ) -> float:
     """Return the variance of the signal inside the molecule, however much solvent lies around it.
 
-    The mean of the local energy, weighted by that energy, is that of the molecule; what the noise adds is taken off,
-    and what the gain took away is given back.
+    The mean of the local energy, weighted by how far it rises above that of the noise, is that of the molecule; what
+    the noise adds is taken off, and what the gain took away is given back.
 
     Parameters
     ----------
@@ -119,8 +121,8 @@ def local_variance(
     """
     box = wiener.shape[-1]
     energy = wiener.square()
-    weight = gaussian_smooth(energy, LOCAL_ANGSTROM / voxel_size).clamp_min(0)
-    local = float((energy * weight).sum() / weight.sum())
     passed = float(mode_mean(gain.square()[None], box))
     added = float(mode_mean((gain.square() * noise)[None], box))
-    return max(local - added, 0.1 * local) / passed
+    weight = (gaussian_smooth(energy, LOCAL_ANGSTROM / voxel_size) - CLEAR * added).clamp_min(0)
+    local = float((energy * weight).sum() / weight.sum().clamp_min(1e-300))
+    return max(local - added, 0.1 * added) / passed
