@@ -9,7 +9,7 @@ and the other way round; both are averaged. FSC(D1, D2) measures something else:
 alike counts there as if it were signal.
 
 It holds where poses and prior have not seen the other half. A prior that was trained on the data needs one training a
-half. Of directions that no view covers half maps hold nothing; the truth that they stand for is the truth without these.
+half. Of directions that no view covers half maps hold nothing; the truth that they stand for is that without these.
 
 All four maps are compared unmasked, or within one generous soft mask. A tight mask breaks it twice. Its sharp edge
 spreads the strong coarse shells over the weak fine ones; that spread is true in all four maps and covers what is false
