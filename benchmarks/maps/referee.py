@@ -46,7 +46,8 @@ MEANING = (
     "the shells that the audit averages over, as the audit says and by the truth. Least: of any shell where the "
     "map itself has an FSC with the truth above .2, by the truth; and how many of these shells fell below .97. "
     "Invented: share of the known shells that are called the prior's only. FSC(D1, D2): the usual measure, mean "
-    "where FSC(f1, f2) is above .3."
+    "where FSC(f1, f2) is above .3. Missing views are judged by the whole truth, with the directions that were "
+    "not seen: there the condition of the audit is broken, and its numbers are wrong, as the coverage shows."
 )
 
 
@@ -262,7 +263,7 @@ def main() -> None:
     ]
     rounded = [{k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
     write_csv(arguments.out / "referee" / "rows.csv", rounded)
-    columns = ["prior", "mask", "bias", "worst", "coverage half", "D", "f"]
+    columns = ["views", "prior", "mask", "bias", "worst", "coverage half", "D", "f"]
     columns += [
         "gated worth, said",
         "true",
