@@ -143,6 +143,6 @@ def test_maps_of_clean_particles_are_those_of_cryodrgn(tmp_path: Path, drgn: Pat
     other, mine = theirs(path), ours(star).full
     found = within(mine, other)
     last = int(0.9 * (BOX // 2))
-    assert float(found[: last + 1].min()) > 0.99
+    assert float(found[: last + 1].min()) > 0.98
     # no finer grid and no envelope divided out: their map falls towards its border, and is low for it
     torch.testing.assert_close(slopes(other, mine)[2:last], torch.ones(last - 2).double(), rtol=0, atol=0.12)
