@@ -3,9 +3,10 @@
 Usage: evaluate.py STRUCTURES PRIOR HELD_OUT.csv OUT.csv
 
 A map of the molecule in a box of 64 voxels of 3 A gets white noise such that signal and noise are equal at one shell
-inside the mask. Its Fourier shell correlation with the truth, f, in a tight fixed mask, is compared with that of the
-prior's mean, d: [d^2 / (1 - d^2)] / [f^2 / (1 - f^2)] is how many times as many particles would give d without prior.
-The floor beside it is the Wiener estimate, its gain that of the noise inside the mask, with negative density set to 0.
+inside the mask. A second one with other noise tells the prior the signal to noise, as half maps do. The map's Fourier
+shell correlation with the truth, f, in a tight fixed mask, is compared with that of the prior's mean, d:
+[d^2 / (1 - d^2)] / [f^2 / (1 - f^2)] is how many times as many particles would give d without prior. The floor beside
+it is the Wiener estimate, its gain that of the noise inside the mask, with negative density set to 0.
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ def _curves(prior, truth, mask, level, seed):
     shells = Shells(BOX)
     signal = shells.mean(torch.fft.rfftn(truth.double(), norm="ortho").abs().square())
     noise = float(signal[level]) / float(mask.mean())
-    white = torch.randn(truth.shape, generator=torch.Generator().manual_seed(seed))
-    noisy = truth + noise**0.5 * white
-    mean = prior.mean(noisy, VOXEL_SIZE, signal / noise)
+    generator = torch.Generator().manual_seed(seed)
+    noisy, other = (truth + noise**0.5 * torch.randn(truth.shape, generator=generator) for _ in range(2))
+    agreement = fsc(noisy, other).clamp(1e-3, 0.9999)
+    mean = prior.mean(noisy, VOXEL_SIZE, agreement / (1 - agreement))
     gain = shells.spread(signal / (signal + noise * float(mask.mean()))) * shells.inside
     positive = torch.fft.irfftn(torch.fft.rfftn(noisy.double()) * gain, s=(BOX,) * 3).clamp_min(0).to(truth)
     return tuple(fsc(estimate * mask, truth * mask) for estimate in (noisy, mean, positive))

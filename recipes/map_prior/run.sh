@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the embedded map prior: trains on all atomic models but the families that held_out.csv names, then tests on those.
-# Usage: run.sh DATA OUT    (about 45 minutes of one core; a run that was cut off goes on where it was)
+# Usage: run.sh DATA OUT    (about 50 minutes of one core; a run that was cut off goes on where it was)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 data=${1:?usage: run.sh DATA OUT} out=${2:?usage: run.sh DATA OUT}
