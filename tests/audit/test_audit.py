@@ -16,6 +16,7 @@ from cryoprior.audit.command import Options, run
 from cryoprior.errors import InputError
 from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.io import read_map, write_map
+from cryoprior.metrics.fsc import fsc
 from kit.half_maps import INVENTED_FROM, D, Halves, by_shell
 
 VOXEL = 3.0
@@ -212,3 +213,24 @@ def test_maps_that_programs_scaled_apart_say_the_same(maps: dict[str, Path]) -> 
     other = cryoprior.audit_maps(*four[:3], 0.01 * four[3], VOXEL)
     assert other.verdicts == one.verdicts
     assert other.worth.ratio == pytest.approx(one.worth.ratio, rel=1e-4)
+
+
+def test_the_map_prior_is_asked_for_each_half(maps: dict[str, Path], tmp_path: Path) -> None:
+    halves = {"half1": maps["half1"], "half2": maps["half2"], "output": tmp_path / "asked"}
+    summary = run(Options(**halves, map_prior="default", truth=maps["truth"]))
+    first, second = (torch.from_numpy(read_map(maps[name])[0].copy()) for name in ("half1", "half2"))
+    shared = fsc(first, second).clamp(1e-3, 0.999)
+    prior = cryoprior.load_map_prior("default")
+    asked = [prior.mean(half, VOXEL, shared / (1 - shared)) for half in (first, second)]
+    audit = cryoprior.audit_maps(first, second, *asked, VOXEL, truth=read_map(maps["truth"])[0])
+    assert audit.summary() == summary
+    assert all(row["true_gated"] > row["true_free"] - 0.02 for row in summary["verdict"] if row["gated"] is not None)
+    page = (tmp_path / "asked/report.html").read_text()
+    assert "map prior default" in page
+
+
+def test_a_map_prior_beside_maps_of_a_prior_is_refused(maps: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match="map_prior and maps of a prior are both given"):
+        options(maps, map_prior="default")
+    with pytest.raises(InputError, match="no such map prior"):
+        run(Options(half1=maps["half1"], half2=maps["half2"], output=maps["half1"].parent / "o", map_prior="/nowhere"))

@@ -10,7 +10,8 @@ from cryoprior.errors import InputError
 from cryoprior.options import INPUT, Computing, check_options, option, output_option, overwrite_option
 
 EXAMPLE = """cryoprior audit --half1 half1.mrc --half2 half2.mrc \\
-    --prior-half1 sharpened1.mrc --prior-half2 sharpened2.mrc -o audit/"""
+    --prior-half1 sharpened1.mrc --prior-half2 sharpened2.mrc -o audit/
+cryoprior audit --half1 map/half1.mrc --half2 map/half2.mrc --map-prior default -o audit/"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,9 @@ class Options(Computing):
     half2: Path = option("Half map 2, of the other particles.", group=INPUT)
     prior_half1: Path | None = option("What the prior made of half map 1 alone, on the same grid.", None, group=INPUT)
     prior_half2: Path | None = option("What it made of half map 2 alone.", None, group=INPUT)
+    map_prior: str | None = option(
+        "In place of these two: a map prior to ask for them, default or a folder of train-map.", None, group=INPUT
+    )
     mask: Path | None = option(
         "Generous soft mask from 0 to 1 for all maps (default: none). A tight one hides what is false.",
         None,
@@ -46,7 +50,9 @@ class Options(Computing):
         check_options(self)
         point_group(self.symmetry)
         missing = [name for name in ("prior_half1", "prior_half2") if getattr(self, name) is None]
-        if missing and self.randomise_beyond is None:
+        if self.map_prior is not None and len(missing) < 2:
+            raise InputError("<map_prior> and maps of a prior are both given; expected one of them; leave one out")
+        if missing and self.randomise_beyond is None and self.map_prior is None:
             raise InputError(f"<{missing[0]}> is missing: expected what the prior made of each half map; pass its file")
 
 
@@ -78,6 +84,7 @@ def _randomise(options: Options, half_1: Any, half_2: Any, voxel_size: float, fr
 
 
 def _audit(options: Options, half_1: Any, half_2: Any, voxel_size: float) -> dict[str, Any]:
+    from cryoprior.audit.asking import ask_map_prior
     from cryoprior.audit.auditing import audit_maps
     from cryoprior.audit.files import read_pair, write_audit
     from cryoprior.audit.page import write_audit_page
@@ -85,10 +92,13 @@ def _audit(options: Options, half_1: Any, half_2: Any, voxel_size: float) -> dic
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
 
-    assert options.prior_half1 is not None
-    assert options.prior_half2 is not None
     grid = (len(half_1), voxel_size, "the half maps")
-    priors = [read_volume(path, *grid) for path in (options.prior_half1, options.prior_half2)]
+    if options.map_prior is None:
+        assert options.prior_half1 is not None
+        assert options.prior_half2 is not None
+        priors = [read_volume(path, *grid) for path in (options.prior_half1, options.prior_half2)]
+    else:
+        priors = ask_map_prior(half_1, half_2, voxel_size, options.map_prior, options.device)
     mask = None if options.mask is None else read_mask(options.mask, *grid)
     truth = None if options.truth is None else read_volume(options.truth, *grid)
     pair = None if options.randomised is None else read_pair(options.randomised, half_1, half_2)
@@ -106,6 +116,8 @@ def _audit(options: Options, half_1: Any, half_2: Any, voxel_size: float) -> dic
         "Random phases": (options.randomised,),
     }
     shown = {name: ", ".join(str(path) for path in paths) for name, paths in named.items() if paths[0] is not None}
+    if options.map_prior is not None:
+        shown["Prior"] = f"map prior {options.map_prior}, asked for each half map"
     inputs = [path for paths in named.values() for path in paths if path is not None]
     with claim_output(options.output, "audit", overwrite=options.overwrite, inputs=inputs) as folder:
         write_audit(folder, audit)
