@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numba import njit
 from scipy.spatial.transform import Rotation
 
+from cryoprior.image import spreading
 from cryoprior.image.backprojection import Backprojector
 from cryoprior.image.device_spreading import gather_on_device, spread_on_device
 from cryoprior.image.projection import project_particles
@@ -108,3 +110,13 @@ def test_sums_do_not_depend_on_the_number_of_threads() -> None:
     for sums, slices in found[1:]:
         assert torch.equal(sums, found[0][0])
         torch.testing.assert_close(slices, found[0][1])
+
+
+def test_where_nothing_can_be_kept_on_disk_the_loops_are_compiled_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_folder(**flags: object) -> object:
+        if flags.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**flags)
+
+    monkeypatch.setattr(spreading, "njit", without_folder)
+    assert spreading.compiled()(lambda x: 2 * x)(21) == 42

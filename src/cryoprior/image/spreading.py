@@ -21,6 +21,19 @@ SLAB_PLANES = 8
 """Planes of a slab: of 1, 2, 4, 8, 16 and all about the fastest at 64, 128 and 256 pixels."""
 
 
+def compiled(**flags: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that compiles a function, and keeps the result on disk where a folder can be written."""
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            found: Callable[..., Any] = njit(nogil=True, cache=True, **flags)(function)
+        except RuntimeError:  # neither the package nor the user has such a folder
+            found = njit(nogil=True, **flags)(function)
+        return found
+
+    return wrap
+
+
 def over_slabs(kernel: Callable[..., None], reach: int, *arrays: Any, shared: bool = True) -> None:
     """Run a kernel over all slabs of a grid with as many threads as torch uses.
 
@@ -41,7 +54,7 @@ def over_slabs(kernel: Callable[..., None], reach: int, *arrays: Any, shared: bo
 
 
 @no_type_check
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def _columns(along: float, start: float, low: float, high: float, first: int, last: int) -> tuple[int, int]:
     """Return the columns c of first .. last, end apart, for which start + c along can lie within low .. high."""
     if abs(along) < 1e-9:
@@ -54,7 +67,7 @@ def _columns(along: float, start: float, low: float, high: float, first: int, la
 
 
 @no_type_check
-@njit(nogil=True, cache=True, boundscheck=False)
+@compiled()
 def _place(x, y, z, mirrored, limit, first_plane, last_plane):
     """Return whether a place counts here, its sign, the voxel below it and how far it lies beyond that voxel.
 
@@ -69,7 +82,7 @@ def _place(x, y, z, mirrored, limit, first_plane, last_plane):
 
 
 @no_type_check
-@njit(nogil=True, cache=True, boundscheck=False, fastmath={"contract", "nsz"})
+@compiled(fastmath={"contract", "nsz"})
 def spread(sums, numerators, weights, slices, extent, reach, planes, slabs):
     """Add coefficients to the eight voxels around their places in these slabs.
 
@@ -113,7 +126,7 @@ def spread(sums, numerators, weights, slices, extent, reach, planes, slabs):
 
 
 @no_type_check
-@njit(nogil=True, cache=True, boundscheck=False, fastmath={"contract", "nsz"})
+@compiled(fastmath={"contract", "nsz"})
 def gather(grid, transforms, slices, extent, reach, planes, slabs):
     """Read coefficients between the eight voxels around their places in these slabs: the adjoint of spreading.
 
