@@ -85,7 +85,7 @@ def write_randomised(
         "says": (
             f"The phases of both half maps are random beyond {edge / from_shell:.1f} Å. Put each, alone, through the "
             "program that is audited; save what it makes as prior1.mrc and prior2.mrc in this folder; then pass the "
-            "folder as --randomised to the audit."
+            "folder to the audit as that of random phases (randomised)."
         ),
         "randomised_from_shell": from_shell,
         "randomised_from_angstrom": edge / from_shell,
