@@ -1,4 +1,4 @@
-"""Preconditioned conjugate gradients for a map within a support, told step by step what its equations make of it."""
+"""Preconditioned conjugate gradients for a map within a sphere, told step by step what its equations make of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cryoprior.image.shells import Shells
 
 TINY = 1e-300
 SHELL_SHARE = 0.1
+"""Shells need to be solved ten times less closely than the whole: the weak ones are mostly noise."""
 
 
 class Descent:

@@ -49,7 +49,7 @@ class FourierGrid:
     def to_real(self, grid: Tensor, keep: int) -> Float[Tensor, "keep keep keep"]:
         """Return the inverse transform of sums on the grid, z y x, origin at keep // 2, ``keep`` voxels a side.
 
-        The envelope of trilinear interpolation is divided out; padded**3 times the mean over voxels is the origin.
+        The envelope of trilinear interpolation is divided out.
         """
         padded, edge = self.padded, (self.padded - 1) // 2  # the lone Nyquist planes stay 0
         places = torch.arange(-edge, edge + 1, device=grid.device)

@@ -28,11 +28,12 @@ shell is made less than a thirtieth of what its images say."""
 MISFIT = 4.0
 """The noise beside the particle counts where it is within this factor of what half sets do not share: images whose
 surroundings were masked or denoised show none."""
-EVEN_SHARE = 1.0
 LEAST_WEIGHT = 0.1
+"""Of the mean of their shell: weights below are raised to it where a map is only divided by them."""
 RESIDUAL = 1e-4
 """Conjugate gradients stop where the residual falls to this part of the target; see :class:`.descent.Descent`."""
 STEPS = 100
+"""Of conjugate gradients at most; 5 to 50 were needed."""
 COARSE_BOX = 96
 """Maps above this box start from the solution of half the box, after COARSE_STEPS at most."""
 COARSE_STEPS = 20
@@ -114,7 +115,7 @@ def solve(
     start: Float[Tensor, "d d d"] | None = None,
     steps: int = STEPS,
 ) -> Solution:
-    """Return the map within the support by conjugate gradients; :class:`.descent.Descent` has the parameters."""
+    """Return the map within the sphere by conjugate gradients; :class:`.descent.Descent` has the parameters."""
     descent, done = Descent(equations, target, ridge, start), 0
     if start is not None:
         descent.take(equations.apply(descent.asked))
@@ -150,7 +151,7 @@ def unit_gain(
     shells = Shells(len(volume), volume.device)
     held, seen, weights = shells.spread(ridge), measured(equations), equations.eigenvalues
     even = shells.spread(shells.mean(equations.density))
-    counted = torch.where(seen, torch.minimum(equations.density, EVEN_SHARE * even), 0.0)
+    counted = torch.where(seen, torch.minimum(equations.density, even), 0.0)
     gain = shells.mean(counted * weights / (weights + held).clamp_min(TINY)) / shells.mean(counted).clamp_min(TINY)
     back = shells.spread(1 / gain.clamp_min(1 / (1 + MOST_NOISE)))
     sizes = (len(volume),) * 3

@@ -1,4 +1,4 @@
-"""The file of an atomic model: its size, before a parser takes memory, and numbers that a parser may read as 0."""
+"""The file of an atomic model, read; its size first, before a parser takes memory, and numbers read as 0 after it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,26 @@ def check_model_size(path: Path) -> None:
     if size > MOST_BYTES or (size > SMALL_BYTES and size > MOST_RATIO * packed):
         held = f", packed in {packed}" if size != packed else ""
         raise InputError(f"{path}: at least {size} bytes{held}; expected an atomic model; is it the right file?")
+
+
+def read_structure(path: Path) -> gemmi.Structure:
+    """Return the structure of an atomic model, .pdb or .cif, also .gz.
+
+    Raises
+    ------
+    InputError: a file that is too large or no structure, without atoms, or with coordinates that are none.
+    """
+    import gemmi
+
+    check_model_size(path)
+    try:
+        structure = gemmi.read_structure(str(path))
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: not a structure that gemmi reads ({error}); expected .pdb or .cif") from None
+    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
+        raise InputError(f"{path}: no atoms inside; expected a model; is it a coordinate file?")
+    check_coordinates(path, structure)
+    return structure
 
 
 def check_coordinates(path: Path, structure: gemmi.Structure) -> None:

@@ -20,8 +20,6 @@ from cryoprior.progress import track
 
 NOISE_PARTICLES = 256
 """Particles from whose surroundings the noise is read."""
-
-
 TINY = 1e-300
 ZEROS = 0.05
 """Part of the mean weight that is added to weights before images are divided by them."""

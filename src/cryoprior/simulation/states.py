@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import gemmi
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
@@ -18,7 +17,7 @@ from cryoprior.image import (
     potential_map,
 )
 from cryoprior.image.potential import mass_centre
-from cryoprior.io.model_files import check_coordinates, check_model_size
+from cryoprior.io.model_files import read_structure
 from cryoprior.io.mrc_volumes import is_map
 from cryoprior.io.resize import resample_volume
 from cryoprior.io.volumes import read_shaped_density
@@ -56,14 +55,7 @@ def read_states(
                 f"{path}: a map has no chains; drop <leave_out> and <keep_chains>, or give the atomic model"
             )
         return [State(name, str(path), _map_in_box(path, box, pixel_size))]
-    check_model_size(path)
-    try:
-        structure = gemmi.read_structure(str(path))
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: not a structure that gemmi reads ({error}); expected .pdb or .cif") from None
-    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
-        raise InputError(f"{path}: no atoms inside; expected a model; is it a coordinate file?")
-    check_coordinates(path, structure)
+    structure = read_structure(path)
     whole = assembly_model(structure, keep, (), name)
     centre = mass_centre(whole)
     states = [State(name, str(path), potential_map(whole, box, pixel_size, centre, b_factor, name))]

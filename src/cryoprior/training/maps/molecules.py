@@ -15,7 +15,7 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.image.potential import FINE_SPACING_ANGSTROM, assembly_model, potential_map
 from cryoprior.image.shells import Shells
-from cryoprior.io.model_files import check_coordinates, check_model_size
+from cryoprior.io.model_files import read_structure
 from cryoprior.io.mrc_volumes import is_map, read_map_header
 from cryoprior.io.resize import resample_volume
 from cryoprior.io.volumes import read_shaped_density
@@ -110,17 +110,7 @@ def power_curve(path: Path, voxel_size: float, seed: int) -> tuple[Float[Tensor,
 
 
 def _read_model(path: Path) -> gemmi.Model:
-    import gemmi
-
-    check_model_size(path)
-    try:
-        structure = gemmi.read_structure(str(path))
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: not a structure that gemmi reads ({error}); expected .pdb or .cif") from None
-    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
-        raise InputError(f"{path}: no atoms inside; expected a model; is it a coordinate file?")
-    check_coordinates(path, structure)
-    return assembly_model(structure, (), (), path.name)
+    return assembly_model(read_structure(path), (), (), path.name)
 
 
 def _turn(model: gemmi.Model, matrix: Float[np.ndarray, "3 3"]) -> None:
