@@ -17,7 +17,7 @@ from kit.models import fold, write_model
 from kit.stacks import BOX, N, draw_images, write_particles
 
 ROOMS = (
-    *("audit", "evaluation", "heterogeneity", "maps", "measurement", "models", "poses", "prior", "reconstruction"),
+    *("evaluation", "heterogeneity", "maps", "measurement", "models", "poses", "prior", "reconstruction"),
     *("simulation", "training"),
     *("solvers", "operators", "metrics", "io", "report"),
 )

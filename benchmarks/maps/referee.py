@@ -19,11 +19,11 @@ from scipy.ndimage import affine_transform
 from skimage.restoration import denoise_tv_chambolle
 from torch import Tensor
 
-from cryoprior.audit import audit_maps
-from cryoprior.audit.result import Audit
 from cryoprior.image.soft_mask import soft_mask
 from cryoprior.maps import make_maps
 from cryoprior.metrics.fsc import fsc, volume_shells
+from cryoprior.referee import audit_maps
+from cryoprior.referee.result import Audit
 from cryoprior.simulation import simulate
 from cryoprior.simulation.states import read_states
 

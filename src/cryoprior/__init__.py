@@ -14,7 +14,6 @@ from cryoprior.version import __version__
 
 if TYPE_CHECKING:
     from cryoprior import image, io, metrics, operators, prior, report, solvers
-    from cryoprior.audit import Audit, audit_maps
     from cryoprior.errors import InputError
     from cryoprior.evaluation import Evaluation, evaluate
     from cryoprior.heterogeneity import agreement
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from cryoprior.prior import Denoiser, MapPrior, Prior, as_prior, draw, load_map_prior, load_prior
     from cryoprior.random import ParticleNoise
     from cryoprior.reconstruction import Reconstruction, reconstruct
+    from cryoprior.referee import Audit, audit_maps
     from cryoprior.registry import register
     from cryoprior.report import show, show_curves
     from cryoprior.simulation import simulate
@@ -37,7 +37,7 @@ logging.getLogger("cryoprior").addFilter(PYTHON_SPELLING)
 
 _MODULES = ("image", "io", "metrics", "operators", "prior", "report", "solvers")
 _NAMES = {
-    "Audit": "audit",
+    "Audit": "referee",
     "Denoiser": "prior",
     "Evaluation": "evaluation",
     "InputError": "errors",
@@ -53,7 +53,7 @@ _NAMES = {
     "Solver": "solvers",
     "agreement": "heterogeneity",
     "as_prior": "prior",
-    "audit_maps": "audit",
+    "audit_maps": "referee",
     "compare_maps": "maps",
     "draw": "prior",
     "evaluate": "evaluation",

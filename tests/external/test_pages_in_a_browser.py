@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryoprior.audit import audit_maps
 from cryoprior.audit.page import write_audit_page
 from cryoprior.benchmark.images.sheet import Sheet
 from cryoprior.benchmark.maps.page import FULL, HALF, TRUE, MapTable, Pictured
@@ -17,6 +16,7 @@ from cryoprior.maps.page import MapPage
 from cryoprior.maps.worth import HALF_MAPS, TRUTH, Curve, Point, Worth
 from cryoprior.maps.worth_page import worth_section
 from cryoprior.metrics.fsc import Resolution
+from cryoprior.referee import audit_maps
 from cryoprior.report.page import Section, Table, render_page
 from kit.browser import Layout, chromium, lay_out
 from kit.half_maps import Halves

@@ -70,9 +70,9 @@ def run(options: Options) -> dict[str, Any]:
 
 def _randomise(options: Options, half_1: Any, half_2: Any, voxel_size: float, from_shell: int) -> dict[str, Any]:
     from cryoprior.audit.files import write_randomised
-    from cryoprior.audit.randomising import check_shell
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
+    from cryoprior.referee.randomising import check_shell
 
     check_shell(from_shell, len(half_1))
     inputs = [options.half1, options.half2]
@@ -84,13 +84,13 @@ def _randomise(options: Options, half_1: Any, half_2: Any, voxel_size: float, fr
 
 
 def _audit(options: Options, half_1: Any, half_2: Any, voxel_size: float) -> dict[str, Any]:
-    from cryoprior.audit.asking import ask_map_prior
-    from cryoprior.audit.auditing import audit_maps
     from cryoprior.audit.files import read_pair, write_audit
     from cryoprior.audit.page import write_audit_page
     from cryoprior.io.volumes import read_mask, read_volume, warn_of_placement
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
+    from cryoprior.prior.volume.asking import ask_map_prior
+    from cryoprior.referee.auditing import audit_maps
 
     grid = (len(half_1), voxel_size, "the half maps")
     if options.map_prior is None:

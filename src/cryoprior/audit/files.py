@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Float32
 
-from cryoprior.audit.auditing import check_apart
-from cryoprior.audit.randomising import check_same_halves, check_shell, randomised_halves
-from cryoprior.audit.result import Audit
 from cryoprior.errors import InputError
 from cryoprior.io import write_blocks, write_map
 from cryoprior.io.volumes import read_density, read_volume
 from cryoprior.output.stored_json import read_json
+from cryoprior.referee.auditing import check_apart
+from cryoprior.referee.randomising import check_same_halves, check_shell, randomised_halves
+from cryoprior.referee.result import Audit
 
 STAR_NAMES = {
     "shell": "rlnSpectralIndex",

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cryoprior.audit.figure import agreement_picture, worth_picture
-from cryoprior.audit.result import Audit
-from cryoprior.audit.words import MEANING, sentences
 from cryoprior.metrics.gate import PRIOR_ONLY
+from cryoprior.referee.figure import agreement_picture, worth_picture
+from cryoprior.referee.result import Audit
+from cryoprior.referee.words import MEANING, sentences
 from cryoprior.report.page import Alert, Block, KeyValues, Lead, Picture, Prose, Section, Table, write_page
 from cryoprior.report.volumes import slice_montage
 

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from cryoprior.audit.randomising import RandomisedPair
 from cryoprior.metrics.gate import Gate, verdicts
 from cryoprior.metrics.referee import Curve, Estimate, Referee
 from cryoprior.metrics.rings import shell_resolution_angstrom
+from cryoprior.referee.randomising import RandomisedPair
 
 JUDGED = (0.143, 0.95)
 """The FSC of the half maps between which the worth of all shells is averaged: above the data need no help."""
@@ -156,7 +156,7 @@ class Audit:
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers under the names that summary.json promises."""
-        from cryoprior.audit.words import sentences
+        from cryoprior.referee.words import sentences
 
         counts = {name: self.verdicts[1:].count(name) for name in ("measured", "supported", "prior only", "unknown")}
         summary = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cryoprior.metrics.gate import MEASURED, PRIOR_ONLY, SUPPORTED, UNKNOWN
 
 if TYPE_CHECKING:
-    from cryoprior.audit.result import Audit
+    from cryoprior.referee.result import Audit
 
 MEANING = {
     MEASURED: "the data carry the shell; the prior adds nothing that they confirm",

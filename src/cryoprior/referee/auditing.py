@@ -10,8 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.audit.randomising import RandomisedPair, randomised_pair
-from cryoprior.audit.result import Audit, AuditedMaps, TrueCurves
 from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.image.symmetry import point_group
@@ -19,6 +17,8 @@ from cryoprior.measurement.arrays import as_rows
 from cryoprior.metrics.fsc import fsc
 from cryoprior.metrics.gate import gate, gated_map
 from cryoprior.metrics.referee import Referee, referee
+from cryoprior.referee.randomising import RandomisedPair, randomised_pair
+from cryoprior.referee.result import Audit, AuditedMaps, TrueCurves
 
 Array = Tensor | np.ndarray | Sequence[Any]
 

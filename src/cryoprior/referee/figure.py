@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryoprior.audit.result import Audit
 from cryoprior.metrics.gate import MEASURED, PRIOR_ONLY, SUPPORTED, UNKNOWN
+from cryoprior.referee.result import Audit
 from cryoprior.report.figures import INK, LINE, QUIET, line_styles, new_figure, png_bytes, resolution_axis
 from cryoprior.report.legends import legend_below
 
