@@ -93,6 +93,7 @@ def _audit(options: Options, half_1: Any, half_2: Any, voxel_size: float) -> dic
     from cryoprior.referee.auditing import audit_maps
 
     grid = (len(half_1), voxel_size, "the half maps")
+    priors: list[Any]
     if options.map_prior is None:
         assert options.prior_half1 is not None
         assert options.prior_half2 is not None

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, Float32
 
@@ -18,13 +17,8 @@ from cryoprior.output.stored_json import read_json
 from cryoprior.referee.auditing import check_apart
 from cryoprior.referee.randomising import check_same_halves, check_shell, randomised_halves
 from cryoprior.referee.result import Audit
-
-STAR_NAMES = {
-    "shell": "rlnSpectralIndex",
-    "angstrom": "rlnAngstromResolution",
-    "fsc_halves": "rlnFourierShellCorrelation",
-}
-"""What RELION has a name for; the other columns have ours, ``cryopriorWorth`` and so on."""
+from cryoprior.referee.tables import star_table, verdict_table
+from cryoprior.referee.volumes import write_prior_volumes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,33 +31,12 @@ class ReadPair:
 
 
 def write_audit(folder: Path, audit: Audit) -> None:
-    """Write map.mrc (prior-free), map_prior.mrc, map_gated.mrc, the gated half maps, verdict.csv and verdict.star."""
-    maps = audit.maps
-    volumes = {
-        "map": maps.free,
-        "map_prior": maps.prior,
-        "map_gated": maps.gated,
-        "half1_gated": maps.gated_half_1,
-        "half2_gated": maps.gated_half_2,
-    }
-    for name, volume in volumes.items():
-        write_map(folder / f"{name}.mrc", volume.float().numpy(), audit.voxel_size_angstrom)
-    table = pd.DataFrame(audit.rows())
+    """Write map.mrc (prior-free), what the prior made of it, the gated maps, verdict.csv and verdict.star."""
+    write_map(folder / "map.mrc", audit.maps.free.float().numpy(), audit.voxel_size_angstrom)
+    write_prior_volumes(folder, audit)
+    table = verdict_table(audit)
     table.to_csv(folder / "verdict.csv", index=False, float_format="%.6g")
-    write_blocks(folder / "verdict.star", {"fsc": _star_table(table)})
-
-
-def _star_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table under RELION's names where it has one; what is unknown is 0 with the verdict ``unknown``."""
-    columns = {name: STAR_NAMES.get(name, _camel(name)) for name in table.columns if name != "verdict"}
-    star = table[list(columns)].rename(columns=columns).astype({columns["shell"]: int})
-    star = star.astype({name: float for name in star.columns if name != columns["shell"]}).fillna(0.0)
-    star.insert(1, "rlnResolution", 1 / table["angstrom"])
-    return star.assign(cryopriorVerdict=table["verdict"].str.replace(" ", "_"))
-
-
-def _camel(name: str) -> str:
-    return "cryoprior" + "".join(part.capitalize() for part in name.split("_"))
+    write_blocks(folder / "verdict.star", {"fsc": star_table(table)})
 
 
 def write_randomised(

@@ -17,6 +17,8 @@ COARSEST_LOWPASS_BOXES = 1 / 6
 SOLVENT_DEVIATIONS = 3.0
 """How far above the solvent, in its deviations, a threshold must lie."""
 PARTICLE_SHARE = 0.4
+WHOLE = 0.99
+"""Of a mask: what is taken for 1."""
 SMALLEST_PART = 0.1
 """Parts of less than this share of the largest are taken for noise."""
 
@@ -58,6 +60,20 @@ def soft_mask(
             "pass a map in a larger box, a narrower edge, or a mask of your own"
         )
     return mask.to(volume)
+
+
+def widened_mask(mask: Float[Tensor, "d d d"], extend_voxel: float, edge_voxel: float) -> Float[Tensor, "d d d"]:
+    """Return a mask that is 1 wherever the given one is, and so many voxels farther, before it falls to 0.
+
+    Raises
+    ------
+    InputError: a mask that is nowhere 1.
+    """
+    inside = (mask >= WHOLE).cpu().numpy()
+    if not inside.any():
+        raise InputError(f"mask of a box of {len(mask)}: nowhere 1; expected a mask from 0 to 1; scale it")
+    outside_by = ndimage.distance_transform_edt(~inside)
+    return _fall(torch.from_numpy(outside_by), extend_voxel, edge_voxel).to(mask)
 
 
 def sphere_mask(box: int, radius_voxel: float, edge_voxel: float = 6.0) -> Float[Tensor, "box box box"]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryoprior.options import (
     COMPUTING,
@@ -17,6 +18,16 @@ from cryoprior.options import (
     output_option,
     overwrite_option,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
+
+    from cryoprior.maps.job import MapJob
+    from cryoprior.maps.judgement import NamedMaps
+    from cryoprior.maps.source import Source
+    from cryoprior.maps.sums import MapSettings
+    from cryoprior.prior import MapPrior
 
 EXAMPLE = "cryoprior map recon/particles.star -o map/ --controls particles.star"
 
@@ -42,6 +53,11 @@ class Options(ParticleFiles, Computing):
     )
     controls: Path | None = option(
         "The full particles that were measured: maps of equal size from them are made too.", None, group=INPUT
+    )
+    map_prior: str = option(
+        "A prior of maps, asked once for each half map and judged by the other half: default, or a folder of "
+        "train-map; none asks none. Its maps and the gated map are written beside the prior-free one.",
+        "none",
     )
     passes: int = option(
         "For sums of pixels, which mix frequencies: passes over the particles at most, to solve for the map with the "
@@ -75,24 +91,20 @@ class Options(ParticleFiles, Computing):
 def run(options: Options) -> dict[str, Any]:
     from cryoprior.devices import choose_device, limit_threads
     from cryoprior.io.volumes import read_mask, read_volume
-    from cryoprior.maps.anisotropy import map_anisotropy
-    from cryoprior.maps.files import map_summary, write_maps
     from cryoprior.maps.job import MapJob
-    from cryoprior.maps.local import write_local_resolution
-    from cryoprior.maps.page import map_warnings, write_map_page
+    from cryoprior.maps.prior_maps import prior_for
     from cryoprior.maps.sums import MapSettings
-    from cryoprior.maps.verdict import map_verdict
-    from cryoprior.maps.view_section import views_section, write_direction_curves
     from cryoprior.maps.worth import check_enough
-    from cryoprior.maps.worth_page import write_worths
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
+    from cryoprior.prior.volume.checkpoint import own_folder
 
     limit_threads(options.threads)
     job = MapJob.open(options.particles, options.measurements, options.prior_weight, **options.companions)
     job = job.limited(options.limit)
     if options.worth:
         check_enough(job.source)
+    prior = None if options.map_prior == "none" else prior_for(job.source, options.map_prior, options.device)
     beside = list(job.beside(options.controls, pixel_size=options.pixel_size, datadir=options.datadir))
     device, contrast = str(choose_device(options.device)), -1.0 if options.invert else 1.0
     settings = MapSettings(options.symmetry, options.passes, options.batch, device, contrast)
@@ -100,25 +112,56 @@ def run(options: Options) -> dict[str, Any]:
     truth = None if options.truth is None else read_volume(options.truth, *grid)
     mask = None if options.mask is None else read_mask(options.mask, *grid)
     given = [options.particles, options.mask, options.truth, options.controls, *options.companion_files]
-    inputs = [path for path in given if path is not None]
+    inputs = [path for path in (*given, *own_folder(options.map_prior)) if path is not None]
     read = {*inputs, *job.files(beside)}
     with claim_output(options.output, "map", overwrite=options.overwrite, inputs=read) as folder:
-        named = job.named_maps(beside, settings, mask, truth, options.seed)
-        mask_from = named[0].judgement.mask_from if options.mask is None else str(options.mask)
-        anisotropy = map_anisotropy(named[0], job.source.geometry.euler_deg, options.symmetry)
-        warnings = list(map_warnings(job, named[0].maps, anisotropy))
-        says = map_verdict(job, named, anisotropy)
-        write_maps(folder, named)
-        summary = map_summary(job, named, says, options.symmetry, mask_from, [warning.title for warning in warnings])
-        write_direction_curves(folder, anisotropy)
-        summary["views"] = anisotropy.summary()
-        more = [views_section(anisotropy, named[0].judgement.resolution.angstrom)]
-        if options.local_resolution:
-            summary["local_resolution"] = write_local_resolution(folder, named[0])
-        if options.worth:
-            section, summary["worth"] = write_worths(folder, job, beside, named, settings, truth, options.seed)
-            more.append(section)
-        write_map_page(folder, job, named, says, options.symmetry, mask_from, truth, warnings, more)
+        named = job.named_maps(beside, settings, mask, truth, options.seed, prior)
+        summary = _write(folder, options, job, beside, settings, named, truth, prior)
         write_provenance(folder, "map", options, inputs, options.seed)
         write_summary(folder, summary)
+    return summary
+
+
+def _write(
+    folder: Path,
+    options: Options,
+    job: MapJob,
+    beside: Sequence[tuple[str, Source]],
+    settings: MapSettings,
+    named: Sequence[NamedMaps],
+    truth: Float32[np.ndarray, "d d d"] | None,
+    prior: MapPrior | None,
+) -> dict[str, Any]:
+    """Write maps, curves and the page; return the summary."""
+    from cryoprior.maps.anisotropy import map_anisotropy
+    from cryoprior.maps.files import map_summary, write_maps
+    from cryoprior.maps.local import write_local_resolution
+    from cryoprior.maps.page import map_warnings, write_map_page
+    from cryoprior.maps.prior_section import PriorSide
+    from cryoprior.maps.verdict import map_verdict, prior_inside
+    from cryoprior.maps.view_section import views_section, write_direction_curves
+    from cryoprior.maps.worth_page import write_worths
+
+    mask_from = named[0].judgement.mask_from if options.mask is None else str(options.mask)
+    anisotropy = map_anisotropy(named[0], job.source.geometry.euler_deg, options.symmetry)
+    warnings = list(map_warnings(job, named[0].maps, anisotropy))
+    says = map_verdict(job, named, anisotropy)
+    more = [views_section(anisotropy, named[0].judgement.resolution.angstrom)]
+    beside_it: dict[str, Any] = {}
+    if prior is not None:
+        side = PriorSide(options.map_prior, prior, named[0].maps.audit, prior_inside(job, named))
+        side.write(folder)
+        says, beside_it = f"{says}; {side.said()}", side.summary()
+        more.insert(0, side.section())
+    write_maps(folder, named)
+    summary = map_summary(job, named, says, options.symmetry, mask_from, [warning.title for warning in warnings])
+    summary |= beside_it
+    write_direction_curves(folder, anisotropy)
+    summary["views"] = anisotropy.summary()
+    if options.local_resolution:
+        summary["local_resolution"] = write_local_resolution(folder, named[0])
+    if options.worth:
+        section, summary["worth"] = write_worths(folder, job, beside, named, settings, truth, options.seed)
+        more.append(section)
+    write_map_page(folder, job, named, says, options.symmetry, mask_from, truth, warnings, more)
     return summary

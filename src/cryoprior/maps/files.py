@@ -18,6 +18,7 @@ from cryoprior.maps.judgement import Judgement, NamedMaps
 from cryoprior.maps.map_set import MapSet
 from cryoprior.metrics.fsc import volume_shells
 from cryoprior.metrics.rings import shell_resolution_angstrom
+from cryoprior.referee.tables import beside_curves
 
 
 def write_maps(folder: Path, named: Sequence[NamedMaps]) -> None:
@@ -36,6 +37,8 @@ def folder_name(named: NamedMaps) -> str:
 def write_map_set(folder: Path, named: NamedMaps, mask: Float[Tensor, "d d d"] | None = None) -> None:
     """Write map, half maps, filtered map, the mask where given, and the curves as star and CSV.
 
+    Where a map prior was asked, its weights and verdicts by shell stand beside the curves.
+
     The unregularised half maps are those that EMDB asks for.
 
     ``half1.mrc`` and ``half2.mrc`` are named as RELION's postprocess wants them.
@@ -51,8 +54,12 @@ def write_map_set(folder: Path, named: NamedMaps, mask: Float[Tensor, "d d d"] |
     for name, volume in volumes.items():
         write_map(folder / f"{name}.mrc", volume.float().numpy(), size)
     table = fsc_table(named)
+    star = _relion_names(table)
+    if maps.audit is not None:
+        columns, labels = beside_curves(maps.audit)
+        table, star = pd.concat([table, columns], axis=1), pd.concat([star, labels], axis=1)
     table.to_csv(folder / "fsc.csv", index=False, float_format="%.6g")
-    write_blocks(folder / "fsc.star", {"fsc": _relion_names(table)})
+    write_blocks(folder / "fsc.star", {"fsc": star})
 
 
 def fsc_filtered(maps: MapSet, judgement: Judgement) -> Float[Tensor, "d d d"]:

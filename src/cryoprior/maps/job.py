@@ -18,6 +18,7 @@ from cryoprior.maps.arrays import Array
 from cryoprior.maps.controls import equal_size_controls
 from cryoprior.maps.judgement import NamedMaps, judge_maps
 from cryoprior.maps.map_set import MapSet
+from cryoprior.maps.prior_maps import ask_beside
 from cryoprior.maps.sight import Sight
 from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source, Subset
@@ -26,6 +27,7 @@ from cryoprior.maps.sums import MapSettings
 from cryoprior.measurement.reading import measured_rows, open_measurements, recorded_measurements
 from cryoprior.operators import Operator
 from cryoprior.output.record import read_recorded
+from cryoprior.prior import MapPrior
 
 PRIOR_FREE = "prior-free, from the measurements"
 
@@ -108,10 +110,18 @@ class MapJob:
         mask: Array | None = None,
         truth: Array | None = None,
         seed: int = 0,
+        prior: MapPrior | None = None,
     ) -> list[NamedMaps]:
-        """Return the maps with what is mapped beside them, all judged within the mask of the first."""
+        """Return the maps with what is mapped beside them, all judged within the mask of the first.
+
+        A map prior is asked for the first.
+        """
         maps = _finite_maps(self.source, settings, "map")
-        first = NamedMaps(self.name, maps, judge_maps(maps, mask, truth, seed))
+        judgement = judge_maps(maps, mask, truth, seed)
+        if prior is not None:
+            audit = ask_beside(maps, judgement, prior, settings.symmetry, truth)
+            maps = dataclasses.replace(maps, audit=audit)
+        first = NamedMaps(self.name, maps, judgement)
         others = [(name, _finite_maps(source, settings, name)) for name, source in beside]
         return [
             first,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack
 from cryoprior.maps.arrays import Array, InMemory, array_geometry, images_in_memory, measurements_in_memory
+from cryoprior.maps.judgement import judge_maps
 from cryoprior.maps.map_set import MapSet
+from cryoprior.maps.prior_maps import ask_beside, prior_for
 from cryoprior.maps.sight import Sight
 from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source
@@ -20,6 +24,7 @@ from cryoprior.maps.sums import MapSettings
 from cryoprior.measurement.arrays import as_particles
 from cryoprior.measurement.reading import measured_operator
 from cryoprior.operators import Operator, parse_operator
+from cryoprior.prior import MapPrior
 
 
 def make_maps(
@@ -38,6 +43,7 @@ def make_maps(
     symmetry: str = "C1",
     passes: int = 8,
     batch: int = 128,
+    map_prior: str | Path | MapPrior | None = None,
     device: str = "auto",
 ) -> MapSet:
     """Return half maps and the map of particles, bit for bit those of ``cryoprior map``.
@@ -63,18 +69,25 @@ def make_maps(
     symmetry: point group about RELION's axes.
     passes: for sums of pixels: passes over the particles at most; 0 takes what the masks mixed for noise.
     batch: particles in memory at a time.
+    map_prior: a prior of maps, to be asked for each half map and judged by the other: ``default``, a folder of
+        ``train-map``, or what :func:`cryoprior.load_map_prior` returned. What it made is the ``audit`` of the result;
+        the maps themselves are the same without it.
     device: where to compute: auto, cpu, cuda, cuda:1 or mps.
 
     Raises
     ------
     InputError: inputs that exclude each other, arrays whose shapes do not fit, another operator than the one that
-        measured, a half set without particles.
+        measured, a half set without particles, a map prior that never saw the voxel size.
     """
     geometry = {"pixel_size": pixel_size, "origin_pixel": origin_pixel, "ctf": ctf, "half": half}
     source = source_of(images, euler_deg, y, operator, particles, prior_weight, geometry)
     contrast = -1.0 if invert else 1.0
     settings = MapSettings(symmetry, passes, batch, str(choose_device(device)), contrast)
-    return solve_maps(source, settings)
+    prior = None if map_prior is None else prior_for(source, map_prior, device)
+    maps = solve_maps(source, settings)
+    if prior is None:
+        return maps
+    return dataclasses.replace(maps, audit=ask_beside(maps, judge_maps(maps), prior, symmetry))
 
 
 def source_of(

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.image.density import is_dark
+from cryoprior.referee.result import Audit
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -17,6 +18,7 @@ class MapSet:
     unregularised: the half maps of division alone, to deposit and to check others by; None where there are none.
     steps, residual: of conjugate gradients for the map of all particles; see :mod:`cryoprior.image.regularised`.
     converged: whether the residuals of all three maps fell as low as was asked.
+    audit: what a map prior made of the half maps, and what they say of it; None where none was asked.
     """
 
     half_1: Float[Tensor, "d d d"]
@@ -29,6 +31,7 @@ class MapSet:
     steps: int = 0
     residual: float = 0.0
     converged: bool = True
+    audit: Audit | None = None
 
     @property
     def box(self) -> int:

@@ -14,11 +14,10 @@ from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.image.symmetry import point_group
 from cryoprior.measurement.arrays import as_rows
-from cryoprior.metrics.fsc import fsc
-from cryoprior.metrics.gate import gate, gated_map
-from cryoprior.metrics.referee import Referee, referee
+from cryoprior.metrics.referee import Referee
+from cryoprior.referee.judging import judge_prior
 from cryoprior.referee.randomising import RandomisedPair, randomised_pair
-from cryoprior.referee.result import Audit, AuditedMaps, TrueCurves
+from cryoprior.referee.result import Audit
 
 Array = Tensor | np.ndarray | Sequence[Any]
 
@@ -68,17 +67,13 @@ def audit_maps(
     within = None if mask is None else _volume(mask, "mask", len(f1)).to(place)
     check_apart(f1, f2, "half1 and half2", "two maps of separate particles")
     check_apart(d1, d2, "prior_half1 and prior_half2", "two maps, each made of its own half alone")
-    d1, d2 = _of_one_power(d1, d2)
-    found = referee(f1, f2, d1, d2, within, order).cpu()
-    _check_sides(found)
-    weights = gate(found)
-    gated_1, gated_2 = (gated_map(f, d, weights, within) for f, d in ((f1, d1), (f2, d2)))
-    volumes = ((f1 + f2) / 2, (d1 + d2) / 2, (gated_1 + gated_2) / 2, gated_1, gated_2)
-    maps = AuditedMaps(*(volume.cpu() for volume in volumes))
-    inside = None if within is None else within.cpu()
-    true = None if truth is None else _true(_volume(truth, "truth", len(f1)).cpu(), maps, inside)
-    pair = None if randomised is None else _randomised(*randomised, len(f1), inside)
-    return Audit(float(voxel_size), mask is not None, found, weights, maps, true, pair)
+    if min(float(volume.double().std()) for volume in (d1, d2)) == 0:
+        raise InputError("prior_half1 or prior_half2 has one value everywhere; expected maps with density")
+    true = None if truth is None else _volume(truth, "truth", len(f1))
+    pair = None if randomised is None else _randomised(*randomised, len(f1), None if within is None else within.cpu())
+    audit = judge_prior((f1, f2), (d1, d2), voxel_size, within, true, order, randomised=pair)
+    _check_sides(audit.found)
+    return audit
 
 
 def check_apart(a: Float[Tensor, "d d d"], b: Float[Tensor, "d d d"], names: str, expected: str) -> None:
@@ -99,17 +94,6 @@ def _volume(values: Array, name: str, box: int | None) -> Float[Tensor, "d d d"]
     return volume
 
 
-def _of_one_power(
-    a: Float[Tensor, "d d d"], b: Float[Tensor, "d d d"]
-) -> tuple[Float[Tensor, "d d d"], Float[Tensor, "d d d"]]:
-    """Return two maps with the mean of their powers: some programs scale every map by itself."""
-    spread = [float((volume.double() - volume.double().mean()).square().sum().sqrt()) for volume in (a, b)]
-    if min(spread) == 0:
-        raise InputError("prior_half1 or prior_half2 has one value everywhere; expected maps with density")
-    middle = (spread[0] * spread[1]) ** 0.5
-    return a * (middle / spread[0]), b * (middle / spread[1])
-
-
 def _check_sides(found: Referee) -> None:
     """Raise InputError where the prior's maps are made of the other half each, or have the other contrast."""
     known = found.known
@@ -126,11 +110,6 @@ def _check_sides(found: Referee) -> None:
             "prior_half1 and prior_half2 each follow the noise of the other half; expected prior_half1 made of half1 "
             "and prior_half2 of half2; swap them"
         )
-
-
-def _true(truth: Float[Tensor, "d d d"], maps: AuditedMaps, mask: Float[Tensor, "d d d"] | None) -> TrueCurves:
-    within = torch.ones_like(truth) if mask is None else mask
-    return TrueCurves(*(fsc(volume * within, truth * within) for volume in (maps.free, maps.prior, maps.gated)))
 
 
 def _randomised(

@@ -24,10 +24,12 @@ BEYOND = 4.0
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditedMaps:
-    """Maps, each (d, d, d): without a prior, the mean of the prior's, gated, and the gated half maps."""
+    """Maps, each (d, d, d): without a prior, the mean of the prior's, the prior's of both halves, and all gated."""
 
     free: Float[Tensor, "d d d"]
     prior: Float[Tensor, "d d d"]
+    prior_half_1: Float[Tensor, "d d d"]
+    prior_half_2: Float[Tensor, "d d d"]
     gated: Float[Tensor, "d d d"]
     gated_half_1: Float[Tensor, "d d d"]
     gated_half_2: Float[Tensor, "d d d"]

@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from cryoprior.devices import choose_device
+from cryoprior.image.density import is_dark
 from cryoprior.metrics.fsc import fsc
-from cryoprior.prior import load_map_prior
+from cryoprior.prior.volume.checkpoint import load_map_prior
+from cryoprior.prior.volume.map_prior import MapPrior
 
 SURE, NOTHING = 0.999, 1e-3
 """Bounds of the FSC from which signal over noise is read."""
 
+Volume = Float[Tensor, "d d d"] | Float[np.ndarray, "d d d"]
+
 
 def ask_map_prior(
-    half_1: Float[np.ndarray, "d d d"], half_2: Float[np.ndarray, "d d d"], voxel_size: float, prior: str, device: str
-) -> list[Float[np.ndarray, "d d d"]]:
+    half_1: Volume,
+    half_2: Volume,
+    voxel_size: float,
+    prior: str | Path | MapPrior,
+    device: str = "auto",
+    told: Float[Tensor, " shells"] | None = None,
+) -> list[Float[Tensor, "d d d"]]:
     """Return the posterior mean of each half map; of the other half it is told the FSC alone, by shell.
+
+    The prior knows bright molecules: maps whose mean is dark are turned before it is asked, and back.
 
     Parameters
     ----------
     voxel_size: angstrom.
-    prior: ``default``, or a folder that ``train-map`` wrote.
+    prior: ``default``, a folder that ``train-map`` wrote, or a map prior, which stays on its device.
+    device: where to compute.
+    told: ratio of signal to noise by shell, in place of what the FSC of the two says.
 
     Raises
     ------
-    InputError: no map prior there, a voxel size that it never saw.
+    InputError: no map prior there, a voxel size that it never saw, a box that is too small for it.
     """
-    halves = [torch.from_numpy(np.array(half)).float() for half in (half_1, half_2)]
-    shared = fsc(*halves).clamp(NOTHING, SURE)
-    asked = load_map_prior(prior, device=choose_device(device))
-    return [asked.mean(half, voxel_size, shared / (1 - shared)).numpy() for half in halves]
+    asked = prior if isinstance(prior, MapPrior) else load_map_prior(prior, device=choose_device(device))
+    halves = [(h if isinstance(h, Tensor) else torch.from_numpy(np.array(h))).float() for h in (half_1, half_2)]
+    ratio = signal_to_noise(*halves) if told is None else told
+    sign = -1.0 if is_dark((halves[0] + halves[1]) / 2, voxel_size) else 1.0
+    return [sign * asked.mean(sign * half, voxel_size, ratio) for half in halves]
+
+
+def signal_to_noise(half_1: Float[Tensor, "d d d"], half_2: Float[Tensor, "d d d"]) -> Float[Tensor, " shells"]:
+    """Return power of signal over that of noise by shell of one half map, FSC / (1 - FSC)."""
+    shared = fsc(half_1, half_2).clamp(NOTHING, SURE)
+    return shared / (1 - shared)

@@ -35,6 +35,11 @@ def map_prior_folder(name: str | Path) -> Path:
     return Path(name)
 
 
+def own_folder(name: str) -> list[Path]:
+    """Return the folder of a map prior that does not come with the package, in a list; an empty one for those."""
+    return [Path(name)] if Path(name).is_dir() and name not in EMBEDDED_MAPS else []
+
+
 def load_map_prior(name: str | Path = "default", device: str | torch.device = "cpu") -> MapPrior:
     """Return an embedded map prior, or the one in a folder.
 

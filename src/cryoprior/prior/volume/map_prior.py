@@ -90,6 +90,17 @@ class MapPrior:
         kept = slice(start, start + box)
         return full[kept, kept, kept].to(volume)
 
+    def check_grid(self, box: int, voxel_size: float) -> None:
+        """Raise InputError where the prior cannot be asked for maps of this box and voxel size (angstrom)."""
+        least = 2 * self.config.network.multiple
+        if box < least:
+            raise InputError(f"map of {box} voxels a side: the map prior takes {least} or more; pad the images")
+        low, high = self.config.voxel_size_angstrom
+        if not 0.99 * low <= voxel_size <= 1.01 * high:
+            raise InputError(
+                f"voxels of {voxel_size:g} A: the map prior was trained at {low:g} to {high:g}; resample the map"
+            )
+
     def _check(self, volume: Tensor, voxel_size: float, ssnr: Tensor) -> None:
         sides = " x ".join(map(str, volume.shape))
         if volume.ndim != 3 or len(set(volume.shape)) != 1 or volume.shape[-1] < 2 * self.config.network.multiple:
@@ -100,11 +111,7 @@ class MapPrior:
             )
         if not bool(torch.isfinite(volume).all()) or bool(torch.isnan(ssnr).any()):
             raise InputError("map: values, or ratios of signal to noise, that are not finite; expected numbers")
-        low, high = self.config.voxel_size_angstrom
-        if not 0.99 * low <= voxel_size <= 1.01 * high:
-            raise InputError(
-                f"voxels of {voxel_size:g} A: the map prior was trained at {low:g} to {high:g}; resample the map"
-            )
+        self.check_grid(volume.shape[-1], voxel_size)
 
 
 def _padded(
