@@ -8,7 +8,7 @@ import torch
 from numba import njit
 from scipy.spatial.transform import Rotation
 
-from cryoprior.image import spreading
+from cryoprior.image import backprojection, compiled
 from cryoprior.image.backprojection import Backprojector
 from cryoprior.image.device_spreading import gather_on_device, spread_on_device
 from cryoprior.image.projection import project_particles
@@ -96,6 +96,24 @@ def test_slices_are_the_transforms_of_projections() -> None:
     assert float((found - expected)[:, :8, :8].abs().max()) < 0.03 * float(expected.abs().max())
 
 
+def test_images_wait_for_others_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, weights, turns = batch(9, 16)
+    whole = Backprojector(16)
+    whole.insert(values, weights, turns)
+    monkeypatch.setattr(backprojection, "TOGETHER", 4 * whole.grid.coefficients)
+    parts, twin = Backprojector(16), Backprojector(16)
+    for first, end in ((0, 3), (3, 5), (5, 6), (6, 9)):
+        parts.insert(values[first:end], weights[first:end], turns[first:end])
+    assert not parts._waiting  # 3 and 2 were five, 1 and 3 four
+    twin.insert(values[:2].to(torch.complex64), weights[:2].float(), turns[:2])
+    twin.insert(values[2:], weights[2:], turns[2:])
+    for sums in (parts, parts.copy()):
+        torch.testing.assert_close(sums.target(), whole.target())
+    torch.testing.assert_close(twin.target(), whole.target(), rtol=1e-5, atol=1e-5)
+    twin.add(parts)
+    torch.testing.assert_close(twin.target(), 2 * whole.target(), rtol=1e-5, atol=1e-5)
+
+
 def test_sums_do_not_depend_on_the_number_of_threads() -> None:
     values, weights, turns = batch(9, 32)
     before, found = torch.get_num_threads(), []
@@ -118,5 +136,5 @@ def test_where_nothing_can_be_kept_on_disk_the_loops_are_compiled_each_time(monk
             raise RuntimeError("cannot cache function: no locator available")
         return njit(**flags)
 
-    monkeypatch.setattr(spreading, "njit", without_folder)
-    assert spreading.compiled()(lambda x: 2 * x)(21) == 42
+    monkeypatch.setattr(compiled, "njit", without_folder)
+    assert compiled.compiled()(lambda x: 2 * x)(21) == 42

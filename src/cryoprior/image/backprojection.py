@@ -9,8 +9,10 @@ from torch import Tensor
 from cryoprior.image.device_spreading import spread_on_device
 from cryoprior.image.fourier_grid import FourierGrid
 from cryoprior.image.normal_equations import NormalEquations
-from cryoprior.image.spreading import over_slabs, spread
+from cryoprior.image.spreading import spread
 
+TOGETHER = 2_000_000
+"""Coefficients that are added to the grid at a time; about 70 bytes each."""
 SEEN = 1e-6
 """A shell whose weight is below this part of the largest was not measured."""
 
@@ -22,7 +24,7 @@ class Backprojector:
     and T^2 to the weights, each coefficient to the eight voxels around R k on a grid ``padding`` times finer than the
     transform of the box, trilinear; the envelope of that kernel is divided out in real space. The means, at the origin
     in every pose, are summed apart: they lie on the grid, have no envelope, and outweigh all else where T is 1. Sums
-    are float64; memory depends on the box alone.
+    are float64; memory depends on the box alone. Images wait until there are enough to be added together.
 
     Parameters
     ----------
@@ -35,7 +37,8 @@ class Backprojector:
 
     def __init__(self, box: int, padding: int = 2, device: torch.device | str = "cpu") -> None:
         self.grid = FourierGrid(box, padding)
-        self._sums = torch.zeros(*self.grid.shape, 3, dtype=torch.float64, device=device)
+        self._added = torch.zeros(*self.grid.shape, 3, dtype=torch.float64, device=device)
+        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
         self._means = torch.zeros(2, dtype=torch.float64, device=device)
 
     @property
@@ -59,23 +62,38 @@ class Backprojector:
             a symmetry mate S pass S R. What a magnification moves beyond Nyquist is left out.
         """
         slices = self.grid.slices(rotations)
-        if self._sums.device.type == "cpu":
-            arrays = (t.contiguous().numpy() for t in (self._sums.flatten(), transforms, weights, slices))
-            over_slabs(spread, self.grid.reach, *arrays, self.grid.extent)
+        if self._added.device.type == "cpu":
+            if self._waiting and self._waiting[0][0].dtype != transforms.dtype:
+                self._add_waiting()
+            self._waiting.append((transforms, weights, slices))
+            if sum(len(each) for each, _, _ in self._waiting) * self.grid.coefficients >= TOGETHER:
+                self._add_waiting()
         else:
-            spread_on_device(self._sums, self.grid, transforms, weights, slices)
+            spread_on_device(self._added, self.grid, transforms, weights, slices)
         means = torch.stack((transforms[:, 0, 0].real, weights[:, 0, 0].to(transforms.real)))
         self._means += means.to(torch.float64).sum(1)
 
+    @property
+    def _sums(self) -> Float[Tensor, "x y z 3"]:
+        """Real part, imaginary part and weight of every voxel."""
+        self._add_waiting()
+        return self._added
+
+    def _add_waiting(self) -> None:
+        if self._waiting:
+            spread(self._added, self.grid, *(torch.cat(parts) for parts in zip(*self._waiting, strict=True)))
+            self._waiting.clear()
+
     def add(self, other: Backprojector) -> None:
         """Add the sums of another set of particles of the same box and padding."""
-        self._sums += other._sums.to(self._sums.device)
+        self._added = self._sums + other._sums.to(self._added.device)
         self._means += other._means.to(self._means.device)
 
     def copy(self) -> Backprojector:
         """Return the same sums, held apart."""
         twin = Backprojector.__new__(Backprojector)
-        twin.grid, twin._sums, twin._means = self.grid, self._sums.clone(), self._means.clone()
+        twin.grid, twin._added, twin._means = self.grid, self._sums.clone(), self._means.clone()
+        twin._waiting = []
         return twin
 
     def target(self) -> Float[Tensor, "box box box"]:
@@ -91,7 +109,7 @@ class Backprojector:
 
     def _seen(self) -> Bool[Tensor, " shells"]:
         """Return in which shells there is a weight."""
-        x, y, z = (torch.arange(n, device=self._sums.device) for n in self.grid.shape)
+        x, y, z = (torch.arange(n, device=self._added.device) for n in self.grid.shape)
         y, z = y - self.grid.reach, z - self.grid.reach
         in_plane, weight = y[:, None] ** 2 + z**2, self._means.new_zeros(self.box + 2)
         for plane in x.tolist():

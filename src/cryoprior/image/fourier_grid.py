@@ -42,6 +42,11 @@ class FourierGrid:
         """The rows of an image that count, (rows, 3): ky, its first column and its last, end apart."""
         return _half_disc(self.box)
 
+    @property
+    def coefficients(self) -> int:
+        """Frequencies of an image that count."""
+        return int((self.extent[:, 2] - self.extent[:, 1]).sum())
+
     def slices(self, rotations: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 2"]:
         """Return what maps a frequency (x, y) of an image to a place of the grid, float64."""
         return self.padding * rotations[:, :, :2].double()

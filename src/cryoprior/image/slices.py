@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cryoprior.image.device_spreading import gather_on_device
 from cryoprior.image.fourier_grid import FourierGrid
-from cryoprior.image.spreading import gather, over_slabs
+from cryoprior.image.gathering import gather
 
 
 class VolumeSlices:
@@ -31,11 +31,10 @@ class VolumeSlices:
 
         rotations: as :meth:`cryoprior.image.Backprojector.insert` takes them.
         """
-        box, slices, reach = self.grid.box, self.grid.slices(rotations), self.grid.reach
+        box, slices = self.grid.box, self.grid.slices(rotations)
         found = self._values.new_zeros(len(rotations), box, box // 2 + 1)
         if found.device.type == "cpu":
-            arrays = (t.contiguous().numpy() for t in (self._values, found, slices))
-            over_slabs(gather, reach, *arrays, self.grid.extent, shared=False)
+            gather(self._values, self.grid, found, slices)
         else:
             gather_on_device(self._values, self.grid, found, slices)
         edge = (box - 1) // 2
