@@ -16,6 +16,7 @@ import pytest
 
 import cryoprior
 from cryoprior import cli
+from cryoprior.cli.journey import STEPS
 from cryoprior.commands import COMMANDS, GROUPS, Command, load_command
 from cryoprior.errors import InputError
 from cryoprior.options import COMPUTING, INPUT, argument, check_options, option, output_option, overwrite_option
@@ -50,6 +51,9 @@ def run(options: Options) -> dict[str, Any]:
         raise ZeroDivisionError("a fault of the program")
     if options.box == 17:
         raise InputError(f"no stack {'a' * 5000}\nin it; pass <datadir>")
+    if options.box == 18:
+        for _ in range(2):
+            logging.getLogger("cryoprior").warning("no <pixel_size>; 1 taken")
     logging.getLogger("cryoprior").info("<box> is taken")
     logging.getLogger("cryoprior").debug("a detail")
     list(track(range(2), "counting"))
@@ -60,12 +64,18 @@ def run(options: Options) -> dict[str, Any]:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+def fake_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("fake")
     module.Options, module.run = Options, run  # type: ignore[attr-defined]
     module.EXAMPLE = "cryoprior fake a.star \\\n    -o out/"  # type: ignore[attr-defined]
     monkeypatch.setitem(COMMANDS.built_in, "fake", Command("fake", "A fake."))
     monkeypatch.setattr(cli, "load_command", lambda name: module)
+    return module
+
+
+@pytest.fixture
+def fake(fake_module: ModuleType) -> None:
+    """The command is there."""
 
 
 def call(*words: str) -> int:
@@ -157,6 +167,67 @@ def test_the_last_line_says_what_to_open(tmp_path: Path, capsys: pytest.CaptureF
     shown = capsys.readouterr()
     assert shown.err.endswith(last)
     json.loads(shown.out)
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_end_says_warnings_once_more_and_the_next_command(
+    tmp_path: Path, fake_module: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_module.NEXT = "cryoprior evaluate {output}/report.html -o report/"  # type: ignore[attr-defined]
+    out = tmp_path / "an out"
+    words = ("fake", "a", "-o", str(out), "--box", "18")
+    assert call(*words) == 0
+    assert "next:" not in capsys.readouterr().out, "nothing lies there"
+    assert call(*words, "--overwrite") == 0
+    said = ["warning: no --pixel-size; 1 taken", f"open {out}/report.html"]
+    said.append(f"next: cryoprior evaluate '{out}/report.html' -o report/")
+    assert capsys.readouterr().out.splitlines()[-3:] == said
+    assert call(*words[:-2], "--overwrite") == 0
+    assert "warning:" not in capsys.readouterr().out, "those of another run"
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_program_can_read_what_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    words = ("fake", "a", "-o", str(tmp_path / "out"), "--overwrite", "--json", "--log-json")
+    assert call(*words, "--box", "18") == 0
+    shown = capsys.readouterr()
+    json.loads(shown.out)
+    lines = [json.loads(line) for line in shown.err.splitlines() if line != "noise that must not reach stdout"]
+    assert [line["level"] for line in lines] == ["WARNING", "WARNING", "INFO", "INFO", "INFO"]
+    assert lines[0]["message"] == "no --pixel-size; 1 taken"
+    assert call(*words, "--box", "13") == 2
+    last = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert last["message"] == "x.star: no column rlnImagePixelSize; add it"
+    assert last["exit_code"] == 2
+
+
+@pytest.mark.parametrize("what", [""] + [command for _, command in STEPS])
+def test_the_program_alone_shows_the_way_and_its_commands_exist(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if not what:
+        assert call() == 0
+        assert all(command in capsys.readouterr().out for _, command in STEPS[:1])
+        return
+    name = cli.invoked_command(what.split()[1:])
+    assert name in COMMANDS
+    assert call(*name.split(), "--help") == 0
+    assert flags_known(what.split(), capsys.readouterr().out)
+
+
+def flags_known(words: list[str], shown: str) -> bool:
+    return {word for word in words if word.startswith("-")} <= set(re.findall(r"(?<!\S)--?[a-z][a-z0-9-]*", shown))
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_what_is_named_as_the_next_command_is_one(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = getattr(load_command(command), "NEXT", "").split()
+    if words:
+        name = cli.invoked_command(words[1:])
+        assert name in COMMANDS
+        assert call(*name.split(), "--help") == 0
+        assert flags_known(words, capsys.readouterr().out)
 
 
 @pytest.mark.usefixtures("fake")
@@ -277,6 +348,7 @@ def test_help_and_list_import_nothing_heavy() -> None:
     code = """
 import sys, time
 from cryoprior import cli
+from cryoprior.cli.journey import STEPS
 from cryoprior.commands import COMMANDS
 for words in (["--help"], *([*name.split(), "--help"] for name in COMMANDS), ["list", "--json"]):
     try:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 from cryoprior.cli.failures import GAVE_OUT
+from cryoprior.cli.journey import journey
 from cryoprior.cli.leaving import last_words, telling_unread_output
 from cryoprior.cli.parameters import HOW, SHORT_HELP, make_command
 from cryoprior.cli.running import BAD_INPUT, INTERRUPTED
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = invoked_command(_completed_words() or words)
     try:
         with interruptible(), telling_unread_output():
+            if not words and not _completed_words():
+                typer.echo(journey(__version__))
+                sys.exit(0)
             build_app(command)(args=words, prog_name="cryoprior")
     except InputError as error:  # the command is another package's, which is broken
         typer.echo(f"error: {error.for_command_line()}", err=True)

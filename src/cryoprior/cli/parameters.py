@@ -74,9 +74,10 @@ def _message_parameters() -> Iterator[inspect.Parameter]:
         "json": "Print the summary as JSON on stdout, and nothing else there.",
         "quiet": "Say nothing but warnings and errors, and draw no progress bars.",
         "verbose": "Say all there is to say, and where in the code the machine failed.",
+        "log_json": "Write messages to stderr as JSON, one object a line, without progress bars.",
     }
     for name, text in texts.items():
-        info = typer.Option(False, f"--{name}", help=text, rich_help_panel=MESSAGES)
+        info = typer.Option(False, f"--{name.replace('_', '-')}", help=text, rich_help_panel=MESSAGES)
         yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=bool)
 
 

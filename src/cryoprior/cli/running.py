@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import logging
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ import typer
 
 from cryoprior.cli.failures import failure_of, fault_of
 from cryoprior.cli.leaving import telling_unread_output
+from cryoprior.cli.log import log_to_stderr, say_as_json
 from cryoprior.cli.table import print_table
 from cryoprior.errors import InputError, for_command_line
 from cryoprior.output.record import to_json
@@ -36,6 +37,7 @@ class Messages:
     json: bool = False
     quiet: bool = False
     verbose: bool = False
+    log_json: bool = False
 
     @property
     def level(self) -> int:
@@ -45,16 +47,16 @@ class Messages:
 
 def run_command(module: ModuleType, values: Mapping[str, Any], messages: Messages) -> None:
     """Run a command and print its summary; typer.Exit with a code where it fails."""
-    _log_to_stderr(messages.level)
-    show_progress(not messages.quiet)
+    warnings = log_to_stderr(messages.level, as_json=messages.log_json)
+    show_progress(not (messages.quiet or messages.log_json))
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout carries the summary alone
             options = module.Options(**values)
             summary = module.run(options)
     except InputError as error:
-        raise _left(f"error: {error.for_command_line()}", BAD_INPUT) from None
+        raise _left(error.for_command_line(), BAD_INPUT, messages) from None
     except KeyboardInterrupt:
-        raise _left("interrupted", INTERRUPTED) from None
+        raise _left("interrupted", INTERRUPTED, messages) from None
     except Exception as error:
         known = {field.name for field in dataclasses.fields(module.Options)}
         failure = failure_of(error, resumes="resume" in known, batched="batch" in known)
@@ -63,7 +65,7 @@ def run_command(module: ModuleType, values: Mapping[str, Any], messages: Message
                 raise
             failure = fault_of(error)
         logging.getLogger("cryoprior").debug("where it failed", exc_info=error)
-        raise _left(f"error: {for_command_line(failure.message)}", failure.exit_code) from None
+        raise _left(for_command_line(failure.message), failure.exit_code, messages) from None
     finally:
         show_progress(False)
     with telling_unread_output():
@@ -71,9 +73,12 @@ def run_command(module: ModuleType, values: Mapping[str, Any], messages: Message
             typer.echo(to_json(summary))
         else:
             print_table(summary)
-    last = what_to_open(getattr(options, "output", None))
-    if last:
-        typer.echo(last, err=messages.json)
+    output = getattr(options, "output", None)
+    for line in (*warnings.once_more(), what_to_open(output), what_is_next(module, options)):
+        if line and messages.log_json:
+            say_as_json("INFO", line)
+        elif line:
+            typer.echo(line, err=messages.json)
 
 
 def what_to_open(output: Path | None) -> str:
@@ -85,8 +90,23 @@ def what_to_open(output: Path | None) -> str:
     return next((f"open {path}" for name in WORTH_OPENING for path in sorted(output.glob(name))), "")
 
 
-def _left(message: str, code: int) -> typer.Exit:
-    typer.echo(one_line(message), err=True)
+def what_is_next(module: ModuleType, options: Any) -> str:
+    """Return the line with the command that users run next, an empty text where there is none.
+
+    NEXT of a command's module is that command line; ``{output}`` in it is the output of the run. What lies there must
+    exist.
+    """
+    output = getattr(options, "output", None)
+    words = [word.replace("{output}", str(output)) for word in getattr(module, "NEXT", "").split()]
+    made = (Path(word) for word in words if output is not None and word.startswith(str(output)))
+    return f"next: {shlex.join(words)}" if words and all(path.exists() for path in made) else ""
+
+
+def _left(message: str, code: int, messages: Messages) -> typer.Exit:
+    if messages.log_json:
+        say_as_json("ERROR", one_line(message), exit_code=code)
+    else:
+        typer.echo(one_line(message if code == INTERRUPTED else f"error: {message}"), err=True)
     return typer.Exit(code)
 
 
@@ -96,19 +116,3 @@ def one_line(message: str) -> str:
     line = " ".join(words)
     half = LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
-
-
-class _ForCommandLine(logging.Formatter):
-    """Log lines with the options' flags."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        shown = copy.copy(record)
-        shown.msg, shown.args = for_command_line(getattr(record, "unspelled", record.getMessage())), ()
-        return super().format(shown)
-
-
-def _log_to_stderr(level: int) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_ForCommandLine("%(levelname)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("cryoprior").setLevel(level)

@@ -18,6 +18,7 @@ from cryoprior.options import (
 )
 
 EXAMPLE = "cryoprior convert particles.cs -o small/ --box 64 --split 0.8 --cs"
+NEXT = "cryoprior validate {output}/particles.star"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from cryoprior.options import (
 EXAMPLE = (
     "cryoprior measure particles.star -o y.zarr --box 64 \\\n    --operator pixel:block=16,masks=192,rows=hadamard"
 )
+NEXT = "cryoprior reconstruct {output} -o recon/"
 
 
 @dataclass(frozen=True)

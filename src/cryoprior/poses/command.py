@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 EXAMPLE = "cryoprior poses recon/particles.star --reference-map map/map.mrc \\\n    --truth particles.star -o poses/"
+NEXT = "cryoprior map {output}/poses.star -o map/"
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ log = logging.getLogger("cryoprior")
 
 
 EXAMPLE = "cryoprior reconstruct y.zarr -o recon/ --solver exact --estimate mean"
+NEXT = "cryoprior evaluate {output} --reference particles.star -o report/"
 
 
 @dataclass(frozen=True)

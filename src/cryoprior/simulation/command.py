@@ -18,6 +18,7 @@ from cryoprior.options import (
 )
 
 EXAMPLE = "cryoprior simulate 50s.cif -o sim/ --n 4000 --box 64 --pixel-size 5 --snr 0.1"
+NEXT = "cryoprior measure {output}/particles.star -o y.zarr --operator pixel:block=16,masks=192,rows=hadamard"
 
 
 @dataclass(frozen=True)

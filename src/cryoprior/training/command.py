@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 EXAMPLE = "cryoprior train particles.star -o prior/ --operator-aware"
+NEXT = "cryoprior reconstruct y.zarr -o recon/ --prior {output}"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from cryoprior.options import (
 )
 
 EXAMPLE = "cryoprior train-map models/*.pdb.gz -o prior3d/"
+NEXT = "cryoprior audit --half1 half1.mrc --half2 half2.mrc --map-prior {output} -o audit/"
 
 
 @dataclass(frozen=True)
