@@ -150,6 +150,8 @@ def test_one_map_given_twice_is_refused(maps: dict[str, Path]) -> None:
         run(options(maps, prior_half2=maps["good1"]))
     with pytest.raises(InputError, match=r"prior_half2 is missing: expected what the prior made of each half map"):
         options(maps, prior_half2=None)
+    with pytest.raises(InputError, match="half1 and half2, or particles: expected one of them"):
+        options(maps, half2=None)
 
 
 def test_maps_on_other_grids_are_refused(maps: dict[str, Path]) -> None:
@@ -217,7 +219,7 @@ def test_maps_that_programs_scaled_apart_say_the_same(maps: dict[str, Path]) -> 
 
 def test_the_map_prior_is_asked_for_each_half(maps: dict[str, Path], tmp_path: Path) -> None:
     halves = {"half1": maps["half1"], "half2": maps["half2"], "output": tmp_path / "asked"}
-    summary = run(Options(**halves, map_prior="default", truth=maps["truth"]))
+    summary = run(Options(**halves, map_prior="default", truth=maps["truth"], tests=False))
     first, second = (torch.from_numpy(read_map(maps[name])[0].copy()) for name in ("half1", "half2"))
     shared = fsc(first, second).clamp(1e-3, 0.999)
     prior = cryoprior.load_map_prior("default")

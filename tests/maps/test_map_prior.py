@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,27 +26,9 @@ from cryoprior.metrics.referee import referee
 from cryoprior.prior import MapPrior
 from cryoprior.simulation import command as simulate
 from kit.half_maps import D, Halves, by_shell, particle
+from kit.map_priors import embedded, stand_in
 
 VOXEL = 5.0
-
-
-@lru_cache(maxsize=1)
-def embedded() -> MapPrior:
-    return cryoprior.load_map_prior("default")
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class StandIn(MapPrior):
-    """A map prior that returns what a function makes of a map."""
-
-    answer: Any = None
-
-    def mean(self, volume: Tensor, voxel_size: float, ssnr: Tensor, *, block: int = 256) -> Tensor:
-        return self.answer(volume)
-
-
-def stand_in(answer: Any) -> StandIn:
-    return StandIn(embedded().network, embedded().config, answer=answer)
 
 
 def map_set(seed: int = 0, sign: float = 1.0) -> MapSet:

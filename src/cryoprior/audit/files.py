@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Float32
 
+from cryoprior.audit.noise_test import NoiseTest
 from cryoprior.errors import InputError
 from cryoprior.io import write_blocks, write_map
 from cryoprior.io.volumes import read_density, read_volume
@@ -37,6 +39,19 @@ def write_audit(folder: Path, audit: Audit) -> None:
     table = verdict_table(audit)
     table.to_csv(folder / "verdict.csv", index=False, float_format="%.6g")
     write_blocks(folder / "verdict.star", {"fsc": star_table(table)})
+
+
+def write_noise(folder: Path, noise: NoiseTest, voxel_size: float) -> None:
+    """Write noise_prior.mrc, what the prior made of noise in place of the particles, and noise.csv by shell."""
+    write_map(folder / "noise_prior.mrc", noise.led.float().numpy(), voxel_size)
+    curves = {
+        "fsc_half_maps": noise.halves,
+        "fsc_prior_halves": noise.led_halves,
+        "fsc_with_map": noise.led_with_map,
+        "fsc_prior_halves_told_itself": noise.unled_halves,
+    }
+    table = pd.DataFrame({"shell": range(len(noise.halves)), **{name: curve.numpy() for name, curve in curves.items()}})
+    table.to_csv(folder / "noise.csv", index=False, float_format="%.6g")
 
 
 def write_randomised(

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from cryoprior.audit.standard import StandardTests
+from cryoprior.audit.tests_section import section_of_tests
 from cryoprior.referee.result import Audit
 from cryoprior.referee.section import agreement_blocks, audit_alerts, audit_pictures, sections_block, worth_blocks
 from cryoprior.referee.words import sentences
 from cryoprior.report.page import Block, KeyValues, Lead, Prose, Section, write_page
 
 
-def write_audit_page(folder: Path, audit: Audit, inputs: Mapping[str, str]) -> None:
-    """Write report.html, agreement.png and worth.png; ``inputs`` names the files."""
+def write_audit_page(folder: Path, audit: Audit, inputs: Mapping[str, str], tests: StandardTests | None = None) -> None:
+    """Write report.html, agreement.png and worth.png; ``inputs`` names the files, ``tests`` those of a map prior."""
     pictures = audit_pictures(audit)
     for name, png in pictures.items():
         (folder / f"{name}.png").write_bytes(png)
@@ -25,4 +27,7 @@ def write_audit_page(folder: Path, audit: Audit, inputs: Mapping[str, str]) -> N
         Section("Worth", worth_blocks(audit, pictures["worth"])),
         Section("Sections", [sections_block(audit)]),
     ]
+    tested = None if tests is None else section_of_tests(audit, tests)
+    if tested is not None:
+        sections.insert(2, tested)
     write_page(folder / "report.html", "Audit of a prior", sections, "by the other half")
