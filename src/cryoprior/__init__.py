@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cryoprior.report import show, show_curves
     from cryoprior.simulation import simulate
     from cryoprior.solvers import SOLVERS, Solver, parse_solver
-    from cryoprior.training import train
+    from cryoprior.training import train, train_map
 
 
 logging.getLogger("cryoprior").addFilter(PYTHON_SPELLING)
@@ -74,6 +74,7 @@ _NAMES = {
     "show_curves": "report",
     "simulate": "simulation",
     "train": "training",
+    "train_map": "training",
 }
 
 __all__ = [
@@ -122,6 +123,7 @@ __all__ = [
     "simulate",
     "solvers",
     "train",
+    "train_map",
 ]
 
 

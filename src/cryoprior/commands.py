@@ -48,7 +48,8 @@ _BUILT_IN = {
         ".maps.compare_command", "Compare two maps: Fourier shell correlation, correlation, contrast and hand."
     ),
     "audit": Command(
-        ".audit.command", "Judge what a prior added to half maps, by the half that it did not see: any program's maps."
+        ".audit.command",
+        "Judge what a prior added to half maps, by the half that it did not see: any program's, or particles'.",
     ),
     "poses": Command(
         ".poses.command",
@@ -71,7 +72,7 @@ _BUILT_IN = {
     "demo": Command(".demo.command", "Run the whole path on a small simulated stack with the embedded prior."),
     "describe": Command(
         ".housekeeping.describe",
-        "Show what measurements or an operator hold: compression, rank, conditioning.",
+        "Show what measurements or an operator hold: compression, rank, conditioning; or what a map prior is.",
     ),
     "validate": Command(
         ".housekeeping.validate",

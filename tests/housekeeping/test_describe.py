@@ -11,6 +11,8 @@ from cryoprior.errors import InputError
 from cryoprior.housekeeping import describe
 from cryoprior.io import MeasurementHeader, MeasurementsWriter
 from cryoprior.operators import format_operator, parse_operator
+from cryoprior.prior import load_map_prior
+from cryoprior.prior.volume.checkpoint import map_prior_folder
 
 
 def test_an_operator_by_its_text() -> None:
@@ -23,6 +25,17 @@ def test_an_operator_by_its_text() -> None:
     assert summary["nominal"] == "K²/b = 256/192"
     assert summary["bytes_per_set"] > 0
     json.dumps(summary)
+
+
+def test_a_map_prior_says_what_it_is() -> None:
+    folder = map_prior_folder("default")
+    summary = describe.run(describe.Options(target=str(folder)))
+    config = load_map_prior("default").config
+    assert summary["map_prior"] == str(folder)
+    assert summary["voxel_size_angstrom"] == list(config.voxel_size_angstrom)
+    assert summary["trained_on_files"] == len(config.trained_on) > 50
+    with pytest.raises(InputError, match="a map prior takes maps of any box; leave box out"):
+        describe.run(describe.Options(target=str(folder), box=32))
 
 
 def test_box_of_the_text_or_the_default() -> None:

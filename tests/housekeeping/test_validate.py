@@ -10,6 +10,7 @@ from cryoprior.errors import InputError
 from cryoprior.housekeeping import validate
 from cryoprior.io import ReconstructionWriter, ShardWriter, write_stack, write_star
 from cryoprior.measurement import command as measure
+from cryoprior.prior.volume.checkpoint import map_prior_folder
 from kit.sealed import change_header
 from kit.stacks import BOX, N, draw_images, draw_optics, draw_table, write_particles
 
@@ -81,9 +82,25 @@ def test_priors(tmp_path: Path) -> None:
         check(tmp_path)
 
 
+def test_map_priors(tmp_path: Path) -> None:
+    found = check(map_prior_folder("default"))
+    assert (found["kind"], found["valid"], found["voxel_size_angstrom"]) == ("map prior", True, [1.5, 6.0])
+    assert found["parameters"] > 1e6
+    for path in map_prior_folder("default").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = bytearray((tmp_path / "model.safetensors").read_bytes())
+    weights[-5] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match=r"map prior with 1 finding\(s\):\n  - .*model.safetensors"):
+        check(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"map prior with 1 finding\(s\):\n  - .*no model.safetensors"):
+        check(tmp_path)
+
+
 def test_other_paths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"no such file or folder; expected one of particles, measurements, prior, recon"
+        InputError, match=r"no such file or folder; expected one of particles, measurements, prior, map prior, recon"
     ):
         check(tmp_path / "no")
     with pytest.raises(InputError, match=r"holds no zarr.json \(measurements\), model.safetensors \(prior\) or part"):

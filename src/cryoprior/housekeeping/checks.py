@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cryoprior.errors import InputError
+from cryoprior.housekeeping.map_priors import is_map_prior, map_prior_facts
 from cryoprior.io import (
     FORMATS,
     read_measurements,
@@ -16,7 +17,7 @@ from cryoprior.io import (
     validate_reconstruction,
 )
 from cryoprior.measurement.reading import measured_operator
-from cryoprior.prior import load_prior
+from cryoprior.prior import load_map_prior, load_prior
 
 Companions = Mapping[str, Any]
 
@@ -31,6 +32,8 @@ def kind_of(path: Path) -> str:
         raise InputError(
             f"{path}: unknown extension {path.suffix!r}; expected one of {', '.join(FORMATS)}, or a folder"
         )
+    if is_map_prior(path):
+        return "map prior"
     for name, kind in (("zarr.json", "measurements"), ("model.safetensors", "prior"), ("config.json", "prior")):
         if (path / name).is_file():
             return kind
@@ -74,6 +77,13 @@ def _prior(path: Path, companions: Companions) -> tuple[dict[str, Any], list[str
     return {"parameters": parameters, "training_digests": known}, []
 
 
+def _map_prior(path: Path, companions: Companions) -> tuple[dict[str, Any], list[str]]:
+    try:
+        return map_prior_facts(load_map_prior(path)), []
+    except InputError as error:
+        return {}, [error.message]
+
+
 def _reconstruction(path: Path, companions: Companions) -> tuple[dict[str, Any], list[str]]:
     stack = read_particles(path / "particles.star")
     return {"n": stack.n, "box": stack.box}, validate_reconstruction(path)
@@ -84,5 +94,6 @@ CHECKS: dict[str, Check] = {
     "particles": _particles,
     "measurements": _measurements,
     "prior": _prior,
+    "map prior": _map_prior,
     "reconstruction": _reconstruction,
 }

@@ -1,4 +1,4 @@
-"""``cryoprior describe``: what an operator, or the measurements in a folder, hold: compression, rank, conditioning."""
+"""``cryoprior describe``: what an operator, measurements or a map prior hold: compression, rank, conditioning; size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ EXAMPLE = "cryoprior describe pixel:block=16,masks=192,rows=hadamard --box 64"
 
 @dataclass(frozen=True)
 class Options:
-    target: str = argument("Measurements (.zarr), or an operator as text: name:field=value,...")
+    target: str = argument(
+        "Measurements (.zarr), the folder of a map prior, or an operator as text: name:field=value,..."
+    )
     box: int | None = option(
         f"Pixels a side of the images, where neither the file nor the text says (default: {DEFAULT_BOX}).",
         None,
@@ -37,16 +39,30 @@ class Options:
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Return what an operator, or the operator of measurements, does to an image."""
+    """Return what an operator, or the operator of measurements, does to an image; or what a map prior is."""
+    from cryoprior.housekeeping.map_priors import is_map_prior
+
     path = Path(options.target)
     is_file = path.exists() or path.suffix == ".zarr"
-    summary = _describe_measurements(path, options) if is_file else _describe_text(options)
+    if is_map_prior(path):
+        summary = _describe_map_prior(path, options)
+    else:
+        summary = _describe_measurements(path, options) if is_file else _describe_text(options)
     if options.output is not None:
         read = [path] if is_file else []
         with claim_output(options.output, "describe", overwrite=options.overwrite, inputs=read) as folder:
             write_provenance(folder, "describe", options, read)
             write_summary(folder, summary)
     return summary
+
+
+def _describe_map_prior(path: Path, options: Options) -> dict[str, Any]:
+    from cryoprior.housekeeping.map_priors import map_prior_facts
+    from cryoprior.prior import load_map_prior
+
+    if options.box is not None:
+        raise InputError(f"{path}: a map prior takes maps of any box; leave <box> out")
+    return {"map_prior": str(path), **map_prior_facts(load_map_prior(path))}
 
 
 def _describe_text(options: Options) -> dict[str, Any]:

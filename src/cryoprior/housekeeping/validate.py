@@ -14,7 +14,9 @@ EXAMPLE = "cryoprior validate particles.star"
 
 @dataclass(frozen=True)
 class Options(ParticleFiles):
-    path: Path = argument("Particles, measurements (.zarr), the folder of a prior or of a reconstruction.")
+    path: Path = argument(
+        "Particles, measurements (.zarr), the folder of a prior, of a map prior or of a reconstruction."
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

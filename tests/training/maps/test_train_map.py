@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import cryoprior
 from cryoprior.errors import InputError
 from cryoprior.interruption import Interrupted, interruptible
 from cryoprior.io.mrc_writing import write_map
@@ -103,6 +104,25 @@ def test_what_was_trained_is_written_down(maps: tuple[Path, ...]) -> None:
     assert {p.name for p in folder.iterdir()} >= {"curve.csv", "provenance.json", "checkpoint.safetensors"}
     mean = prior.mean(torch.from_numpy(blobs(5)), 3.0, torch.full((17,), 2.0))
     assert bool(torch.isfinite(mean).all())
+
+
+def test_the_verb_trains_what_the_command_trains(maps: tuple[Path, ...]) -> None:
+    folder = train(maps, "prior")
+    given = {"steps": 4, "every": 2, "batch": 2, "patch": 16, "channels": (4, 4, 4), "versions": 2, "coarsest": 4.0}
+    prior = cryoprior.train_map(maps, **given, device="cpu")
+    read = load_map_prior(folder)
+    assert prior.config == read.config
+    for name, value in read.network.state_dict().items():
+        torch.testing.assert_close(prior.network.state_dict()[name], value, rtol=0, atol=0)
+    written = cryoprior.train_map(maps, **given, device="cpu", output=maps[0].parent / "written")
+    assert written.config == read.config
+    assert_same(folder, maps[0].parent / "written")
+    with pytest.raises(InputError, match="resume without output: there is no folder to go on with"):
+        cryoprior.train_map(maps, resume=True)
+    with pytest.raises(InputError, match="models or half1 and half2: pass one of them"):
+        cryoprior.train_map()
+    with pytest.raises(InputError, match="finest 4 and coarsest 2: expected angstrom above 0, in this order"):
+        cryoprior.train_map(maps, finest=4.0, coarsest=2.0)
 
 
 def test_half_maps_teach_without_truth(tmp_path: Path) -> None:
