@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cryoprior.prior.volume.checkpoint import map_prior_folder
 from fuzz.server import Server
 
 N, BOX, PIXEL_SIZE = 12, 32, 8.0
+FINE = 4.0
+"""A pixel size that the embedded map prior was trained at."""
 LATENTS = 24
 OPERATOR = "pixel:block=8,masks=24,rows=hadamard,sets=2"
 
@@ -35,6 +39,8 @@ def make_good(folder: Path, server: Server) -> None:
     write_pickles(folder)
     write_cryosparc(folder / "p.cs")
     states = "".join(f"{i},{'ab'[i >= LATENTS // 2]}\n" for i in range(LATENTS))
+    write_half_maps(folder)
+    shutil.copytree(map_prior_folder("default"), folder / "map_prior")
     (folder / "labels.csv").write_text("particle,state\n" + states)
     (folder / "ctf.csv").write_text(CTF_HEAD + "\n" + "15000,14000,30,300,2.7,0.1,0\n" * 3)
 
@@ -68,15 +74,34 @@ solver = "dct:iterations=3"
 
 def write_blob(path: Path) -> None:
     """Write a map of four Gaussians."""
-    import mrcfile
+    write_volume(path, blob())
 
+
+def write_half_maps(folder: Path) -> None:
+    """Write half maps of it and a prior's maps of each, and half maps of a voxel size that the map prior knows."""
+    rng = np.random.default_rng(5)
+    for name in ("half2", "prior1", "prior2"):
+        write_volume(folder / f"{name}.mrc", blob() + 0.02 * rng.normal(size=(BOX,) * 3))
+    for name in ("fine1", "fine2"):
+        write_volume(folder / f"{name}.mrc", blob() + 0.02 * rng.normal(size=(BOX,) * 3), FINE)
+
+
+def blob() -> np.ndarray:
+    """Return four Gaussians, the largest value 1."""
     z, y, x = np.mgrid[:BOX, :BOX, :BOX] - BOX // 2
     spots = ((0, 0, 0, 3.0), (4, 2, -3, 2.0), (-5, 3, 2, 2.0), (1, -6, 4, 1.5))
     volume = sum(np.exp(-((z - c) ** 2 + (y - b) ** 2 + (x - a) ** 2) / (2 * s * s)) for a, b, c, s in spots)
+    return np.asarray(volume / np.max(volume), np.float32)  # a mask, too
+
+
+def write_volume(path: Path, volume: np.ndarray, voxel_size: float = PIXEL_SIZE) -> None:
+    """Write a map."""
+    import mrcfile
+
     with mrcfile.new(path) as mrc:
-        mrc.set_data(np.asarray(volume / np.max(volume), np.float32))  # a mask, too
+        mrc.set_data(np.asarray(volume, np.float32))
         mrc.set_volume()
-        mrc.voxel_size = PIXEL_SIZE
+        mrc.voxel_size = voxel_size
 
 
 def write_model(path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzz.good import OPERATOR, PIXEL_SIZE, TRAINING
+from fuzz.good import FINE, OPERATOR, PIXEL_SIZE, TRAINING
 
 Commands = dict[str, list[str]]
 """Words of a command by its name."""
@@ -67,11 +67,13 @@ def _of_particles(good: Path, given: str, output: str) -> Commands:
         "measure": ["measure", given, "-o", output, "--operator", OPERATOR],
         "convert": ["convert", given, "-o", output],
         "map": ["map", given, "-o", output, *QUICK_MAP],
+        "audit": ["audit", given, "-o", output, "--pixel-size", str(FINE), *ASKED],
         "train": ["train", given, "-o", output, "--dry-run", "--width", "0.25", "--cpu"],
         "evaluate": ["evaluate", str(good / "recon"), "--reference", given, "-o", output, *QUICK_REPORT],
     }
 
 
+ASKED = ("--map-prior", "default", "--no-tests", "--passes", "0")
 QUICK_MAP = ("--passes", "0")
 QUICK_REPORT = ("--lpips", "off", "--pictures", "0")
 QUICK_CLUSTERS = ("--embedding", "pca", "--seeds", "1", "--starts", "1", "--clusters", "2")
@@ -134,6 +136,32 @@ def _of_volume(good: Path, given: str, output: str) -> Commands:
     }
 
 
+def _of_half_maps(good: Path, given: str, output: str) -> Commands:
+    audit = ["audit", "-o", output]
+    given_as = {
+        "audit": (given, "half2.mrc", "prior1.mrc"),
+        "audit of half 2": ("half2.mrc", given, "prior1.mrc"),
+        "audit of a prior's map": ("blob.mrc", "half2.mrc", given),
+    }
+    return {
+        name: [*audit, *_named(("--half1", "--half2", "--prior-half1", "--prior-half2"), good, (*maps, "prior2.mrc"))]
+        for name, maps in given_as.items()
+    }
+
+
+def _named(flags: tuple[str, ...], good: Path, files: tuple[str, ...]) -> list[str]:
+    return [word for flag, file in zip(flags, files, strict=True) for word in (flag, str(good / file))]
+
+
+def _of_map_prior(good: Path, given: str, output: str) -> Commands:
+    halves = _named(("--half1", "--half2"), good, ("fine1.mrc", "fine2.mrc"))
+    return {
+        "validate": ["validate", given],
+        "describe": ["describe", given],
+        "audit": ["audit", *halves, "--map-prior", given, "--no-tests", "-o", output],
+    }
+
+
 def _of_reconstruction(good: Path, given: str, output: str) -> Commands:
     star = str(good / "sim/particles.star")
     return {
@@ -176,7 +204,7 @@ def resumed(good: Path, what: str, folder: Path) -> list[str]:
 HEADER_ONLY = ("describe",)
 """Commands that read no number that was measured: where those are damaged, what they say may be right."""
 
-COSTLY = ("map", "evaluate", "heterogeneity", "train", "simulate")
+COSTLY = ("audit", "audit of half 2", "audit of a prior's map", "map", "evaluate", "heterogeneity", "train", "simulate")
 """Commands that work long after they have read: drawn less often."""
 
 KINDS: dict[str, Kind] = {
@@ -187,6 +215,8 @@ KINDS: dict[str, Kind] = {
     "measurements": Kind(_copied("y.zarr", "y.zarr"), _of_measurements),
     "half": Kind(_copied("half.zarr", "y.zarr"), _of_measurements),
     "prior": Kind(_copied("prior", "prior"), _of_prior),
+    "map prior": Kind(_copied("map_prior", "map_prior"), _of_map_prior),
+    "half map": Kind(_copied("blob.mrc", "m.mrc"), _of_half_maps),
     "plan": Kind(
         _copied("plan.toml", "plan.toml"), lambda good, given, output: {"bench": ["bench", given, "-o", output]}
     ),

@@ -190,6 +190,7 @@ def walk(folder: Path) -> Iterator[tuple[str, Any]]:
     yield from embedded()
     yield from judged()
     yield from mapped()
+    yield from asked()
     for kind, text in (("maps", BENCH_MAPS), ("images", BENCH_IMAGES)):
         Path(f"{kind}.toml").write_text(text)
         run("bench", f"{kind}.toml", "-o", f"bench-{kind}", "--threads", 1)
@@ -279,6 +280,22 @@ def mapped() -> Iterator[tuple[str, Any]]:
         yield f"map/{name}/summary", numbers(json.loads(Path(f"map-{name}/summary.json").read_text()))
     run(*["compare-maps", "map-full/map.mrc", "map-pixel/map.mrc", "-o", "compared"])
     yield "compare-maps", numbers(json.loads(Path("compared/summary.json").read_text()))
+
+
+def asked() -> Iterator[tuple[str, Any]]:
+    """Yield what the embedded map prior makes of half maps, and what they say of it."""
+    run(*"map sim/particles.star -o map-asked --map-prior default --threads 1".split())
+    for name in ("map_prior", "map_gated", "half2_gated"):
+        yield f"map/asked/{name}", mrc(Path(f"map-asked/{name}.mrc"))
+    yield "map/asked/curves", table(Path("map-asked/fsc.csv"))
+    run(*"audit fourier.zarr -o audited --map-prior default --threads 1".split())
+    yield "audit/gated", mrc(Path("audited/map_gated.mrc"))
+    yield "audit/noise", mrc(Path("audited/noise_prior.mrc"))
+    yield "audit/verdict", table(Path("audited/verdict.csv"))
+    yield "audit/tests", numbers(json.loads(Path("audited/summary.json").read_text())["tests"])
+    halves = [f"--half{i} map-full/half{i}.mrc --prior-half{i} map-asked/half{i}_prior.mrc" for i in (1, 2)]
+    run(*f"audit {' '.join(halves)} -o audited-maps --threads 1".split())
+    yield "audit/maps/verdict", table(Path("audited-maps/verdict.csv"))
 
 
 def write_blobs(path: Path, seed: int) -> None:

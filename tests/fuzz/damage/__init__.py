@@ -9,6 +9,7 @@ from pathlib import Path
 from fuzz.cases import Changes
 from fuzz.damage import (
     cryosparc,
+    map_prior,
     measurements,
     models,
     mrc,
@@ -30,6 +31,7 @@ CHANGES: dict[str, Callable[[random.Random, int, Path], Changes]] = {
     "measurements": measurements.measurements,
     "half": measurements.half,
     "prior": prior.prior,
+    "map prior": map_prior.map_prior,
     "plan": plan.plan,
     "poses": pickles.poses,
     "ctf": pickles.ctf,
@@ -39,6 +41,7 @@ CHANGES: dict[str, Callable[[random.Random, int, Path], Changes]] = {
     "rows": tables.rows,
     "ctf table": tables.ctf_table,
     "volume": mrc.volume,
+    "half map": mrc.volume,
     "reconstruction": reconstruction.reconstruction,
     "model": models.model,
     "run": runs.run,
