@@ -284,11 +284,11 @@ def mapped() -> Iterator[tuple[str, Any]]:
 
 def asked() -> Iterator[tuple[str, Any]]:
     """Yield what the embedded map prior makes of half maps, and what they say of it."""
-    run(*"map sim/particles.star -o map-asked --map-prior default --threads 1".split())
+    run(*["map", "sim/particles.star", "-o", "map-asked", "--map-prior", "default", "--threads", "1"])
     for name in ("map_prior", "map_gated", "half2_gated"):
         yield f"map/asked/{name}", mrc(Path(f"map-asked/{name}.mrc"))
     yield "map/asked/curves", table(Path("map-asked/fsc.csv"))
-    run(*"audit fourier.zarr -o audited --map-prior default --threads 1".split())
+    run(*["audit", "fourier.zarr", "-o", "audited", "--map-prior", "default", "--threads", "1"])
     yield "audit/gated", mrc(Path("audited/map_gated.mrc"))
     yield "audit/noise", mrc(Path("audited/noise_prior.mrc"))
     yield "audit/verdict", table(Path("audited/verdict.csv"))
