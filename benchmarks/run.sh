@@ -34,11 +34,11 @@ python -m benchmarks.maps.resize_control --threads "$threads"
 python -m benchmarks.maps.referee --threads "$threads"
 if command -v relion_reconstruct >/dev/null; then
   python -m benchmarks.cost.backprojection
-  for script in relion_cases views_and_numbers ribosome_tilts; do
+  for script in relion_cases views_and_numbers ribosome_tilts relion_refinement; do
     python -m "benchmarks.maps.$script" --threads "$threads"
   done
 else
-  echo "run.sh: backprojection, relion_cases, views_and_numbers, ribosome_tilts are left out; they want RELION" >&2
+  echo "run.sh: backprojection, relion_cases, views_and_numbers, ribosome_tilts, relion_refinement are left out; they want RELION" >&2
 fi
 if command -v cryodrgn >/dev/null; then
   python -m benchmarks.biology.published

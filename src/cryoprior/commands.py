@@ -51,6 +51,10 @@ _BUILT_IN = {
         ".audit.command",
         "Judge what a prior added to half maps, by the half that it did not see: any program's, or particles'.",
     ),
+    "external-reconstruct": Command(
+        ".refinement.command",
+        "Reconstruct for RELION inside its refinement, with a prior of maps: relion_refine --external_reconstruct.",
+    ),
     "poses": Command(
         ".poses.command",
         "Find the poses of particles with RELION against a fixed map, and compare them with known ones.",
