@@ -9,15 +9,15 @@ from typing import Any
 
 from cryoprior.options import INPUT, Computing, argument, check_options, option, output_option, overwrite_option
 
-EXAMPLE = """
-export RELION_EXTERNAL_RECONSTRUCT_EXECUTABLE="cryoprior external-reconstruct --quiet"
-relion_refine_mpi --auto_refine --split_random_halves --external_reconstruct ...
-"""
+EXAMPLE = "cryoprior external-reconstruct run_it005_half1_class001_external_reconstruct.star -o tried/"
 
 
 @dataclass(frozen=True)
 class Options(Computing):
-    star: Path = argument("The star file that relion_refine --external_reconstruct wrote; RELION puts it here itself.")
+    star: Path = argument(
+        "The star file that relion_refine --external_reconstruct wrote. RELION puts it here itself where its variable "
+        "RELION_EXTERNAL_RECONSTRUCT_EXECUTABLE holds 'cryoprior external-reconstruct', with options."
+    )
     map_prior: str = option(
         "Prior of maps: default, a folder that train-map wrote, or none for RELION's own reconstruction.", "default"
     )
