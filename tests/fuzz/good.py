@@ -11,6 +11,7 @@ import numpy as np
 
 from cryoprior.prior.volume.checkpoint import map_prior_folder
 from fuzz.server import Server
+from kit.relion_sums import write_sums
 
 N, BOX, PIXEL_SIZE = 12, 32, 8.0
 FINE = 4.0
@@ -38,11 +39,20 @@ def make_good(folder: Path, server: Server) -> None:
         assert outcome.code == 0, (words, outcome)
     write_pickles(folder)
     write_cryosparc(folder / "p.cs")
+    write_relion_sums(folder / "sums")
     states = "".join(f"{i},{'ab'[i >= LATENTS // 2]}\n" for i in range(LATENTS))
     write_half_maps(folder)
     shutil.copytree(map_prior_folder("default"), folder / "map_prior")
     (folder / "labels.csv").write_text("particle,state\n" + states)
     (folder / "ctf.csv").write_text(CTF_HEAD + "\n" + "15000,14000,30,300,2.7,0.1,0\n" * 3)
+
+
+def write_relion_sums(folder: Path) -> None:
+    """Write the sums of an iteration of RELION's refinement, their names as seen from their folder."""
+    folder.mkdir()
+    z, y, x = np.mgrid[:16, :16, :16] - 8
+    star = write_sums(folder, np.exp(-((x - 1) ** 2 + y**2 + (z + 2) ** 2) / 8))
+    star.write_text(star.read_text().replace(f"{folder}/", ""))
 
 
 TRAINING = ("--width", "0.25", "--steps", "4", "--every", "2", "--batch", "2", "--cpu")

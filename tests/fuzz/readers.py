@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz.good import FINE, OPERATOR, PIXEL_SIZE, TRAINING
+from kit.relion_sums import NAME as SUMS
+from kit.relion_sums import WEIGHT
 
 Commands = dict[str, list[str]]
 """Words of a command by its name."""
@@ -187,6 +189,18 @@ def _of_run(good: Path, given: str, output: str) -> Commands:
     return {"resume": json.loads(words.read_text())} if words.exists() else {}
 
 
+def _sums(changed: str) -> Callable[[Path, Path], tuple[Path, Path]]:
+    def copy(good: Path, folder: Path) -> tuple[Path, Path]:
+        shutil.copytree(good / "sums", folder / "sums")
+        return folder / "sums" / f"{SUMS}.star", folder / "sums" / f"{SUMS}{changed}"
+
+    return copy
+
+
+def _of_sums(good: Path, given: str, output: str) -> Commands:
+    return {"external-reconstruct": ["external-reconstruct", given, "-o", output, "--map-prior", "none"]}
+
+
 WORDS = "words.json"
 """The command that goes on in a folder that a run left, or the words themselves where words are what is changed."""
 
@@ -232,6 +246,8 @@ KINDS: dict[str, Kind] = {
     "volume": Kind(_copied("blob.mrc", "m.mrc"), _of_volume),
     "reconstruction": Kind(_copied("recon", "recon"), _of_reconstruction),
     "model": Kind(_copied("model.pdb", "m.pdb"), _of_model),
+    "relion sums": Kind(_sums(".star"), _of_sums),
+    "relion grid": Kind(_sums(WEIGHT), _of_sums),
     "run": Kind(_folder, _of_run),
     "words": Kind(_folder, _of_run),
 }

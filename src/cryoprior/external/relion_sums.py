@@ -8,6 +8,7 @@ are 0. Names are as seen from where RELION runs. None of the files says the voxe
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,8 @@ def read_sums(star: Path) -> RelionSums:
     row = blocks[GENERAL].iloc[0]
     if _number(star, row, DIMENSIONS, 2, 3) != 3:
         raise InputError(f"{star}: references in two dimensions; expected maps; let RELION reconstruct class averages")
-    box = int(_number(star, row, BOX, 4, LARGEST_BOX))
-    current = int(_number(star, row, CURRENT, 2, box + 1))
+    box = _whole(star, row, BOX, 4, LARGEST_BOX)
+    current = _whole(star, row, CURRENT, 2, box + 1)
     padding = _number(star, row, PADDING, 1, LARGEST_PADDING)
     files = tuple(_place(star, _text(star, row, name)) for name in (REAL, IMAGINARY, WEIGHT))
     arrays = [_grid(star, path, round(padding * box)) for path in files]
@@ -88,9 +89,11 @@ def read_sums(star: Path) -> RelionSums:
         tau2 = tau2 * _number(star, row, FUDGE, 1e-9, 1e9)
     beside = _Beside(star)
     numerator = arrays[0] + np.complex64(1j) * arrays[1]
-    place = _place(star, _text(star, row, RESULT), parent=True)
+    result = Path(_text(star, row, RESULT))
+    if files[0] != Path(_text(star, row, REAL)):  # found beside the star file, so its names hold there
+        result = star.parent / result.name
     said = (beside.voxel_size(), beside.part())
-    return RelionSums(star, numerator, weight, box, current, padding, tau2, fsc, place, *said, files)
+    return RelionSums(star, numerator, weight, box, current, padding, tau2, fsc, result, *said, files)
 
 
 class _Beside:
@@ -137,11 +140,10 @@ def _grid(star: Path, path: Path, side: int) -> Float32[np.ndarray, "p p half"]:
     return values
 
 
-def _place(star: Path, name: str, *, parent: bool = False) -> Path:
+def _place(star: Path, name: str) -> Path:
     """Return a path that is named as seen from where RELION runs, or beside the star file."""
     given = Path(name)
-    there = given.parent.is_dir() if parent else given.is_file()
-    return given if there or given.is_absolute() else star.parent / given.name
+    return given if given.is_file() or given.is_absolute() else star.parent / given.name
 
 
 def _curves(
@@ -177,9 +179,16 @@ def _text(star: Path, row: pd.Series, name: str) -> str:
 def _number(star: Path, row: pd.Series, name: str, low: float, high: float) -> float:
     text = _text(star, row, name)
     try:
-        value = float(text)
+        value = float(text) if text.isascii() and "_" not in text else math.nan  # Python alone reads 1_000
     except ValueError:
-        value = float("nan")
+        value = math.nan
     if not low <= value <= high:
         raise InputError(f"{star}: _{name} is {text[:40]}; expected a number from {low:g} to {high:g}; {REMEDY}")
     return value
+
+
+def _whole(star: Path, row: pd.Series, name: str, low: int, high: int) -> int:
+    value = _number(star, row, name, low, high)
+    if not value.is_integer():
+        raise InputError(f"{star}: _{name} is {value:g}; expected a whole number; {REMEDY}")
+    return int(value)

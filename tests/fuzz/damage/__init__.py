@@ -17,6 +17,7 @@ from fuzz.damage import (
     plan,
     prior,
     reconstruction,
+    relion_sums,
     runs,
     star,
     tables,
@@ -44,6 +45,8 @@ CHANGES: dict[str, Callable[[random.Random, int, Path], Changes]] = {
     "half map": mrc.volume,
     "reconstruction": reconstruction.reconstruction,
     "model": models.model,
+    "relion sums": relion_sums.sums,
+    "relion grid": relion_sums.grid,
     "run": runs.run,
     "words": words.words,
 }

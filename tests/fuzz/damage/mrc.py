@@ -20,7 +20,7 @@ READABLE = (0, 1, 2, 6, 12)
 
 def stack(rng: random.Random, extra: int, folder: Path) -> Changes:
     """Yield damage of a stack of images."""
-    yield from _common(rng, extra)
+    yield from common(rng, extra)
     for value in (math.nan, -math.inf, -256.0, 0.0, 1e38):
         yield f"cell of {value}", SAME, put(40, "f", value)
     yield "one constant image", REFUSE, edit(lambda data: data[:HEADER] + bytes(IMAGE) + data[HEADER + IMAGE :])
@@ -31,7 +31,7 @@ def stack(rng: random.Random, extra: int, folder: Path) -> Changes:
 
 def volume(rng: random.Random, extra: int, folder: Path) -> Changes:
     """Yield damage of a map."""
-    yield from _common(rng, extra)
+    yield from common(rng, extra)
     for name, values in (("nan", (math.nan,) * 3), ("inf", (math.inf,) * 3), ("negative", (-256.0,) * 3)):
         yield f"cell {name}", REFUSE, put(40, "fff", *values)
     yield "cell nan along x", REFUSE, put(40, "f", math.nan)
@@ -45,7 +45,8 @@ def volume(rng: random.Random, extra: int, folder: Path) -> Changes:
     yield "twice as many planes as wide", OPEN, edit(lambda data: data + data[HEADER:])
 
 
-def _common(rng: random.Random, extra: int) -> Changes:
+def common(rng: random.Random, extra: int) -> Changes:
+    """Yield damage that stacks and volumes share."""
     yield from cuts()
     yield from strangers(rng)
     yield from turned_bits(rng, extra, SAME, 0, 56)
