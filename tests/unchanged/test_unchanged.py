@@ -57,7 +57,8 @@ def test_the_digest_sees_one_bit(script: Any) -> None:
 
 
 def _equal(before: dict[str, Any], after: dict[str, Any], *, exactly: bool) -> bool:
-    if exactly:
+    """Return whether two results are one; what came in on another machine than the rest has no digest to compare."""
+    if exactly and "digest" in before:
         return bool(before["digest"] == after["digest"])
     pair = [np.array(part["numbers"]) for part in (before, after)]
     if pair[0].shape != pair[1].shape:
