@@ -15,6 +15,7 @@ from cryoprior.io import MeasurementHeader, Measurements, MeasurementsWriter, re
 from cryoprior.operators import format_operator, parse_operator
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import numpy_stream
+from cryoprior.training.draws import BatchDraws
 from cryoprior.training.measured import (
     MeasuredBatch,
     MeasuredStack,
@@ -80,7 +81,7 @@ def test_a_batch_is_in_the_grey_scale_of_the_prior(tmp_path: Path, text: str, sc
 
 
 def seen(particles: TrainingMeasurements, start: int, size: int) -> list[int]:
-    return particles.augmented(start, size, torch.Generator()).particles
+    return particles.augmented(start, size, BatchDraws(0, "test", 0)).particles
 
 
 def test_every_particle_is_seen_once_an_epoch_in_an_order_of_the_seed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.schedule import ddpm_alpha_bar
 from cryoprior.prior.signal import Spectra
 from cryoprior.training.data import dihedral
+from cryoprior.training.draws import BatchDraws
 from cryoprior.training.objectives import DdpmObjective, SignalObjective, correlation
 from cryoprior.training.presets import PRESETS
 
@@ -49,7 +50,7 @@ class Linear(nn.Module):
 
 def loss(network: nn.Module) -> float:
     objective = SignalObjective(spectrum(), torch.stack([torch.full((BOX, BOX // 2 + 1), v) for v in (0.5, 2.0)]))
-    return float(objective.loss(network, draw(3000), torch.Generator().manual_seed(5)).mean())
+    return float(objective.loss(network, draw(3000), BatchDraws(5, "test", 0)).mean())
 
 
 def test_on_gaussian_images_the_posterior_mean_has_the_least_loss() -> None:
@@ -77,21 +78,22 @@ def test_the_noise_of_every_data_set_is_drawn() -> None:
             return super().forward(evidence)
 
     noise = torch.stack([torch.full((BOX, BOX // 2 + 1), v) for v in (100.0, 10000.0)])
-    SignalObjective(spectrum(), noise).loss(Spy(), draw(200), torch.Generator().manual_seed(1))
+    SignalObjective(spectrum(), noise).loss(Spy(), draw(200), BatchDraws(1, "test", 0))
     high = sum(v > 9999 for v in seen)
     assert 70 < high < 130
     assert min(seen) >= 99.9
 
 
 def test_correlations_are_those_of_wiener_filtered_images() -> None:
-    none, power = torch.zeros(40, BOX, BOX // 2 + 1), spectrum()
+    none, power = torch.zeros(200, BOX, BOX // 2 + 1), spectrum()
     objective = SignalObjective(power, torch.zeros(1, BOX, BOX // 2 + 1))
-    means = objective.correlations(Linear(), draw(40), none, torch.Generator().manual_seed(7))
+    means = objective.correlations(Linear(), draw(200), none, BatchDraws(7, "test", 0))
     assert sorted(means) == ["16px tau=1", "16px tau=3"]  # without noise in the data tau = 0 shows the image itself
-    for tau in (1, 3):  # of Gaussian images the correlation is the root of the share of the power that is recovered
+    # of Gaussian images the correlation is the root of the share of the power that is recovered; with few modes less
+    for tau in (1, 3):
         expected = float((pixel_variance(power**2 / (power + tau**2)) / pixel_variance(power)).sqrt())
-        assert means[f"16px tau={tau}"] == pytest.approx(expected, rel=0.05)
-    noisy = objective.correlations(Linear(), draw(40), none + 0.5, torch.Generator().manual_seed(7))
+        assert 0.9 * expected < means[f"16px tau={tau}"] < 1.02 * expected
+    noisy = objective.correlations(Linear(), draw(200), none + 0.5, BatchDraws(7, "test", 0))
     assert sorted(noisy) == ["16px tau=0", "16px tau=1", "16px tau=3"]
     assert noisy["16px tau=0"] > noisy["16px tau=1"] > noisy["16px tau=3"]
     assert noisy["16px tau=1"] < means["16px tau=1"]
@@ -107,7 +109,7 @@ def test_correlation_is_that_of_the_pixels_of_each_pair() -> None:
 
 def test_quarter_turns_and_mirrors_are_the_eight_of_the_square() -> None:
     image = torch.arange(16.0).reshape(1, 4, 4)
-    drawn = {tuple(i.flatten().tolist()) for i in dihedral(image.expand(200, 4, 4), torch.Generator().manual_seed(0))}
+    drawn = {tuple(i.flatten().tolist()) for i in dihedral(image.expand(200, 4, 4), BatchDraws(0, "test", 0))}
     turns = [torch.rot90(m, k) for m in (image[0], image[0].T) for k in range(4)]
     assert drawn == {tuple(t.flatten().tolist()) for t in turns}
 
@@ -145,7 +147,7 @@ def test_an_exact_network_has_the_least_ddpm_loss() -> None:
 
     objective = DdpmObjective(0.5, 0.1)
     values = [
-        float(objective.loss(network, draw(500), torch.Generator().manual_seed(2)).mean())
+        float(objective.loss(network, draw(500), BatchDraws(2, "test", 0)).mean())
         for network in (exact_epsilon(spectrum(), 0.5, 0.1), Less(), exact_epsilon(spectrum(2.0), 0.5, 0.1))
     ]
     assert values[0] < min(values[1:]) - 1e-4

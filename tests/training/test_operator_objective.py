@@ -15,6 +15,7 @@ from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.prior.operator_family import OperatorFamily
 from cryoprior.training import operator_objective
+from cryoprior.training.draws import BatchDraws
 from cryoprior.training.objectives import SignalObjective
 from cryoprior.training.operator_objective import OperatorObjective
 from cryoprior.training.operator_pool import OperatorPool
@@ -61,8 +62,8 @@ def draw(b: int, seed: int = 0) -> Tensor:
     return apply_filter(white, SIGNAL.sqrt())
 
 
-def stream(seed: int = 5) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def stream(seed: int = 5) -> BatchDraws:
+    return BatchDraws(seed, "test", 0)
 
 
 def objective(text: str = FOURIER, sigma: float = 0.0, noise: Tensor = NOISES) -> OperatorObjective:
@@ -90,7 +91,7 @@ def test_the_linear_estimate_has_the_least_loss_and_it_is_one(
 
     best = loss(lambda e: e.linear)
     assert best == pytest.approx(1, rel=within)
-    off = torch.randn(BOX, BOX, generator=stream(1))
+    off = torch.randn(BOX, BOX, generator=torch.Generator().manual_seed(1))
     assert loss(lambda e: e.linear + 0.5 * e.error[:, None, None] * off) > best + 0.04
     if sigma > 0 or noise is NOISES or tau is not None:
         assert loss(lambda e: 0.8 * e.linear) > best
@@ -104,7 +105,7 @@ def test_what_a_measurement_shows_without_noise_is_not_judged(
     text: str, noise: Tensor, sigma: float, judged: bool
 ) -> None:
     task, images = objective(text, sigma, noise), draw(3)
-    seen = task.operators[0][0].project(torch.randn(3, BOX, BOX, generator=stream(1)), range(3))
+    seen = task.operators[0][0].project(torch.randn(3, BOX, BOX, generator=torch.Generator().manual_seed(1)), range(3))
     losses = [task.loss_at(answer, images, 0, None, stream()) for answer in (LINEAR, Answer(lambda e: e.linear + seen))]
     assert torch.allclose(*losses, rtol=1e-4) is not judged
 
@@ -117,12 +118,12 @@ def test_a_quarter_of_the_batches_are_images_and_less_than_half_measurements_alo
     kinds = Counter[str]()
     taus, numbers = [], []
 
-    def of_image(self: object, network: nn.Module, images: Tensor, generator: torch.Generator) -> Tensor:
+    def of_image(self: object, network: nn.Module, images: Tensor, draws: BatchDraws) -> Tensor:
         kinds["image"] += 1
         return torch.zeros(len(images))
 
     def of_measurement(
-        self: object, network: nn.Module, images: Tensor, number: int, tau: float | None, generator: torch.Generator
+        self: object, network: nn.Module, images: Tensor, number: int, tau: float | None, draws: BatchDraws
     ) -> Tensor:
         kinds["measurement" if tau is None else "both"] += 1
         taus.extend([] if tau is None else [tau])
@@ -131,9 +132,9 @@ def test_a_quarter_of_the_batches_are_images_and_less_than_half_measurements_alo
 
     monkeypatch.setattr(SignalObjective, "loss", of_image)
     monkeypatch.setattr(OperatorObjective, "loss_at", of_measurement)
-    generator, images = stream(), draw(1)
+    draws, images = stream(), draw(1)
     for _ in range(2000):
-        task.loss(LINEAR, images, generator)
+        task.loss(LINEAR, images, draws)
     assert kinds["image"] == pytest.approx(500, abs=60)
     assert kinds["measurement"] == pytest.approx(900, abs=70)
     assert kinds["both"] == pytest.approx(600, abs=65)
@@ -178,8 +179,8 @@ def test_the_stream_decides_all() -> None:
     images = draw(2)
 
     def losses(seed: int) -> list[float]:
-        generator = stream(seed)
-        return torch.cat([task.loss(LINEAR, images, generator) for _ in range(4)]).tolist()
+        draws = stream(seed)
+        return torch.cat([task.loss(LINEAR, images, draws) for _ in range(4)]).tolist()
 
     first = losses(0)
     assert losses(0) == first

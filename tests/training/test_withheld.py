@@ -15,6 +15,7 @@ from cryoprior.operators import parse_operator
 from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
 from cryoprior.random import ParticleNoise
+from cryoprior.training.draws import BatchDraws
 from cryoprior.training.measured import MeasuredBatch
 from cryoprior.training.withheld import SHARE, WithheldObjective
 
@@ -28,12 +29,12 @@ PUBLISHED = "fourier:compression=2,symmetry=published,sets=3"
 EACH_SIGMA = pytest.mark.parametrize("sigma", [0.0, 0.5])
 
 
-def stream(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def stream(seed: int = 0) -> BatchDraws:
+    return BatchDraws(seed, "test", 0)
 
 
 def normal(*shape: int, seed: int) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=stream(seed))
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def objective(text: str, sigma: float, signal: Tensor = SIGNAL) -> WithheldObjective:
@@ -171,7 +172,7 @@ class Fixed(WithheldObjective):
 
     keep: Tensor
 
-    def _draw(self, particles: object, generator: torch.Generator) -> Tensor:
+    def _draw(self, particles: object, draws: BatchDraws) -> Tensor:
         return self.keep
 
 

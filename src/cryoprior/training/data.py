@@ -17,6 +17,7 @@ from cryoprior.image.turns import turned
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import numpy_stream
 from cryoprior.training.arrays import ImageSource
+from cryoprior.training.draws import BatchDraws
 
 SAMPLE = 512
 """Images of a stack from which grey scale and spectra are measured."""
@@ -128,12 +129,12 @@ def split_rows(n: int, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def dihedral(images: Float[Tensor, "b box box"], generator: torch.Generator) -> Float[Tensor, "b box box"]:
+def dihedral(images: Float[Tensor, "b box box"], draws: BatchDraws) -> Float[Tensor, "b box box"]:
     """Return the images, each turned by a random number of quarter turns and mirrored half the time.
 
     The mirror of a projection is the projection from the opposite side, so both are images of the same particle.
     """
-    turns = torch.randint(8, (len(images),), generator=generator).tolist()
+    turns = draws.integers(8, len(images)).tolist()
     return torch.cat([turned(image[None], turn) for image, turn in zip(images, turns, strict=True)])
 
 
@@ -160,9 +161,9 @@ class TrainingImages:
         places = np.array([self._place(i) for i in range(start, start + size)])
         return self._read(self.rows[places])
 
-    def augmented(self, start: int, size: int, generator: torch.Generator) -> Float[Tensor, "b box box"]:
+    def augmented(self, start: int, size: int, draws: BatchDraws) -> Float[Tensor, "b box box"]:
         """Return a batch whose images are turned and mirrored at random."""
-        return dihedral(self.batch(start, size), generator)
+        return dihedral(self.batch(start, size), draws)
 
     def validation(self, limit: int) -> tuple[Float[Tensor, "b box box"], Float[Tensor, "b box half"]]:
         """Return up to ``limit`` held-out images, evenly from all data sets, and the noise power of each."""

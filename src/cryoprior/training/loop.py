@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from cryoprior.errors import InputError
-from cryoprior.random import stream_key
+from cryoprior.training.draws import BatchDraws
 from cryoprior.training.measured import MeasuredBatch
+from cryoprior.training.objectives import VALIDATION_BATCH
 from cryoprior.training.setup import TrainingSetup
 
 if TYPE_CHECKING:
@@ -87,10 +88,10 @@ class Training:
         self.network.train()
         total = 0.0
         for micro in range(self.preset.accumulation):
-            group_index, images, generator = self._batch(micro)
+            group_index, images, draws = self._batch(micro)
             last = micro == self.preset.accumulation - 1
             with self.accelerator.autocast(), _synchronised(self.accelerator, self.network, last):
-                loss = self.objectives[group_index].loss(self.network, images, generator).mean()
+                loss = self.objectives[group_index].loss(self.network, images, draws).mean()
                 self.accelerator.backward(loss / self.preset.accumulation)
             total += float(loss.detach()) / self.preset.accumulation
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.preset.clip)
@@ -118,19 +119,21 @@ class Training:
         progress = (step - self.preset.warmup) / max(1, self.steps - self.preset.warmup)
         return 0.5 * (1 + math.cos(math.pi * progress))
 
-    def _batch(self, micro: int) -> tuple[int, Tensor | MeasuredBatch, torch.Generator]:
-        """Return the group, images and random stream of this step on this process; larger boxes take fewer images."""
+    def _batch(self, micro: int) -> tuple[int, Tensor | MeasuredBatch, BatchDraws]:
+        """Return the group, images and streams of this step on this process; larger boxes take fewer images.
+
+        The batches of all processes are one batch, the same for any number of them.
+        """
         count, rank, world = len(self.groups), self.accelerator.process_index, self.accelerator.num_processes
         index = self.step % count
         group = self.groups[index]
         smallest = min(g.box for g in self.groups)
         size = max(1, round(self.preset.batch * (smallest / group.box) ** 2))
-        place = ((self.step // count) * self.preset.accumulation + micro) * world + rank
-        key = stream_key(self.seed, "train", place * count + index)
-        generator = torch.Generator().manual_seed(key)
-        images = group.augmented(place * size, size, generator)
+        batch = (self.step // count) * self.preset.accumulation + micro
+        draws = BatchDraws(self.seed, f"train/{group.box}", batch, rank * size)
+        images = group.augmented((batch * world + rank) * size, size, draws)
         self.images += size * world
-        return index, images.to(self.accelerator.device), generator
+        return index, images.to(self.accelerator.device), draws
 
     @torch.no_grad()
     def validate(self, train_loss: float) -> Progress:
@@ -145,13 +148,12 @@ class Training:
             smallest = min(g.box for g in self.groups)
             limit = max(len(group.stacks), round(self.preset.validation_images * (smallest / group.box) ** 2))
             images, noise = group.validation(limit)
-            generator = torch.Generator().manual_seed(stream_key(self.seed, "validation", group.box))
-            device = self.accelerator.device
-            losses += [
-                float(objective.loss(network, part.to(device), generator).mean())
-                for part in images.split(self.preset.batch)
-            ]
-            correlation |= objective.correlations(network, images, noise, generator)
+            device, parts = self.accelerator.device, images.split(VALIDATION_BATCH)
+            for number, part in enumerate(parts):
+                draws = BatchDraws(self.seed, f"validation/{group.box}", number)
+                losses += objective.loss(network, part.to(device), draws).tolist()
+            draws = BatchDraws(self.seed, f"validation/{group.box}", len(parts))
+            correlation |= objective.correlations(network, images, noise, draws)
         self.ema.restore(network.parameters())
         return Progress(self.step, self.images, self.seconds, train_loss, float(np.mean(losses)), correlation)
 

@@ -18,6 +18,7 @@ from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise, numpy_stream
 from cryoprior.training.arrays import MeasurementSource
 from cryoprior.training.data import random_split
+from cryoprior.training.draws import BatchDraws
 
 SWEEPS = 256
 """Mask sets that are searched for directions that no particle shows."""
@@ -123,7 +124,7 @@ class TrainingMeasurements:
     def __len__(self) -> int:
         return len(self.stack.train_rows)
 
-    def augmented(self, start: int, size: int, generator: torch.Generator) -> MeasuredBatch:
+    def augmented(self, start: int, size: int, draws: BatchDraws) -> MeasuredBatch:
         """Return the particles at places start .. start + size of the endless list of shuffled epochs.
 
         Nothing is turned or mirrored: the masks would have to turn too.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cryoprior.image.spectrum import apply_filter
 from cryoprior.prior.evidence import Evidence, evidence_of_image
 from cryoprior.prior.schedule import alpha_bars, linear_betas
+from cryoprior.training.draws import BatchDraws
 
 TAU_LOG_MEAN, TAU_LOG_DEVIATION = 0.0, 1.3
 """Noise levels are log-normal, in units of the images' deviation. Source: Karras 2022, table 1, shifted by trial."""
@@ -25,12 +26,12 @@ VALIDATION_BATCH = 16
 class Objective(Protocol):
     """What a training run minimises, and what its log shows beside the loss."""
 
-    def loss(self, network: nn.Module, images: Any, generator: torch.Generator) -> Float[Tensor, "b"]:
+    def loss(self, network: nn.Module, images: Any, draws: BatchDraws) -> Float[Tensor, "b"]:
         """Return the loss per image, or per particle where only measurements are known."""
         ...
 
     def correlations(
-        self, network: nn.Module, images: Any, noise: Float[Tensor, "b box half"], generator: torch.Generator
+        self, network: nn.Module, images: Any, noise: Float[Tensor, "b box half"], draws: BatchDraws
     ) -> dict[str, float]:
         """Return the mean correlation of estimates with held-out images, by what was known; noise: their power."""
         ...
@@ -47,14 +48,12 @@ class SignalObjective:
     signal: Float[Tensor, "box half"]
     noise: Float[Tensor, "k box half"]
 
-    def loss(
-        self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
-    ) -> Float[Tensor, "b"]:
-        """Return the loss per image; noise, its level and its spectrum are drawn from the generator."""
+    def loss(self, network: nn.Module, images: Float[Tensor, "b box box"], draws: BatchDraws) -> Float[Tensor, "b"]:
+        """Return the loss per image; noise, its level and its spectrum are drawn."""
         b = len(images)
-        kind = torch.randint(len(self.noise), (b,), generator=generator)
-        level = torch.randn(b, generator=generator) * TAU_LOG_DEVIATION + TAU_LOG_MEAN
-        white = torch.randn(images.shape, generator=generator).to(images)
+        kind = draws.integers(len(self.noise), b)
+        level = draws.normal_like(torch.empty(b)) * TAU_LOG_DEVIATION + TAU_LOG_MEAN
+        white = draws.normal_like(images)
         total = self.noise[kind].to(images) + level.exp().to(images)[:, None, None] ** 2
         return self.loss_at(network, images, total, white)
 
@@ -66,10 +65,10 @@ class SignalObjective:
         return relative_error(network(evidence) - images, evidence)
 
     def correlations(
-        self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], generator: torch.Generator
+        self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], draws: BatchDraws
     ) -> dict[str, float]:
         """Return the correlation of denoised with clean images, by box and noise level."""
-        white = torch.randn(images.shape, generator=generator)
+        white = draws.normal_like(images)
         box, device = images.shape[-1], next(network.parameters()).device
         means = {}
         for tau in VALIDATION_TAUS[1:] if not bool(noise.any()) else VALIDATION_TAUS:
@@ -107,13 +106,11 @@ class DdpmObjective:
     scale: float
     offset: float
 
-    def loss(
-        self, network: nn.Module, images: Float[Tensor, "b box box"], generator: torch.Generator
-    ) -> Float[Tensor, "b"]:
-        """Return the loss per image; time steps and noise are drawn from the generator."""
+    def loss(self, network: nn.Module, images: Float[Tensor, "b box box"], draws: BatchDraws) -> Float[Tensor, "b"]:
+        """Return the loss per image; time steps and noise are drawn."""
         alpha_bar = alpha_bars(linear_betas())
-        time = torch.randint(len(alpha_bar), (len(images),), generator=generator)
-        noise = torch.randn(images.shape, generator=generator).to(images)
+        time = draws.integers(len(alpha_bar), len(images))
+        noise = draws.normal_like(images)
         keep = alpha_bar[time].to(images)[:, None, None]
         noisy = keep.sqrt() * (self.scale * images + self.offset) + (1 - keep).sqrt() * noise
         predicted = network(noisy[:, None], time.to(images.device)).sample[:, 0]
@@ -121,7 +118,7 @@ class DdpmObjective:
         return loss
 
     def correlations(
-        self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], generator: torch.Generator
+        self, network: nn.Module, images: Tensor, noise: Float[Tensor, "b box half"], draws: BatchDraws
     ) -> dict[str, float]:
         """Return nothing: this objective's loss says it all."""
         return {}

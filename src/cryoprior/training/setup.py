@@ -109,9 +109,9 @@ class TrainingSetup:
     def identity(self) -> dict[str, Any]:
         """Return what makes another run the same as this one."""
         return dataclasses.asdict(self.preset) | {
+            "batch": self.preset.batch * self.accelerator.num_processes,
             "seed": self.seed,
             "steps": self.steps,
-            "processes": self.accelerator.num_processes,
             "boxes": [group.box for group in self.groups],
             "particles": [stack.digest for stack in self.stacks],
             "clean": [stack.has_clean for stack in self.stacks],

@@ -13,6 +13,7 @@ from cryoprior.image.spectrum import pixel_variance
 from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import Operator
 from cryoprior.prior.evidence import evidence_of_measurement
+from cryoprior.training.draws import BatchDraws
 from cryoprior.training.measured import MeasuredBatch
 
 SHARE = (0.02, 0.6)
@@ -37,11 +38,11 @@ class WithheldObjective:
     operator: Operator
     sigma: float
 
-    def loss(self, network: nn.Module, images: MeasuredBatch, generator: torch.Generator) -> Float[Tensor, "b"]:
-        """Return the loss per particle; the split is drawn from the generator."""
+    def loss(self, network: nn.Module, images: MeasuredBatch, draws: BatchDraws) -> Float[Tensor, "b"]:
+        """Return the loss per particle; the split is drawn."""
         y, particles = images.y, images.particles
         signal = self.signal.to(y)
-        keep = self._draw(particles, generator).to(y)
+        keep = self._draw(particles, draws).to(y)
         with torch.no_grad():
             shown = Measurement(self.operator, y, self.sigma, particles, "training", keep)
             evidence = evidence_of_measurement(shown, None, None, signal, torch.zeros_like(signal), tolerance=TOLERANCE)
@@ -53,14 +54,14 @@ class WithheldObjective:
         return loss
 
     def correlations(
-        self, network: nn.Module, images: MeasuredBatch, noise: Tensor, generator: torch.Generator
+        self, network: nn.Module, images: MeasuredBatch, noise: Tensor, draws: BatchDraws
     ) -> dict[str, float]:
         """Return nothing: the images are not known."""
         return {}
 
-    def _draw(self, particles: Sequence[int], generator: torch.Generator) -> Float[Tensor, "b r"]:
+    def _draw(self, particles: Sequence[int], draws: BatchDraws) -> Float[Tensor, "b r"]:
         """Return 0 for coordinates that are withheld, 1 for the others; what was measured together stays together."""
-        share = SHARE[0] + (SHARE[1] - SHARE[0]) * torch.rand(len(particles), 1, generator=generator)
+        share = SHARE[0] + (SHARE[1] - SHARE[0]) * draws.uniform(len(particles), 1)
         groups = self.operator.groups(particles)
-        draw = torch.rand(len(particles), int(groups.max()) + 1, generator=generator).gather(1, groups)
+        draw = draws.uniform(len(particles), int(groups.max()) + 1).gather(1, groups)
         return (draw >= share).float()
