@@ -120,6 +120,24 @@ def test_exact_fits_the_data_in_the_grey_scale_of_the_input(y: Path) -> None:
     assert (y.parent / "recon" / "provenance.json").is_file()
 
 
+def test_a_signal_comes_with_its_deviation_and_is_marked(y: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    power = prior().power
+    split = dataclasses.replace(known(), denoiser=GaussianPrior(power, 0.8 * power))
+    monkeypatch.setattr(choice, "load_prior", lambda name, device: split)
+    summary, signal = run(y, solver="exact:steps=4", estimate="signal")
+    _, mean = run(y, "mean", solver="exact:steps=4")
+    assert summary["estimate"] == "signal"
+    assert signal.std() < 0.5 * mean.std()
+    table = read_particles(y.parent / "recon" / "particles.star").table
+    assert set(table["cryopriorEstimate"]) == {"signal"}
+    assert "cryopriorEstimate" not in read_particles(y.parent / "mean" / "particles.star").table
+    deviation = read_particles(y.parent / "recon" / "deviation" / "particles.star").read(slice(None))
+    assert deviation.shape == signal.shape
+    assert (deviation > 0).all()
+    run(y, "alone", solver="exact:steps=4", estimate="signal", samples=1)
+    assert not (y.parent / "alone" / "deviation").exists()
+
+
 def test_a_sample_has_more_power_than_the_mean(y: Path) -> None:
     _, mean = run(y, steps=4)
     summary, sample = run(y, "sample", steps=4, estimate="sample")

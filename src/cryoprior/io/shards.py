@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from cryoprior.errors import InputError
 from cryoprior.io.cryosparc.writing import write_cryosparc
-from cryoprior.io.formats.columns import IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
+from cryoprior.io.formats.columns import ESTIMATE, IMAGE_NAME, IMAGE_SIZE, PIXEL_SIZE
 from cryoprior.io.identity import with_original_names
 from cryoprior.io.mrc import read_header
 from cryoprior.io.mrc_writing import StackWriter
@@ -56,11 +56,14 @@ def finished_shards(folder: Path) -> list[range]:
     return [range(int(match[1]), int(match[2])) for match in matches if match]
 
 
-def merge_shards(folder: Path, table: pd.DataFrame, optics: pd.DataFrame, *, cs: bool = False) -> Path:
+def merge_shards(
+    folder: Path, table: pd.DataFrame, optics: pd.DataFrame, *, cs: bool = False, estimate: str = ""
+) -> Path:
     """Return the path of particles.star, written once the shards hold every row of the table exactly once.
 
     Rows, order and all columns but rlnImageName stay as they are; rlnImageOriginalName holds the names of the table,
     unless the table has such a column, or cryoSPARC's uids. cs: particles.cs is written too, for cryoSPARC.
+    estimate: what the images are, written in a column of its own where it is not empty.
 
     Raises
     ------
@@ -79,6 +82,8 @@ def merge_shards(folder: Path, table: pd.DataFrame, optics: pd.DataFrame, *, cs:
             )
         names += [f"{place:06d}@{FOLDER}/{header.path.name}" for place in range(1, header.n + 1)]
     merged = with_original_names(table).assign(**{IMAGE_NAME: names})
+    if estimate:
+        merged = merged.assign(**{ESTIMATE: estimate})
     path = folder / "particles.star"
     if cs:  # first: particles.star says that all is there
         write_cryosparc(path.with_suffix(".cs"), merged, optics)

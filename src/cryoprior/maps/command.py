@@ -65,6 +65,11 @@ class Options(ParticleFiles, Computing):
         8,
         minimum=0,
     )
+    even_if_denoised: bool = option(
+        "Map estimates of the signal too (reconstruct with estimate signal): a map to look at, whose half maps "
+        "share what the prior put in.",
+        False,
+    )
     invert: bool = option("Reverse the contrast of all images, for particles that are dark.", False)
     worth: bool = option(
         "Map half, a quarter, ... of the particles too: resolution against particles, the B-factor, and how many "
@@ -100,7 +105,13 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.prior.volume.checkpoint import own_folder
 
     limit_threads(options.threads)
-    job = MapJob.open(options.particles, options.measurements, options.prior_weight, **options.companions)
+    job = MapJob.open(
+        options.particles,
+        options.measurements,
+        options.prior_weight,
+        even_if_denoised=options.even_if_denoised,
+        **options.companions,
+    )
     job = job.limited(options.limit)
     if options.worth:
         check_enough(job.source)

@@ -16,6 +16,7 @@ from cryoprior.io import Measurements, ParticleStack, read_particles
 from cryoprior.io.identity import matched
 from cryoprior.maps.arrays import Array
 from cryoprior.maps.controls import equal_size_controls
+from cryoprior.maps.denoised import check_denoised, is_denoised
 from cryoprior.maps.judgement import NamedMaps, judge_maps
 from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.prior_maps import ask_beside
@@ -39,6 +40,7 @@ class MapJob:
     measured: the measurements with their operator, where there are any.
     prior_weight: None where no prior had a hand in the images.
     solver: the text of the solver that made them, empty where none did; the name holds its first word.
+    denoised: whether the images are estimates of the signal, without the noise.
     """
 
     name: str
@@ -46,34 +48,46 @@ class MapJob:
     measured: tuple[Measurements, Operator] | None = None
     prior_weight: float | None = None
     solver: str = ""
+    denoised: bool = False
 
     @classmethod
-    def open(cls, path: Path, measurements: Path | None, prior_weight: float, **companions: Any) -> MapJob:
+    def open(
+        cls,
+        path: Path,
+        measurements: Path | None,
+        prior_weight: float,
+        *,
+        even_if_denoised: bool = False,
+        **companions: Any,
+    ) -> MapJob:
         """Return the job of a particle file, of a reconstruction or of measurements.
 
         Parameters
         ----------
         measurements: those of a reconstruction; where None, those that it recorded.
         prior_weight: weight of the unmeasured part of a reconstruction.
+        even_if_denoised: whether estimates of the signal may be mapped.
         companions: what :func:`cryoprior.read_particles` takes beside the path.
 
         Raises
         ------
-        InputError: files that do not fit together.
+        InputError: files that do not fit together; estimates of the signal that may not be mapped.
         """
         if path.suffix == ".zarr":
             measured = open_measurements(path)
             return cls(PRIOR_FREE, MeasuredParticles(*measured), measured)
         stack, recorded = read_particles(path, **companions), read_recorded(path.parent)
+        denoised = is_denoised(stack.table, recorded)
+        check_denoised(path, denoised=denoised, allowed=even_if_denoised)
         if measurements is None and "measurements" not in recorded:
-            return cls("full particles", FullParticles(stack))
+            return cls("denoised particles" if denoised else "full particles", FullParticles(stack), denoised=denoised)
         measured = _open_measured(stack, measurements or recorded_measurements(path.parent, recorded))
         solver = str(recorded.get("solver", ""))
         method, estimate = solver.partition(":")[0] or "reconstruction", str(recorded.get("estimate", ""))
         words = [method, *([estimate] if estimate and estimate != method else [])]
         name = f"{' '.join(words)}, prior weight {prior_weight:g}"
         source = ReconstructedParticles(stack, Sight(measured[1], measured[0].particle_index), prior_weight)
-        return cls(name, source, measured, prior_weight, solver)
+        return cls(name, source, measured, prior_weight, solver, denoised)
 
     def limited(self, n: int | None) -> MapJob:
         """Return the job on its first n particles."""

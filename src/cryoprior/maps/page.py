@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cryoprior.errors import for_command_line
 from cryoprior.maps.anisotropy import Anisotropy
+from cryoprior.maps.denoised import denoised_alert
 from cryoprior.maps.files import fsc_filtered
 from cryoprior.maps.job import MapJob
 from cryoprior.maps.judgement import Judgement, NamedMaps
@@ -184,6 +185,10 @@ def map_facts(job: MapJob, maps: MapSet, symmetry: str, mask_from: str) -> list[
 
 def map_warnings(job: MapJob, maps: MapSet, anisotropy: Anisotropy) -> Iterator[Alert]:
     """Yield the warnings to read before the maps are used; each is logged too."""
+    if job.denoised:
+        alert = denoised_alert()
+        log.warning("%s: %s: %s", job.source.path, alert.title, alert.text)
+        yield alert
     if maps.dark:
         yield _warning(
             job,

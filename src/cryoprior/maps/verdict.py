@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryoprior.maps.anisotropy import Anisotropy
+from cryoprior.maps.denoised import SAID
 from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import NamedMaps
 from cryoprior.maps.missing_views import WARN_SHARE
@@ -24,14 +25,14 @@ def map_verdict(job: MapJob, named: Sequence[NamedMaps], anisotropy: Anisotropy)
     parts = (
         resolution_said(first.judgement.resolution),
         views_said(anisotropy.views),
-        prior_said(job.prior_weight, _same_without(named)),
+        SAID if job.denoised else prior_said(job.prior_weight, _same_without(named)),
     )
     return "; ".join(parts)
 
 
 def prior_inside(job: MapJob, named: Sequence[NamedMaps]) -> bool:
     """Return whether a prior had a hand in the first of the maps, so that its half maps flatter it."""
-    return job.prior_weight is not None and (job.prior_weight > 0 or _same_without(named) is False)
+    return job.denoised or (job.prior_weight is not None and (job.prior_weight > 0 or _same_without(named) is False))
 
 
 def resolution_said(resolution: Resolution) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cryoprior.errors import InputError
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
 from cryoprior.prior.config import CONFIG, REMEDY, PriorConfig, read_config_and_digests, write_config
-from cryoprior.prior.denoiser import Denoiser, OperatorAware
+from cryoprior.prior.denoiser import Centred, Denoiser, OperatorAware, SignalPrior
 from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.foreign import HUB_NAME, fetched, is_foreign, load_ddpm
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
@@ -76,6 +76,15 @@ class Prior:
         """Return E[s | evidence]."""
         assert isinstance(self.denoiser, OperatorAware)
         return self.denoiser.estimate(evidence)
+
+    def signal(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return E[s | x0 + tau e = x]."""
+        assert isinstance(self.denoiser, SignalPrior)
+        return self.denoiser.signal(x, tau)
+
+    def mean_image(self, box: int, like: Tensor) -> Float[Tensor, "box box"]:
+        """Return E[x0], a radial image; 0 for a prior that knows none."""
+        return self.denoiser.mean_image(box, like) if isinstance(self.denoiser, Centred) else like.new_zeros(box, box)
 
 
 def build_network(config: PriorConfig) -> nn.Module:

@@ -60,6 +60,28 @@ class OperatorAware(Protocol):
         ...
 
 
+@runtime_checkable
+class SignalPrior(Protocol):
+    """A prior whose images are signal and stationary noise, x0 = s + n, and that estimates the signal of an image."""
+
+    def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
+        """Return the power of s and of n on the rfft2 grid."""
+        ...
+
+    def signal(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return E[s | x0 + tau e = x], one network evaluation."""
+        ...
+
+
+@runtime_checkable
+class Centred(Protocol):
+    """A prior that knows the mean of its images."""
+
+    def mean_image(self, box: int, like: Tensor) -> Float[Tensor, "box box"]:
+        """Return E[x0], a radial image."""
+        ...
+
+
 class MeteredDenoiser:
     """The same denoiser with its calls, forward and backward, and their seconds counted, optionally in mixed precision.
 
@@ -92,10 +114,21 @@ class MeteredDenoiser:
         aware = self.denoiser
         return self._metered(lambda: aware.estimate(evidence), evidence.linear)
 
+    def signal(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return the signal that the denoiser sees in an image, and count it."""
+        assert isinstance(self.denoiser, SignalPrior)
+        known = self.denoiser
+        return self._metered(lambda: known.signal(x, tau), x)
+
     def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
         """Return the denoiser's powers of signal and of noise."""
-        assert isinstance(self.denoiser, OperatorAware)
+        assert isinstance(self.denoiser, OperatorAware | SignalPrior)
         return self.denoiser.components(box, like)
+
+    def mean_image(self, box: int, like: Tensor) -> Float[Tensor, "box box"]:
+        """Return the mean of the denoiser's images, 0 where it knows none; not counted, as no particle has it made."""
+        known = self.denoiser
+        return known.mean_image(box, like) if isinstance(known, Centred) else like.new_zeros(box, box)
 
     @property
     def operator_aware(self) -> bool:

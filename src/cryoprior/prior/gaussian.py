@@ -17,13 +17,14 @@ class GaussianPrior:
     Parameters
     ----------
     spectrum: P_k = E|X_k|^2 on the orthonormal rfft2 grid, (box, box // 2 + 1), not negative.
+    noise: the part of it that is noise, where x0 is a signal and noise; none by default.
 
     Raises
     ------
-    InputError: a spectrum of another shape, or one with negative or non-finite values.
+    InputError: a spectrum of another shape, one with negative or non-finite values, or more noise than power.
     """
 
-    def __init__(self, spectrum: Float[Tensor, "box half"]) -> None:
+    def __init__(self, spectrum: Float[Tensor, "box half"], noise: Float[Tensor, "box half"] | None = None) -> None:
         box = spectrum.shape[0]
         if spectrum.ndim != 2 or spectrum.shape[1] != box // 2 + 1:
             raise InputError(
@@ -31,7 +32,9 @@ class GaussianPrior:
             )
         if not bool(torch.isfinite(spectrum).all()) or bool((spectrum < 0).any()):
             raise InputError("spectrum: negative or non-finite values; expected powers; check the images it came from")
-        self.power = spectrum
+        self.power, self.noise = spectrum, torch.zeros_like(spectrum) if noise is None else noise
+        if self.noise.shape != spectrum.shape or bool((self.noise < 0).any()) or bool((self.noise > spectrum).any()):
+            raise InputError("noise: not a part of the spectrum; expected powers of at most the spectrum's; check both")
 
     def __repr__(self) -> str:
         return f"GaussianPrior(box {self.power.shape[0]})"
@@ -52,14 +55,20 @@ class GaussianPrior:
 
     def with_power_factor(self, box: int, factor: Float[Tensor, "shells"]) -> GaussianPrior:
         """Return the prior with its power multiplied shell by shell."""
-        return GaussianPrior(self.spectrum(box) * factor.to(self.power)[shell_index(box, factor.device)])
+        by_frequency = factor.to(self.power)[shell_index(box, factor.device)]
+        return GaussianPrior(self.spectrum(box) * by_frequency, self.noise * by_frequency)
 
     operator_aware, means_only = True, False
 
     def components(self, box: int, like: Tensor) -> tuple[Float[Tensor, "box half"], Float[Tensor, "box half"]]:
-        """Return P as the power of the signal, and no noise."""
-        power = self.spectrum(box).to(like)
-        return power, torch.zeros_like(power)
+        """Return the power of the signal, and that of the noise: P and 0 where no noise was given."""
+        power, noise = self.spectrum(box).to(like), self.noise.to(like)
+        return power - noise, noise
+
+    def signal(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return E[s | x0 + tau e = x]: the gain of the signal's power alone."""
+        power, noise = self.spectrum(x.shape[-1]).to(x), self.noise.to(x)
+        return apply_filter(x, (power - noise) / (power + tau.to(x)[:, None, None] ** 2))
 
     def estimate(self, evidence: Evidence) -> Float[Tensor, "b box box"]:
         """Return the linear estimate, which is the posterior mean of a Gaussian."""

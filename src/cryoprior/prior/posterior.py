@@ -13,6 +13,7 @@ from cryoprior.image.turns import turned, turned_back
 from cryoprior.measurement.conditioning import Measurement, floored
 from cryoprior.prior.denoiser import OperatorAware
 from cryoprior.prior.evidence import Evidence, evidence_of_measurement
+from cryoprior.prior.split import signal_and_noise
 
 
 def posterior_mean(
@@ -36,7 +37,7 @@ def posterior_mean(
     """
     signal, noise = prior.components(measurement.operator.box, measurement.y)
     evidence = evidence_of_measurement(measurement, x, tau, signal, noise, tolerance=tolerance)
-    guess = torch.stack([_turned_estimate(prior, evidence, turn) for turn in _turns(turns)]).mean(0)
+    guess = _turned_mean(prior, evidence, turns)
     if prior.means_only:
         # Such a network was judged on what it had not been shown: what it was shown stays with the linear estimate.
         change = guess - evidence.linear
@@ -48,6 +49,24 @@ def posterior_mean(
         covariance = noise * tau**2 / (noise + tau**2)
         guess = guess + apply_filter(x - guess, noise / (noise + tau**2))
     return measurement.fit(measurement.condition(guess, covariance, tolerance=tolerance))
+
+
+def posterior_signal(
+    prior: OperatorAware, measurement: Measurement, *, turns: int = 1, tolerance: float = 1e-3
+) -> Float[Tensor, "b box box"]:
+    """Return E[s | y], the signal without the noise that :func:`posterior_mean` adds to it; the parameters are its own.
+
+    Raises
+    ------
+    InputError: a prior that cannot tell signal from noise.
+    """
+    signal, noise = signal_and_noise(prior, measurement.operator.box, measurement.y)
+    evidence = evidence_of_measurement(measurement, None, None, signal, noise, tolerance=tolerance)
+    return _turned_mean(prior, evidence, turns)
+
+
+def _turned_mean(prior: OperatorAware, evidence: Evidence, turns: int) -> Float[Tensor, "b box box"]:
+    return torch.stack([_turned_estimate(prior, evidence, turn) for turn in _turns(turns)]).mean(0)
 
 
 def _turns(count: int) -> Sequence[int]:

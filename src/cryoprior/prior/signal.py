@@ -12,6 +12,7 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import apply_filter, shell_index
 from cryoprior.prior.evidence import Evidence, evidence_of_image
+from cryoprior.prior.mean_image import answer_to_nothing
 from cryoprior.prior.network import SignalNetwork
 
 LEAST_NOISE = 0.5
@@ -61,15 +62,30 @@ class SignalDenoiser:
 
     def __init__(self, network: SignalNetwork, spectra: Mapping[int, Spectra], *, means_only: bool = False) -> None:
         self.network, self.spectra, self.means_only = network.eval(), dict(spectra), means_only
+        self._mean_images: dict[int, Tensor] = {}
 
     def __call__(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
         """Return E[x0 | x0 + tau e = x]; InputError for a prior that gives means only."""
+        estimate, (_, noise) = self.signal(x, tau), self.components(x.shape[-1], x)
+        return estimate + apply_filter(x - estimate, noise / (noise + tau.to(x)[:, None, None] ** 2))
+
+    def signal(self, x: Float[Tensor, "b box box"], tau: Float[Tensor, "b"]) -> Float[Tensor, "b box box"]:
+        """Return E[s | x0 + tau e = x], one evaluation; InputError for a prior that gives means only."""
         if self.means_only:
             raise InputError(MEANS_ONLY)
         signal, noise = self.components(x.shape[-1], x)
-        total = noise + tau.to(x)[:, None, None] ** 2
-        estimate = self.estimate(evidence_of_image(x, signal, total))
-        return estimate + apply_filter(x - estimate, noise / total)
+        return self.estimate(evidence_of_image(x, signal, noise + tau.to(x)[:, None, None] ** 2))
+
+    def mean_image(self, box: int, like: Tensor) -> Float[Tensor, "box box"]:
+        """Return the radial mean image of the training set, which the network tells when it sees nothing but noise.
+
+        0 for a prior that gives means only: it was never asked about an image of which nothing was measured.
+        """
+        if self.means_only:
+            return like.new_zeros(box, box)
+        if box not in self._mean_images:
+            self._mean_images[box] = answer_to_nothing(self.signal, box, next(self.network.parameters()).detach())
+        return self._mean_images[box].to(like)
 
     @property
     def operator_aware(self) -> bool:

@@ -16,7 +16,7 @@ from cryoprior.solvers import Solver, parse_solver
 from cryoprior.solvers.posterior import TURNS
 
 AUTO = "auto"
-SAMPLES_FOR_DEVIATION = 8
+SAMPLES_FOR_DEVIATION, SAMPLES_FOR_SIGNAL = 8, 4
 NOT_TRAINED_ON = "this prior was not trained on such measurements; its answer is an extrapolation"
 
 
@@ -42,7 +42,8 @@ def choose_solver(
     """Return the solver, or the one that a text names, with the values given in place of its fields.
 
     ``auto`` is ``posterior`` for means of a prior that knows operators, at up to eight evaluations, and for all that
-    such a prior gives if it was trained on measurements alone; ``exact`` for the rest.
+    such a prior gives if it was trained on measurements alone; ``exact`` for the rest. A signal comes with its
+    deviation, unless ``samples`` is 1.
 
     Raises
     ------
@@ -54,8 +55,9 @@ def choose_solver(
         solver = "posterior" if aware and (few or means_only) else "exact"
     chosen = parse_solver(solver) if isinstance(solver, str) else solver
     fields = {f.name for f in dataclasses.fields(chosen)}  # type: ignore[arg-type]
-    if deviation and max(samples or 0, getattr(chosen, "samples", 1)) < 2:
-        samples = SAMPLES_FOR_DEVIATION
+    wants_signal = estimate == "signal" or (estimate is None and chosen.estimate == "signal")
+    if (deviation or (wants_signal and samples is None)) and max(samples or 0, getattr(chosen, "samples", 1)) < 2:
+        samples = SAMPLES_FOR_SIGNAL if wants_signal else SAMPLES_FOR_DEVIATION
     values = {"estimate": None if estimate == chosen.estimate else estimate, "steps": steps, "samples": samples}
     given = {name: value for name, value in values.items() if value is not None}
     for name in given:

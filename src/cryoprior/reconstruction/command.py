@@ -48,9 +48,15 @@ class Options(Computing):
         "the mean of a prior that knows operators, exact otherwise.",
         "auto",
     )
-    estimate: str | None = option("Posterior mean, or one posterior sample.", None, choices=("mean", "sample"))
+    estimate: str | None = option(
+        "Posterior mean, one posterior sample, or the signal: the particle without its noise, with a deviation.",
+        None,
+        choices=("mean", "sample", "signal"),
+    )
     steps: int | None = option("Network evaluations of the mean, or of each sample.", None, minimum=1)
-    samples: int | None = option("Samples for the deviation, which is written for 2 or more.", None, minimum=1)
+    samples: int | None = option(
+        "Samples for the deviation, which is written for 2 or more; a signal has 4 unless told.", None, minimum=1
+    )
     deviation: bool = option("Write the deviation, of --samples or 8 samples.", False)
     contrast: str = option("Sign of the particles; auto looks at them.", "auto", choices=("auto", "bright", "dark"))
     spectrum: str = option(
@@ -112,7 +118,8 @@ def run(options: Options) -> dict[str, Any]:
         batches = sum(-(-len(rows) // options.batch) for rows in pending)
         for _ in track(job.write(pending, shards), "reconstruct", total=batches):
             pass
-        if not shards.merge(*job.measurements.particles, cs=options.cs):
+        marked = "signal" if job.solver.estimate == "signal" else ""
+        if not shards.merge(*job.measurements.particles, cs=options.cs, estimate=marked):
             log.info("%s: other shards are still to be done; their last process merges", options.output)
             return {"finished": False, "shards": len(shards.all())}
         write_provenance(work.folder, "reconstruct", options, inputs, options.seed)

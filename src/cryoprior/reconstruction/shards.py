@@ -72,11 +72,14 @@ class Shards:
         """Return the records of all shards, in order."""
         return [self._record(rows) for rows in self.all()]
 
-    def merge(self, table: pd.DataFrame, optics: pd.DataFrame, *, cs: bool = False) -> bool:
-        """Return whether every shard is finished; particles.star is written then, and with cs particles.cs."""
+    def merge(self, table: pd.DataFrame, optics: pd.DataFrame, *, cs: bool = False, estimate: str = "") -> bool:
+        """Return whether every shard is finished; particles.star is written then, and with cs particles.cs.
+
+        estimate: what the images are, for a column of the star file; empty leaves it out.
+        """
         if not set(self.all()) <= set(self._finished()):
             return False
-        merge_shards(self.folder, table.iloc[: self.n], optics, cs=cs)
+        merge_shards(self.folder, table.iloc[: self.n], optics, cs=cs, estimate=estimate)
         if (self.folder / "deviation").is_dir():
             merge_shards(self.folder / "deviation", table.iloc[: self.n], optics)
         return True

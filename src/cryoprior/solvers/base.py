@@ -41,7 +41,8 @@ class Solver(Protocol):
 
     needs_prior: whether ``solve`` asks the prior for anything; None may be passed where it does not.
     needs_operator_aware, where there is one: whether the prior is asked about measurements themselves.
-    estimate, a field or a constant: ``mean`` or ``sample`` of the posterior, ``least-squares``, or ``sparse``.
+    estimate, a field or a constant: ``mean`` or ``sample`` of the posterior, ``signal``, ``least-squares`` or
+        ``sparse``.
     """
 
     needs_prior: ClassVar[bool]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -11,13 +12,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
+from cryoprior.image.spectrum import apply_filter
 from cryoprior.measurement.conditioning import Measurement, floored
 from cryoprior.operators import Operator
-from cryoprior.prior.denoiser import Denoiser
+from cryoprior.prior.denoiser import Denoiser, SignalPrior
 from cryoprior.prior.schedule import noise_levels
+from cryoprior.prior.split import signal_and_noise
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
 from cryoprior.solvers.parts.chain import moments
+from cryoprior.solvers.parts.spread import signal_deviation
+
+Means = tuple[Float[Tensor, "b box box"], Float[Tensor, "b box box"]]
+Conditional = Callable[[Float[Tensor, "b box box"], float], Means]
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,12 @@ class Exact:
     error of C in a draw enters a step with (1 - r)^2 and goes away as steps grow; the Gaussian shape of the correction
     remains an approximation at high tau, where C is wide.
 
-    estimate: ``mean`` averages E[x0 | x_t, y] over chains held at mean_tau (never draws); ``sample`` gives one draw.
+    estimate: ``mean`` averages E[x0 | x_t, y] over chains held at mean_tau (never draws); ``sample`` gives one draw;
+        ``signal`` averages E[s | x_t, y] = S + Q / P (E[x0 | x_t, y] - D) over the same chains, for a prior of signal
+        and noise, x0 = s + n of powers Q and P - Q, that estimates S = E[s | x_t].
     steps: network evaluations of the mean, or of each draw.
     samples: draws for the deviation; above 1 a deviation is returned, at samples * steps evaluations (for ``mean``
-        on top of its own).
+        on top of its own). Of a signal, at samples * (steps + 2): see parts/spread.py.
     tau_max, tau_min, rho: noise levels of a draw, in grey-scale units; see prior/schedule.py.
     mean_tau: level at which the mean is averaged; a high one averages faster and leans more on C.
     descent: part of a mean's evaluations spent on the way from tau_max down to mean_tau.
@@ -46,7 +55,7 @@ class Exact:
     Source: ours. The conditioned mean at one level is that of Song et al. 2023 (PiGDM, Eq. 7) with C for r_t^2 I.
     """
 
-    estimate: Literal["mean", "sample"] = "mean"
+    estimate: Literal["mean", "sample", "signal"] = "mean"
     steps: int = 25
     samples: int = 1
     tau_max: float = 20.0
@@ -63,7 +72,7 @@ class Exact:
             raise InputError(
                 f"exact: steps={self.steps}, samples={self.samples}, chains={self.chains}; expected at least 1"
             )
-        if self.estimate == "mean" and self.steps < self.chains:
+        if self.estimate != "sample" and self.steps < self.chains:
             raise InputError(f"exact: steps={self.steps} for chains={self.chains}; expected one step per chain or more")
         if not 0 < self.tau_min <= self.mean_tau <= self.tau_max:
             raise InputError(
@@ -78,29 +87,43 @@ class Exact:
     ) -> Solution:
         """Return the posterior mean or one posterior draw, with a deviation where samples > 1."""
         chain = _Chain(Measurement(operator, y, sigma, noise.particles, "exact"), prior, operator.box, self.tolerance)
+        if self.estimate == "signal":
+            return self._signal(chain, noise)
         drawn = self.samples if self.estimate == "sample" or self.samples > 1 else 0
         first, deviation = moments(chain.draw(self._levels(), noise.fork(f"sample{i}")) for i in range(drawn))
         evaluations = drawn * self.steps
         if self.estimate == "sample":
             assert first is not None
             return Solution(first, evaluations, deviation)
-        mean, cost = self._mean(chain, noise)
-        return Solution(mean, evaluations + cost, deviation)
+        mean, cost = self._mean(chain.conditional_mean, chain, noise)
+        return Solution(chain.measurement.fit(mean), evaluations + cost, deviation)
+
+    def _signal(self, chain: _Chain, noise: ParticleNoise) -> Solution:
+        """Return E[s | y], with a deviation where samples > 1."""
+        box, y = chain.measurement.operator.box, chain.measurement.y
+        signal, background = signal_and_noise(chain.prior, box, y)
+        assert isinstance(chain.prior, SignalPrior)
+        mean, cost = self._mean(_SignalMean(chain, signal, background), chain, noise)
+        if self.samples == 1:
+            return Solution(mean, cost)
+        draws = (chain.draw(self._levels(), noise.fork(f"sample{i}")) for i in range(self.samples))
+        deviation = signal_deviation(chain.prior, draws, floored(background), noise.fork("signs"))
+        return Solution(mean, cost + self.samples * (self.steps + 2), deviation)
 
     def _levels(self) -> list[float]:
         return [float(tau) for tau in noise_levels(self.steps, self.tau_max, self.tau_min, self.rho)]
 
-    def _mean(self, chain: _Chain, noise: ParticleNoise) -> tuple[Float[Tensor, "b box box"], int]:
-        """Return the average of E[x0 | x_t, y] over all chains, and its evaluations."""
+    def _mean(self, of: Conditional, chain: _Chain, noise: ParticleNoise) -> tuple[Float[Tensor, "b box box"], int]:
+        """Return the average over all chains of what is wanted given x_t and y, and its evaluations."""
         total, held = torch.zeros_like(chain.nothing), 0
         for i in range(self.chains):
             steps = self.steps // self.chains
             falling = int(self.descent * steps)
             levels = noise_levels(falling + 1, self.tau_max, self.mean_tau, self.rho)
             stream = _Mirrored(noise.fork(f"chain{i // 2}"), -1 if i % 2 else 1)
-            total = total + chain.hold([float(tau) for tau in levels], steps - falling, stream)
+            total = total + chain.hold(of, [float(tau) for tau in levels], steps - falling, stream)
             held += steps - falling
-        return chain.measurement.fit(total / held), self.chains * (self.steps // self.chains)
+        return total / held, self.chains * (self.steps // self.chains)
 
 
 class _Chain:
@@ -116,16 +139,23 @@ class _Chain:
         x = self.descend(levels, noise)
         return self.measurement.fit(self._conditioned(self._denoised(x, levels[-1]), levels[-1], noise))
 
-    def hold(self, levels: list[float], count: int, noise: ParticleNoise) -> Float[Tensor, "b box box"]:
-        """Return the sum of ``count`` conditional means E[x0 | x_t, y] of a Gibbs chain at the last level."""
+    def hold(
+        self, of: Conditional, levels: list[float], count: int, noise: ParticleNoise
+    ) -> Float[Tensor, "b box box"]:
+        """Return the sum of ``count`` conditional means of a Gibbs chain at the last level."""
         x, tau = self.descend(levels, noise), levels[-1]
         total = torch.zeros_like(x)
         for i in range(count):
-            denoised = self._denoised(x, tau)
-            total = total + self._conditioned(denoised, tau, None)
+            mean, denoised = of(x, tau)
+            total = total + mean
             if i + 1 < count:
                 x = self._conditioned(denoised, tau, noise) + tau * noise.normal_like(x)
         return total
+
+    def conditional_mean(self, x: Float[Tensor, "b box box"], tau: float) -> Means:
+        """Return E[x0 | x_t, y] and D = E[x0 | x_t]; one evaluation."""
+        denoised = self._denoised(x, tau)
+        return self._conditioned(denoised, tau, None), denoised
 
     def descend(self, levels: list[float], noise: ParticleNoise) -> Float[Tensor, "b box box"]:
         """Return x_t at the last level; one evaluation at each level before it."""
@@ -146,6 +176,23 @@ class _Chain:
         """Return E[x0 | x_t, y], or with noise a draw of x0 given x_t and y."""
         covariance = self.power * tau**2 / (self.power + tau**2)
         return self.measurement.condition(denoised, covariance, noise, tolerance=self.tolerance)
+
+
+class _SignalMean:
+    """What a chain averages for the signal: E[s | x_t, y], where x0 given x_t, and s with it, are taken as Gaussian."""
+
+    def __init__(self, chain: _Chain, signal: Float[Tensor, "box half"], noise: Float[Tensor, "box half"]) -> None:
+        self.chain, self.noise = chain, noise
+        self.share = signal / floored(signal + noise)
+
+    def __call__(self, x: Float[Tensor, "b box box"], tau: float) -> Means:
+        """Return E[s | x_t, y] and D = E[x0 | x_t]; one evaluation."""
+        prior = self.chain.prior
+        assert isinstance(prior, SignalPrior)
+        signal = prior.signal(x, x.new_full((len(x),), tau))
+        denoised = signal + apply_filter(x - signal, self.noise / (self.noise + tau**2))
+        change = self.chain._conditioned(denoised, tau, None) - denoised
+        return signal + apply_filter(change, self.share), denoised
 
 
 class _Mirrored(ParticleNoise):

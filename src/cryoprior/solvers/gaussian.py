@@ -1,37 +1,82 @@
-"""The Wiener estimate: the posterior mean if images were Gaussian with the prior's power spectrum."""
+"""The Wiener estimate: the posterior mean if images were Gaussian with the prior's mean image and power spectrum."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.errors import InputError
+from cryoprior.image.spectrum import apply_filter
 from cryoprior.measurement.conditioning import Measurement, floored
 from cryoprior.operators import Operator
-from cryoprior.prior.denoiser import Denoiser
+from cryoprior.prior.denoiser import Centred, Denoiser
+from cryoprior.prior.mean_image import power_about
+from cryoprior.prior.split import signal_and_noise
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
+from cryoprior.solvers.parts.chain import moments
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """x = P A^T (A P A^T + sigma^2 I)^-1 y, with P diagonal in the Fourier basis; no network evaluation.
+    """x = M + P A^T (A P A^T + sigma^2 I)^-1 (y - A M), P diagonal in the Fourier basis; no evaluation per particle.
 
+    M is the prior's mean image, and P the power about it. Of a prior of signal and noise, P = Q + N, the signal is
+    M + Q / P (x - M).
+
+    estimate: ``mean`` of the image, or ``signal``, E[s | y] under the same law.
+    centred: False leaves the mean image out, and takes P about 0.
+    samples: draws of the signal for its deviation, which is returned above 1.
     tolerance: relative residual at which conjugate gradients stop; Fourier operators have a closed form.
     """
 
+    estimate: Literal["mean", "signal"] = "mean"
+    centred: bool = True
+    samples: int = 1
     tolerance: float = 1e-6
-    estimate: ClassVar[str] = "mean"
     needs_prior: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise InputError(f"gaussian: samples={self.samples}; expected at least 1")
+        if self.samples > 1 and self.estimate == "mean":
+            raise InputError(f"gaussian: samples={self.samples} for a mean, which has no deviation; leave them out")
 
     def solve(
         self, y: Float[Tensor, "b m"], operator: Operator, prior: Denoiser, sigma: float, noise: ParticleNoise
     ) -> Solution:
-        """Return the Wiener estimates."""
+        """Return the Wiener estimates.
+
+        Raises
+        ------
+        InputError: an operator that is not linear; the signal of a prior that cannot tell it from noise.
+        """
         measurement = Measurement(operator, y, sigma, noise.particles, "gaussian")
-        power = floored(prior.spectrum(operator.box).to(y))
-        nothing = y.new_zeros(len(y), operator.box, operator.box)
-        x = measurement.condition(nothing, power, tolerance=self.tolerance, limit=2000)
-        return Solution(measurement.fit(x), evaluations=0)
+        mean = y.new_zeros(operator.box, operator.box)
+        if self.centred and isinstance(prior, Centred):
+            mean = prior.mean_image(operator.box, y)
+        if self.estimate == "signal":
+            signal, background = signal_and_noise(prior, operator.box, y)
+            signal = power_about(signal, mean)
+            power = floored(signal + background)
+        else:
+            power = floored(power_about(prior.spectrum(operator.box).to(y), mean))
+        guess = mean.expand(len(y), -1, -1)
+        x = measurement.condition(guess, power, tolerance=self.tolerance, limit=2000)
+        if self.estimate == "mean":
+            return Solution(measurement.fit(x), evaluations=0)
+        draws = self._draws(measurement, signal, power, noise)
+        return Solution(mean + apply_filter(x - mean, signal / power), 0, moments(draws)[1])
+
+    def _draws(self, measurement: Measurement, signal: Tensor, power: Tensor, noise: ParticleNoise) -> Iterator[Tensor]:
+        """Yield draws of s given y about its mean: what x0 leaves open of s, and what y leaves open of x0."""
+        nothing = measurement.y.new_zeros(len(measurement.y), measurement.operator.box, measurement.operator.box)
+        for i in range(self.samples if self.samples > 1 else 0):
+            stream = noise.fork(f"signal{i}")
+            x = measurement.silent.condition(nothing, power, stream, tolerance=self.tolerance, limit=2000)
+            left = apply_filter(stream.normal_like(x), (signal * (power - signal) / power).clamp_min(0).sqrt())
+            yield apply_filter(x, signal / power) + left

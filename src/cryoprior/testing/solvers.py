@@ -21,7 +21,7 @@ from cryoprior.testing.closeness import normal, require, require_equal
 BOX, SIGMA = 16, 0.1
 PARTICLES = [4, 0, 8]
 OPERATORS = ("pixel:block=4,masks=6,rows=hadamard,sets=3", "fourier:compression=3,sets=3")
-ESTIMATES = ("mean", "sample", "least-squares", "sparse")
+ESTIMATES = ("mean", "sample", "signal", "least-squares", "sparse")
 SAME = 1e-9
 """Relative difference within which two runs in float64 are the same."""
 

@@ -46,6 +46,8 @@ NOT_HONOURED = {
 }
 """Columns that would change a map and are refused: the value that changes nothing, and what another one means."""
 MTF = "rlnMtfFileName"
+ESTIMATE = "cryopriorEstimate"
+"""What reconstructed images are, where it is not what a recorded image is: ``signal``, without the noise."""
 
 
 @dataclass(frozen=True)
