@@ -20,7 +20,7 @@ from benchmarks.cost.backprojection import GRIDDING, PLAIN, Run
 from benchmarks.kit.maps import amplitude_ratio, symmetrised
 from benchmarks.kit.particles import VIEWS, particle_tables, project, write_particles
 from benchmarks.maps import referee as benchmark_referee
-from benchmarks.maps import ribosome_tilts, views_and_numbers
+from benchmarks.maps import relion_refinement, ribosome_tilts, views_and_numbers
 from benchmarks.maps.views_and_numbers import Case
 
 from cryoprior.image import project_particles
@@ -184,3 +184,16 @@ def test_the_referee_is_judged_by_the_truth(monkeypatch: pytest.MonkeyPatch) -> 
     assert rows[1]["true_worth"] > 0.2
     lines = benchmark_referee.summarised(pd.DataFrame(rows))
     assert [line[2] for line in lines] == 4 * ["none", "generous"]
+
+
+def test_a_turn_and_a_shift_of_the_map_are_no_errors_of_poses() -> None:
+    rng = np.random.default_rng(0)
+    true, turn = Rotation.random(40, rng=rng), Rotation.from_euler("ZYZ", [4, 7, -2], degrees=True)
+    origin, shift = rng.normal(size=(40, 2)), np.array([1.5, -2.0, 0.7])
+    angles = [torch.from_numpy(poses.as_euler("ZYZ", degrees=True)) for poses in (turn * true, true)]
+    moved = origin + true.as_matrix()[:, :, :2].transpose(0, 2, 1) @ shift
+    found, known = (angles[0], torch.from_numpy(moved)), (angles[1], torch.from_numpy(origin))
+    _, back, errors = relion_refinement.without_drift(found, known)
+    assert float(errors.angle_deg.max()) < 1e-4
+    torch.testing.assert_close(back, known[1], rtol=0, atol=1e-6)
+    assert relion_refinement.crossing(torch.tensor([1, 0.9, 0.6, 0.4, 0.7]), 0.5) == pytest.approx(32 * 4 / 2)
