@@ -209,6 +209,16 @@ def test_half_maps_of_noise_say_nothing(maps: dict[str, Path]) -> None:
     np.testing.assert_allclose(audit.maps.gated.numpy(), audit.maps.free.numpy(), atol=1e-5)
 
 
+def test_the_page_of_half_maps_of_noise_shows_them_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = ("half1", "half2", "prior_half1", "prior_half2")
+    for name in names:
+        write_map(tmp_path / f"{name}.mrc", rng.normal(size=(D, D, D)).astype(np.float32), VOXEL)
+    summary = run(Options(**{name: tmp_path / f"{name}.mrc" for name in names}, output=tmp_path / "out"))
+    assert summary["says"] == "The half maps agree too little to judge the prior."
+    assert "unfiltered: no shell is known" in (tmp_path / "out/report.html").read_text()
+
+
 def test_maps_that_programs_scaled_apart_say_the_same(maps: dict[str, Path]) -> None:
     four = [read_map(maps[name])[0] for name in ("half1", "half2", "good1", "good2")]
     one = cryoprior.audit_maps(*four, VOXEL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cryoprior.maps import MapSet
 from cryoprior.maps.command import Options, run
 from cryoprior.maps.judgement import judge_maps
 from cryoprior.maps.prior_maps import ask_beside, referee_mask
+from cryoprior.maps.prior_section import PriorSide
 from cryoprior.metrics.fsc import fsc
 from cryoprior.metrics.gate import gate, gated_map
 from cryoprior.metrics.referee import referee
@@ -193,3 +195,18 @@ def test_the_mask_of_the_referee_is_wider_than_that_of_the_fsc_and_as_soft() -> 
         widened_mask(sphere_mask(D, 6.0, 0.0), 2.0, 4.0), sphere_mask(D, 8.0, 4.0), atol=0.35, rtol=0
     )
     assert referee_mask(torch.full((D, D, D), 0.5)) is None
+
+
+def test_the_page_says_why_a_prior_was_not_asked_or_may_have_seen_the_particles(tmp_path: Path) -> None:
+    silent = PriorSide("default", embedded(), None)
+    silent.write(tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert silent.summary()["map_prior"]["asked"] is False
+    assert "agree at no resolution" in silent.section().html()
+    assert silent.said() == "the map prior was not asked"
+    audit = asked(map_set(), stand_in(torch.zeros_like))
+    taught = MapPrior(embedded().network, dataclasses.replace(embedded().config, from_half_maps=True))
+    page = PriorSide("mine", taught, audit, inside=True)
+    assert page.said() == "the data confirm nothing that the map prior adds"
+    assert "train one for each half" in page.section().html()
+    assert "have a prior in them already" in page.section().html()

@@ -63,7 +63,7 @@ def section_of_tests(audit: Audit, tests: StandardTests) -> Section | None:
 def noise_picture(audit: Audit, noise: NoiseTest) -> Picture:
     """Return sections of what the prior makes of the particles and of noise."""
     maps = {"of the particles": audit.maps.prior, "of noise, led": noise.led, "of noise": noise.unled}
-    shown = {name: volume.numpy() for name, volume in maps.items() if float(volume.std()) > 0}
+    shown = {name: volume.numpy() for name, volume in maps.items() if float(volume.max()) > float(volume.min())}
     png = slice_montage(shown, audit.voxel_size_angstrom, 3)
     return Picture(png, "what the prior makes of particles and of noise", NOISE, len(shown) * SECTION_WIDTH)
 

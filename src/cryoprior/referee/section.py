@@ -76,17 +76,22 @@ def worth_blocks(audit: Audit, png: bytes, file: str = "verdict.csv") -> list[Bl
 
 
 def sections_block(audit: Audit) -> Picture:
-    """Return central sections of the prior-free, the prior's and the gated map, each weighted by its agreement."""
+    """Return central sections of the prior-free, the prior's and the gated map, each weighted by its agreement.
+
+    Where no shell is known they are shown as they are; a map that has one value everywhere is left out.
+    """
     free, prior = (audit.known(estimate)[0] for estimate in (audit.found.free(), audit.found.prior()))
-    maps = audit.maps
-    shown = {
-        "prior-free": weighted(maps.free, free),
-        "prior's": weighted(maps.prior, prior),
-        "gated": weighted(maps.gated, audit.weights.gated),
+    maps = {
+        "prior-free": (audit.maps.free, free),
+        "prior's": (audit.maps.prior, prior),
+        "gated": (audit.maps.gated, audit.weights.gated),
     }
-    pictured = {name: volume.numpy() for name, volume in shown.items() if float(volume.std()) > 0}
+    known = bool(audit.found.known[1:].any())
+    shown = {name: (weighted(volume, curve) if known else volume).numpy() for name, (volume, curve) in maps.items()}
+    pictured = {name: volume for name, volume in shown.items() if volume.max() > volume.min()}
     montage = slice_montage(pictured, audit.voxel_size_angstrom, 3)
-    return Picture(montage, "central sections of the maps", SECTIONS, len(pictured) * SECTION_WIDTH)
+    caption = SECTIONS if known else "Central sections, unfiltered: no shell is known."
+    return Picture(montage, "central sections of the maps", caption, len(pictured) * SECTION_WIDTH)
 
 
 def _table(audit: Audit, most: int = 24) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
