@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryoprior.heterogeneity import agreement
     from cryoprior.io import Measurements, ParticleStack, read_measurements, read_particles
     from cryoprior.maps import compare_maps, judge_maps, make_maps
-    from cryoprior.measurement import measure, open_measurements
+    from cryoprior.measurement import fit_levels, measure, open_measurements
     from cryoprior.models import score_models
     from cryoprior.operators import OPERATORS, Operator, parse_operator
     from cryoprior.prior import Denoiser, MapPrior, Prior, as_prior, draw, load_map_prior, load_prior
@@ -57,6 +57,7 @@ _NAMES = {
     "compare_maps": "maps",
     "draw": "prior",
     "evaluate": "evaluation",
+    "fit_levels": "measurement",
     "judge_maps": "maps",
     "load_map_prior": "prior",
     "load_prior": "prior",
@@ -99,6 +100,7 @@ __all__ = [
     "compare_maps",
     "draw",
     "evaluate",
+    "fit_levels",
     "image",
     "io",
     "judge_maps",

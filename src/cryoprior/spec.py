@@ -15,6 +15,8 @@ Component = TypeVar("Component")
 
 MOST_COUNT = 2**24
 """Of anything that a component counts, but a seed: a larger number is a slip or damage, and would take for ever."""
+SEPARATOR, MOST_PARTS = "/", 1024
+"""Between the values of a field that has several, and the most that it may have."""
 
 
 def parse_spec(text: str, registry: Registry[type[Component]], **fixed: Any) -> Component:
@@ -78,6 +80,8 @@ def format_spec(component: Any, registry: Registry[type[Any]]) -> str:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return SEPARATOR.join(map(_text, value))
     return repr(value) if isinstance(value, float) else str(value)
 
 
@@ -97,6 +101,11 @@ def _convert(text: str, key: str, value: str, hint: Any) -> Any:
         if value not in choices:
             raise InputError(f"{text!r}: {key}={value!r}; expected one of {', '.join(map(str, choices))}")
         return value
+    if origin is tuple:
+        parts = value.split(SEPARATOR)
+        if len(parts) > MOST_PARTS:
+            raise InputError(f"{text[:200]!r}: {key} of {len(parts)} values; expected at most {MOST_PARTS}")
+        return tuple(_convert(text, key, part.strip(), typing.get_args(hint)[0]) for part in parts)
     if hint is bool:
         if value.lower() not in ("true", "false"):
             raise InputError(f"{text!r}: {key}={value!r}; expected true or false")

@@ -111,7 +111,7 @@ def test_damaged_folders_are_refused(tmp_path: Path, y: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"particle 7 asked for; expected 0 to 6"):
         read_measurements(path).y([7])
     zarr.open_group(path).attrs["version"] = 99
-    with pytest.raises(InputError, match=r"version 99; expected 2; update cryoprior"):
+    with pytest.raises(InputError, match=r"version 99; expected 3; update cryoprior"):
         read_measurements(path)
     zarr.open_group(path).attrs["format"] = "something"
     with pytest.raises(InputError, match=r"no measurements: format 'something'; expected 'cryoprior measurements'"):

@@ -118,7 +118,7 @@ def test_of_two_runs_at_once_one_works_and_the_other_is_refused(
             assert ran.returncode == 2
         return whole(*given)
 
-    monkeypatch.setattr(files, "measure", slow)
+    monkeypatch.setattr(files, "measure_unrounded", slow)
     measure.run(options)
     assert "another run is writing it" in other[0]
     assert read_measurements(options.output).y(slice(None)).shape == (N, 96)

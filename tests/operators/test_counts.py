@@ -166,7 +166,10 @@ def test_seed_and_fields_change_the_digest() -> None:
             Bin(box=8, factor=4),
             Crop(box=8, size=4),
             Quantize(box=8, bits=4),
-            Quantize(box=8, bits=4, high=6),
+            Quantize(box=8, bits=5),
+            Quantize(box=8, bits=4, mean=0.0, deviation=(1.0,)),
+            Quantize(box=8, bits=4, mean=0.0, deviation=(1.1,)),
+            Pixel(box=8, block=4, masks=5, bits=4),
         )
     ]
     assert len(set(digests)) == len(digests)
@@ -194,20 +197,13 @@ def test_controls() -> None:
     assert not kept.ravel()[np.maximum(np.abs(ky), np.abs(kx)) > 2].any()
 
 
-def test_quantize_rounds_to_levels() -> None:
-    operator = Quantize(box=8, bits=3, low=-2, high=2)
-    x = torch.linspace(-2.5, 2.5, 64, dtype=torch.float64).reshape(1, 8, 8)
-    y = operator.forward(x)
-    assert not operator.linear
-    assert len(y.unique()) == 8
-    assert y.min() == -2
-    assert y.max() == 2
-    inside = x.abs() <= 2
-    image = operator.pinv(y)
-    assert (image - x)[inside].abs().max() <= operator.step / 2 + 1e-12
-    assert operator.forward(image).allclose(y)
-    assert operator.rounding_sigma == pytest.approx(operator.step / 12**0.5)
-    assert (operator.stored, operator.compression) == (6, pytest.approx(32 / 3))
+def test_fewer_bits_take_less() -> None:
+    whole, packed = (Fourier(box=8, compression=2, bits=bits) for bits in (None, 3))
+    assert (whole.stored, whole.bytes_per_particle, whole.storage_compression) == (32, 128, 2)
+    assert (packed.stored, packed.bytes_per_particle) == (3, 12)
+    assert packed.storage_compression == pytest.approx(64 / 3)
+    assert packed.compression == 2
+    assert Quantize(box=5, bits=3).bytes_per_particle == 10  # 75 bits
 
 
 def test_cache_is_bounded_and_keeps_the_newest() -> None:

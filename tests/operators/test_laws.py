@@ -38,6 +38,9 @@ SPECS = (
     "crop:size=4",
     "crop:size=8",
     "quantize:bits=4",
+    "quantize:bits=1,mean=0.5,deviation=1.25",
+    "fourier:compression=2,bits=2,sets=3",
+    "pixel:block=4,masks=9,bits=3,mean=0,deviation=1/2",
 )
 
 

@@ -20,6 +20,7 @@ from cryoprior.reconstruction.reconstructor import Reconstructor
 from cryoprior.solvers import SOLVERS, Ddnm, DmPlug, Exact, Nesterov, parse_solver
 from cryoprior.testing import SOLVER_LAWS
 from cryoprior.testing import solvers as laws
+from kit.clipped import Clipped
 
 BOX = 16
 
@@ -80,10 +81,9 @@ def test_a_network_serves_every_solver_where_gradients_are_off(name: str, tiny_p
 
 
 @pytest.mark.parametrize("name", [name for name in SOLVERS if name != "least-squares"])
-def test_a_control_without_matrix_is_refused(name: str) -> None:
-    operator = parse_operator("quantize:bits=4", box=BOX)
+def test_an_operator_without_matrix_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"is not linear.*least-squares"):
-        solve(quick(name), operator, [0])
+        solve(quick(name), Clipped(box=BOX), [0])
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from cryoprior.errors import InputError
+from cryoprior.io.packing import MOST_BITS
 from cryoprior.io.resize import METHODS
 from cryoprior.io.stored_arrays import REMEDY
 
 FORMAT = "cryoprior measurements"
 VERSION = 2
-READABLE = (1, 2)
-"""Version 1 had no digests of what was written."""
-DTYPES = ("float32", "float16")
+PACKED_VERSION = 3
+READABLE = (1, 2, 3)
+"""Version 1 had no digests of what was written; version 3 is written for packed numbers alone."""
+DTYPES = ("float32", "float16", "packed")
 PARTICLES, IMAGE_DIGEST = "particles.star", "image_digest"
 """Names of what lies in the group beside y."""
 
@@ -55,17 +57,21 @@ class StoredHeader:
     n: int
     dtype: str
     rounding: float
+    bits: int | None
 
 
-def header_attributes(header: MeasurementHeader, n: int, dtype: str, rounding: float) -> dict[str, Any]:
-    """Return the attributes of the group that :func:`read_header` reads back."""
+def header_attributes(
+    header: MeasurementHeader, n: int, dtype: str, rounding: float, bits: int | None = None
+) -> dict[str, Any]:
+    """Return the attributes of the group that :func:`read_header` reads back; ``bits`` of packed numbers."""
     return {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if bits is None else PACKED_VERSION,
         "n": n,
         "dtype": dtype,
         **vars(header),
         "rounding": rounding,
+        **({} if bits is None else {"bits": bits}),
     }
 
 
@@ -74,7 +80,7 @@ def check_version(path: Path, attributes: Mapping[str, Any]) -> None:
     if attributes.get("format") != FORMAT:
         raise InputError(f"{path}: no measurements: format {attributes.get('format')!r}; expected {FORMAT!r}")
     if attributes.get("version") not in READABLE:
-        raise InputError(f"{path}: version {attributes.get('version')}; expected {VERSION}; update cryoprior")
+        raise InputError(f"{path}: version {attributes.get('version')}; expected {PACKED_VERSION}; update cryoprior")
 
 
 def read_header(path: Path, attributes: Mapping[str, Any]) -> StoredHeader:
@@ -92,13 +98,24 @@ def read_header(path: Path, attributes: Mapping[str, Any]) -> StoredHeader:
         if not fits(attributes[name]):
             found = str(attributes[name])[:80]
             raise InputError(f"{path}: {name} {found}; expected {expected}; {REMEDY}")
+    bits = attributes.get("bits")
+    if (attributes["dtype"] == "packed") != (attributes["version"] == PACKED_VERSION) or not _is_bits(attributes):
+        raise InputError(
+            f"{path}: dtype {attributes['dtype']}, bits {str(bits)[:80]}, version {attributes['version']}; expected 1 to "
+            f"{MOST_BITS} bits of packed numbers in version {PACKED_VERSION}, none of others; {REMEDY}"
+        )
     fields = {name: attributes[name] for name in MeasurementHeader.__dataclass_fields__}
     n, dtype, rounding = attributes["n"], attributes["dtype"], float(attributes["rounding"])
-    return StoredHeader(MeasurementHeader(**fields), n, dtype, rounding)
+    return StoredHeader(MeasurementHeader(**fields), n, dtype, rounding, bits)
 
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 1
+
+
+def _is_bits(attributes: Mapping[str, Any]) -> bool:
+    bits = attributes.get("bits")
+    return type(bits) is int and 1 <= bits <= MOST_BITS if attributes["dtype"] == "packed" else bits is None
 
 
 def _is_number(value: Any) -> bool:

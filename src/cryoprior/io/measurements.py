@@ -19,7 +19,9 @@ from cryoprior.io.geometry import table_ctf, table_poses
 from cryoprior.io.half import Baseline, HalfDecoder
 from cryoprior.io.identity import Particles
 from cryoprior.io.measurement_header import IMAGE_DIGEST, PARTICLES, check_version, read_header
+from cryoprior.io.packing import row_bytes
 from cryoprior.io.particles import ALL, Indices
+from cryoprior.io.rounded import stored_levels
 from cryoprior.io.rows import chosen_rows
 from cryoprior.io.seals import SEAL, Seal
 from cryoprior.io.star import read_star
@@ -37,8 +39,9 @@ log = logging.getLogger("cryoprior")
 class Measurements:
     """Measurements on disk: the header's fields, the particles, and ``y`` by particle.
 
-    ``sigma`` is the standard deviation of all noise on y, that of float16 rounding included; ``sigma_added`` is the
-    noise that the measurement added.
+    ``sigma`` is the standard deviation of all noise on y, that of rounding included; ``sigma_added`` is the noise that
+    the measurement added. ``bits`` are those of a packed number, None for numbers of a floating-point type; ``levels``
+    are what its codes stand for.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -51,10 +54,15 @@ class Measurements:
         self.source, self.particles_digest = self.header.source, self.header.particles_digest
         self.sigma_added = float(self.header.sigma)
         self.sigma = math.hypot(self.header.sigma, self.rounding)
-        self._y = self._array("y", self.dtype, (self.n, self.m))
+        self.bits = stored.bits
+        width, kind = (self.m, self.dtype) if self.bits is None else (row_bytes(self.m, self.bits), "uint8")
+        self._y = self._array("y", kind, (self.n, width))
         self.particle_index: np.ndarray = _checked_index(self.path, self._array("particle_index", "int64", (self.n,)))
         self.particles: tuple[pd.DataFrame, pd.DataFrame] = self._read_particles()
         self._half = self._half_decoder() if self.dtype == "float16" else None
+        self.levels = None if self.bits is None else stored_levels(self._all_of, self.path, self.m, self.bits)
+        if self.levels is not None and len(self.levels.kind) > MOST_SETS:
+            raise InputError(f"{self.path}: levels of {len(self.levels.kind)} mask sets; {REMEDY}")
         self._places = np.arange(self.n)
 
     def __len__(self) -> int:
@@ -131,6 +139,8 @@ class Measurements:
         places = self._chosen(indices)
         particles, places = self.particle_index[places], self._places[places]
         stored = self._y.rows(places)
+        if self.levels is not None:
+            return self.levels.decode(stored, particles)
         if self._half is None:
             return np.asarray(stored, np.float32)
         return self._half.decode(stored, self._scale.rows(places), self._level.rows(places), particles)
@@ -166,6 +176,9 @@ class Measurements:
 
     def _array(self, name: str, dtype: str, shape: tuple[int | None, ...], *, sparse: bool = False) -> StoredArray:
         return StoredArray(self.path, name, dtype, shape, self._seal, sparse=sparse and self._seal is None)
+
+    def _all_of(self, name: str, dtype: str, shape: tuple[int | None, ...]) -> np.ndarray:
+        return self._array(name, dtype, shape).all()
 
     def _read_particles(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         star = self.path / PARTICLES

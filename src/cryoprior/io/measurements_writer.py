@@ -12,6 +12,8 @@ from jaxtyping import Float, UInt64
 from cryoprior.errors import InputError
 from cryoprior.io.half import Baseline, HalfEncoder
 from cryoprior.io.measurement_header import DTYPES, IMAGE_DIGEST, PARTICLES, MeasurementHeader, header_attributes
+from cryoprior.io.packing import row_bytes
+from cryoprior.io.rounded import ARRAYS, NumberLevels, RoundingEncoder, level_arrays
 from cryoprior.io.seals import content_digest, write_seal
 from cryoprior.io.star import write_star
 from cryoprior.io.stored_arrays import NODE, ArrayWriter
@@ -19,6 +21,8 @@ from cryoprior.output.stored_json import write_json
 
 CHUNK_BYTES = 4 << 20
 CHUNK_ROWS = 256
+PACKED_ROWS = 4096
+"""Rows of a few bits are short: more of them in a chunk keep the files few."""
 
 
 class MeasurementsWriter:
@@ -34,6 +38,7 @@ class MeasurementsWriter:
     particle_index: index of every particle in the source file, (n,).
     dtype: ``float32``, or ``float16``, whose rounding is measured and added to sigma.
     baseline: what float16 removes first; None for nothing.
+    encoder: rounds to levels and packs in place of a ``dtype``; what it changed is measured and added to sigma.
     digests: how many digests of its image each particle comes with; see :mod:`cryoprior.io.digests`.
 
     Raises
@@ -51,6 +56,7 @@ class MeasurementsWriter:
         *,
         dtype: str = "float32",
         baseline: Baseline | None = None,
+        encoder: RoundingEncoder | None = None,
         digests: int = 0,
     ) -> None:
         if dtype not in DTYPES:
@@ -59,13 +65,17 @@ class MeasurementsWriter:
         self.written = 0
         self._table, self._optics = table, optics
         self._index = np.asarray(particle_index, np.int64)
-        self._dtype, self._baseline, self._digests = dtype, baseline, digests
+        self._dtype, self._baseline, self._digests = "packed" if encoder else dtype, baseline, digests
+        self._encoder = encoder
         self._arrays: dict[str, ArrayWriter] = {}
 
     def __enter__(self) -> MeasurementsWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * self.header.m)))
-        self._open("y", (self.n, self.header.m), self._dtype, rows)
+        if self._encoder is None:
+            self._open("y", (self.n, self.header.m), self._dtype, rows)
+        else:
+            self._open_packed(self._encoder.levels)
         self._open("particle_index", (self.n,), "int64", self.n).append(self._index)
         if self._digests:
             self._open(IMAGE_DIGEST, (self.n, self._digests), "uint64", self.n)
@@ -82,7 +92,9 @@ class MeasurementsWriter:
             raise ValueError(f"digests {known} of {len(y)} rows; opened for {self._digests} by row")
         if digests is not None:
             self._arrays[IMAGE_DIGEST].append(digests)
-        if self._half is None:
+        if self._encoder is not None:
+            self._arrays["y"].append(self._encoder.encode(y, self._index[self.written : stop]))
+        elif self._half is None:
             self._arrays["y"].append(np.asarray(y, np.float32))
         else:
             stored, scale, level = self._half.encode(y, self._index[self.written : stop])
@@ -93,7 +105,19 @@ class MeasurementsWriter:
     @property
     def rounding(self) -> float:
         """Return the root mean square of the rounding so far, in the grey scale of the input; 0 for float32."""
-        return self._half.rounding if self._half else 0.0
+        encoder = self._encoder or self._half
+        return encoder.rounding if encoder else 0.0
+
+    @property
+    def gain(self) -> float:
+        """Return the slope of rounded on true numbers so far; 1 but for levels that do not fit."""
+        return 1.0 if self._encoder is None else self._encoder.gain
+
+    @property
+    def bytes_per_particle(self) -> float:
+        """Return the bytes that y and what undoes its rounding take on disk by particle, without what all share."""
+        own = [self._arrays[name] for name in ("y", "scale", "baseline_level") if name in self._arrays]
+        return float(sum(array.row_bytes for array in own))
 
     def finish(self) -> None:
         """Write star file, header and digests, which make the folder readable; leaving the context calls it."""
@@ -103,7 +127,8 @@ class MeasurementsWriter:
         digests = {PARTICLES: content_digest((self.folder / PARTICLES).read_bytes())}
         for array in self._arrays.values():
             digests |= array.digests
-        attributes = header_attributes(self.header, self.n, self._dtype, self.rounding)
+        bits = None if self._encoder is None else self._encoder.levels.bits
+        attributes = header_attributes(self.header, self.n, self._dtype, self.rounding, bits)
         group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         digests[NODE] = content_digest(write_json(self.folder / NODE, group))
         write_seal(self.folder, digests)
@@ -117,6 +142,12 @@ class MeasurementsWriter:
     def _open(self, name: str, shape: tuple[int, ...], dtype: str, rows: int) -> ArrayWriter:
         self._arrays[name] = ArrayWriter(self.folder, name, shape, dtype, rows)
         return self._arrays[name]
+
+    def _open_packed(self, levels: NumberLevels) -> None:
+        width = row_bytes(levels.m, levels.bits)
+        self._open("y", (self.n, width), "uint8", max(1, min(PACKED_ROWS, CHUNK_BYTES // width)))
+        for name, values in level_arrays(levels).items():
+            self._open(name, values.shape, ARRAYS[name], len(values)).append(values)
 
     def _open_half(self, rows: int) -> HalfEncoder:
         baseline = self._baseline or Baseline.nothing(self.header.m)

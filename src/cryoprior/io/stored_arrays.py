@@ -44,6 +44,11 @@ class ArrayWriter:
         node = f"{name}/{NODE}"
         self.digests[node] = content_digest(write_json(folder / node, self._metadata(dtype)))
 
+    @property
+    def row_bytes(self) -> int:
+        """Return the bytes of a row."""
+        return self._chunk.itemsize * math.prod(self.shape[1:])
+
     def append(self, values: np.ndarray) -> None:
         """Write the next rows."""
         rows = len(self._chunk)

@@ -16,7 +16,7 @@ from cryoprior.maps.arrays import read_images
 from cryoprior.maps.sight import Sight
 from cryoprior.maps.source import Source, Views
 from cryoprior.maps.sources import FullParticles, ImageParticles
-from cryoprior.operators import Operator
+from cryoprior.operators import Operator, rounded
 from cryoprior.operators.equal_size import control_operators
 
 RANGE_PARTICLES = 256
@@ -43,7 +43,8 @@ class ControlParticles(ImageParticles):
 
     def views(self, rows: np.ndarray) -> Views:
         images, particles = read_images(self.stack, rows), self.sight.particles(rows)
-        seen = self.operator.pinv(self.operator.forward(images, particles), particles)
+        y = rounded(self.operator, self.operator.forward(images, particles), particles)
+        seen = self.operator.pinv(y, particles)
         return seen, self.sight.share(rows, images)
 
     def seen(self, images: Float[Tensor, "b box box"], rows: np.ndarray) -> Float[Tensor, "b box box"]:

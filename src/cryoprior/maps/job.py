@@ -110,7 +110,7 @@ class MapJob:
             measurements, operator = self.measured
             stack = measured_rows(read_particles(full, **companions), measurements).subset(rows)
             yield "full particles", FullParticles(stack)
-            yield from equal_size_controls(stack, operator.compression)
+            yield from equal_size_controls(stack, operator.storage_compression)
 
     def files(self, beside: Iterable[tuple[str, Source]]) -> set[Path]:
         """Return all files and folders that are read for it and for what is mapped beside it."""

@@ -53,7 +53,8 @@ def fit_appearance(y: Float[Tensor, "b m"], operator: Operator, sigma: float, pa
     share = seen_share(operator, particles, seen).clamp_min(1 / FASTEST)
     shells = shell_index(operator.box, y.device)
     start = (radial_average(power_spectrum(seen)) / share).clamp_min(1e-3)[shells].to(y)
-    power = fit_spectrum(inner, operator, start, sigma / intensity.scale, particles, rounds=ROUNDS_FROM_NOTHING)
+    inside, relative = intensity.operator(operator), sigma / intensity.scale
+    power = fit_spectrum(inner, inside, start, relative, particles, rounds=ROUNDS_FROM_NOTHING)
     power = power * radial_average(start.double())
     variance = float(pixel_variance(power[shells]))
     scale = intensity.scale * variance**0.5 * (-1 if decided.particles == "dark" else 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryoprior.errors import InputError
 from cryoprior.options import (
     COMPUTING,
     OUTPUT,
@@ -51,7 +52,14 @@ def run(options: Options) -> dict[str, Any]:
     """Return the summary of measurements, which lie in a folder of their own with the particles' star file."""
     from cryoprior.devices import choose_device, limit_threads
     from cryoprior.io import MeasurementsWriter, read_particles
-    from cryoprior.measurement.files import block_baseline, measurement_header, measurement_summary, write_measured
+    from cryoprior.measurement.files import (
+        block_baseline,
+        fitted_to_stack,
+        measurement_header,
+        measurement_summary,
+        rounding_encoder,
+        write_measured,
+    )
     from cryoprior.operators import parse_operator
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
@@ -63,13 +71,24 @@ def run(options: Options) -> dict[str, Any]:
         stack = stack.resized(options.box, options.resize)
     stack = stack.subset(slice(options.limit))
     operator = parse_operator(options.operator, box=stack.box, seed=options.seed)
+    if operator.bits is not None and options.dtype != "float32":
+        raise InputError(
+            f"<dtype> {options.dtype} with bits={operator.bits}: its numbers are packed; leave <dtype> out"
+        )
+    operator = fitted_to_stack(stack, operator, options.sigma, options.seed)
     header = measurement_header(stack, operator, options.particles, options.sigma, options.seed)
     baseline = block_baseline(operator) if options.dtype == "float16" else None
     particles, digests = (stack.table, stack.optics, stack.index), 1 if stack.resizing is None else 2
     given = [options.particles, *options.companion_files]
     with claim_output(options.output, "measure", overwrite=options.overwrite, inputs=[*given, *stack.files]) as folder:
         with MeasurementsWriter(
-            folder, header, *particles, dtype=options.dtype, baseline=baseline, digests=digests
+            folder,
+            header,
+            *particles,
+            dtype=options.dtype,
+            baseline=baseline,
+            encoder=rounding_encoder(operator),
+            digests=digests,
         ) as writer:
             write_measured(writer, stack, operator, options.sigma, options.seed, options.batch, device)
         summary = measurement_summary(stack, operator, header, writer)

@@ -12,6 +12,7 @@ from torch import Tensor
 from cryoprior.image.spectrum import apply_filter, pixel_variance, power_spectrum, radial_average
 from cryoprior.measurement.conjugate_gradients import conjugate_gradients
 from cryoprior.operators import Operator, require_linear
+from cryoprior.operators.rounding import coordinate_noise, frequency_noise, number_noise
 from cryoprior.random import ParticleNoise
 
 FLAT = 4.0  # largest over smallest value of C below which a preconditioner with two more products does not pay
@@ -59,9 +60,15 @@ class Measurement:
 
     @cached_property
     def deviation(self) -> Float[Tensor, "b r"]:
-        """Return the noise of every coordinate, sigma / s."""
-        s = self.operator.singular_values(self.particles, like=self.y)
-        return torch.where(s > 0, self.sigma / s.clamp_min(torch.finfo(s.dtype).tiny), 0)
+        """Return the noise of every coordinate, sigma / s; of rounded numbers each has its own."""
+        return coordinate_noise(self.operator, self.sigma, self.particles, like=self.y)
+
+    @cached_property
+    def noise_power(self) -> Float[Tensor, "*plane"]:
+        """Return the variance of the noise of y by frequency where A is diagonal in the FFT, else sigma^2."""
+        if self.diagonal is None:
+            return self.y.new_tensor(self.sigma**2)
+        return frequency_noise(self.operator, self.sigma, self.diagonal)
 
     @cached_property
     def silent(self) -> Measurement:
@@ -130,8 +137,9 @@ class Measurement:
         if noise is not None:
             spectrum = spectrum + covariance.sqrt() * _fourier(noise.normal_like(guess))
             if self.sigma > 0:
-                data = data + _fourier(self.operator.adjoint(self.sigma * noise.normal_like(self.y), self.particles))
-        gain = covariance / torch.where(self.seen, covariance * self.diagonal + self.sigma**2, 1)
+                spread = number_noise(self.operator, self.sigma, self.particles, like=self.y)
+                data = data + _fourier(self.operator.adjoint(spread * noise.normal_like(self.y), self.particles))
+        gain = covariance / torch.where(self.seen, covariance * self.diagonal + self.noise_power, 1)
         spectrum = spectrum + torch.where(self.seen, gain, 0) * (data - self.diagonal * spectrum)
         conditioned: Tensor = torch.fft.irfft2(spectrum, s=guess.shape[-2:], norm="ortho")
         return conditioned

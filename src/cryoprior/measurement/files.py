@@ -10,9 +10,13 @@ import torch
 
 from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, ParticleStack, check_images
 from cryoprior.io.digests import read_with_digests
+from cryoprior.io.rounded import NumberLevels, RoundingEncoder
 from cryoprior.io.rows import row_batches
-from cryoprior.measurement.measuring import measure
-from cryoprior.operators import Operator, format_operator
+from cryoprior.measurement.measuring import measure_unrounded
+from cryoprior.measurement.reading import calibration_sample, read_finite
+from cryoprior.operators import Operator, format_operator, with_levels
+from cryoprior.operators.levels import lloyd_max
+from cryoprior.operators.rounding import set_levels
 from cryoprior.progress import track
 
 
@@ -50,6 +54,32 @@ def block_baseline(operator: Operator) -> Baseline:
     return Baseline(group, weights)
 
 
+def number_levels(operator: Operator) -> NumberLevels:
+    """Return what the codes of an operator with bits stand for, as a file holds it."""
+    assert operator.bits is not None
+    both = [set_levels(operator, index) for index in range(operator.sets)]
+    mean, deviation = (np.stack(part) for part in zip(*both, strict=True))
+    return NumberLevels.of(lloyd_max(operator.bits).levels, mean, deviation)
+
+
+def rounding_encoder(operator: Operator) -> RoundingEncoder | None:
+    """Return what rounds and packs measurements, None for an operator without bits."""
+    if operator.bits is None:
+        return None
+    return RoundingEncoder(number_levels(operator), lloyd_max(operator.bits).thresholds)
+
+
+def fitted_to_stack(stack: ParticleStack, operator: Operator, sigma: float, seed: int) -> Operator:
+    """Return the operator with levels fitted to a fixed sample of a stack, where it has bits and no levels."""
+    if operator.bits is None or operator.deviation is not None:
+        return operator
+    rows = calibration_sample(stack.n)
+    particles = [int(i) for i in stack.index[rows]]
+    return with_levels(
+        operator, measure_unrounded(read_finite(stack, rows), operator, sigma, seed, particles), particles
+    )
+
+
 def write_measured(
     writer: MeasurementsWriter,
     stack: ParticleStack,
@@ -64,7 +94,8 @@ def write_measured(
         images, digests = read_with_digests(stack, places)
         check_images(images, stack, places)
         x = torch.from_numpy(images).to(device)
-        writer.write(measure(x, operator, sigma, seed, stack.index[places]).cpu().numpy(), digests)
+        particles = [int(i) for i in stack.index[places]]
+        writer.write(measure_unrounded(x, operator, sigma, seed, particles).cpu().numpy(), digests)
 
 
 def measurement_summary(
@@ -82,9 +113,11 @@ def measurement_summary(
         "rank": operator.rank,
         "condition": operator.condition,
         "stored": operator.stored,
+        "bytes_per_particle": writer.bytes_per_particle,
         "digest": header.digest,
         "sigma": header.sigma,
         "rounding": writer.rounding,
+        **({} if operator.bits is None else {"bits": operator.bits, "rounding_gain": writer.gain}),
         "seed": header.seed,
         "source": header.source,
     }

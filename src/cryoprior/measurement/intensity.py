@@ -12,6 +12,7 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import apply_filter, shell_index
 from cryoprior.operators import Operator
+from cryoprior.operators.rounding import coordinate_noise, regraded
 from cryoprior.random import ParticleNoise
 
 ENOUGH_COVERAGE = 0.5
@@ -31,6 +32,10 @@ class Intensity:
     def to_prior(self, y: Float[Tensor, "b m"], operator: Operator, particles: Sequence[int]) -> Float[Tensor, "b m"]:
         """Return (y - offset A 1) / scale: the measurement of x'."""
         return (y - self.offset * _measured_ones(operator, y, particles)) / self.scale
+
+    def operator(self, operator: Operator) -> Operator:
+        """Return the operator with its levels in the prior's grey scale, as it measures x'."""
+        return regraded(operator, self.scale, self.offset)
 
     def from_prior(self, x: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
         """Return scale x' + offset."""
@@ -59,7 +64,7 @@ def fit_intensity(
     offset = float((y * ones).sum()) / seen if seen > 0 else 0.0
     z = operator.coordinates(y - offset * ones, particles)
     s = operator.singular_values(particles, like=y)
-    variance = torch.where(s > 0, (sigma / s.clamp_min(torch.finfo(s.dtype).tiny)) ** 2, 0)
+    variance = coordinate_noise(operator, sigma, particles, like=y) ** 2
     measured = (s > 0).expand_as(z)
     typical = float(z[measured].square().median())
     weight = measured / (1 + variance / max(typical, torch.finfo(z.dtype).tiny)) ** 2

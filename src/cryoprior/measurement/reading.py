@@ -17,6 +17,8 @@ from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_measurements
 from cryoprior.io.rows import spread_rows
 from cryoprior.operators import OPERATORS, Operator, parse_operator
+from cryoprior.operators.levels import lloyd_max
+from cryoprior.operators.rounding import set_levels
 
 CALIBRATION_PARTICLES = 256
 
@@ -59,7 +61,34 @@ def measured_operator(measurements: Measurements) -> Operator:
             f"{operator.m}; the file is damaged: copy it again, or measure again"
         )
     measurements.check_operator(operator.digest())
+    _check_levels(measurements, operator)
     return operator
+
+
+def _check_levels(measurements: Measurements, operator: Operator) -> None:
+    """Raise InputError where the file holds other bits or levels than the fields of its operator say."""
+    if measurements.bits != operator.bits:
+        raise InputError(
+            f"{measurements.path}: numbers of {measurements.bits or 32} bits; {measurements.operator_spec} has "
+            f"{operator.bits or 32}; the file is damaged: copy it again, or measure again"
+        )
+    levels = measurements.levels
+    if levels is None or operator.bits is None:
+        return
+    fits = levels.kind.shape == (operator.sets, operator.m)
+    fits = fits and np.allclose(levels.level, lloyd_max(operator.bits).levels, rtol=1e-5)
+    for index in range(operator.sets if fits else 0):
+        kind, (mean, deviation) = levels.kind[index], set_levels(operator, index)
+        close = [
+            np.allclose(*pair, rtol=1e-5, atol=1e-30)
+            for pair in ((levels.mean[kind], mean), (levels.deviation[kind], deviation))
+        ]
+        fits = fits and all(close)
+    if not fits:
+        raise InputError(
+            f"{measurements.path}: levels that do not fit {measurements.operator_spec}; the file is damaged: copy it "
+            "again, or measure again"
+        )
 
 
 def calibration_sample(n: int) -> np.ndarray:

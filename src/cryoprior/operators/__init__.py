@@ -9,6 +9,7 @@ from cryoprior.operators.checks import fault_of_operator, require_linear
 from cryoprior.operators.controls import Bin, Crop, Identity, Quantize
 from cryoprior.operators.fourier import Fourier
 from cryoprior.operators.pixel import Pixel
+from cryoprior.operators.rounding import rounded, with_levels
 from cryoprior.operators.transfer import measured_transfer
 from cryoprior.registry import Registry
 from cryoprior.spec import format_spec, parse_spec
@@ -62,4 +63,6 @@ __all__ = [
     "measured_transfer",
     "parse_operator",
     "require_linear",
+    "rounded",
+    "with_levels",
 ]

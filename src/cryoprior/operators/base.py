@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cryoprior.errors import InputError
+from cryoprior.operators.levels import MOST_BITS
 from cryoprior.operators.systems.cache import SystemCache
 from cryoprior.operators.systems.system import System
 
@@ -22,7 +23,7 @@ Particles = Sequence[int] | None
 
 MOST_BOX, MOST_SETS = 4096, 1_000_000
 """Beyond what is ever measured: a larger number is a slip or damage, and would take memory and hours."""
-MOST_BITS = 2**36
+MOST_MASK_BITS = 2**36
 """Of the masks of all sets: what a digest of them reads within minutes."""
 
 
@@ -39,6 +40,11 @@ class Operator(ABC):
     box: pixels a side of the images.
     seed: of the mask sets.
     sets: how many mask sets are drawn.
+    bits: to which every number is rounded, 1 to 8; None for numbers as they are. Methods are those of A all the same:
+        :mod:`cryoprior.operators.rounding` rounds, and says what noise that is.
+    mean, deviation: grey value and deviation of a pixel, for which the levels are made: a number whose row of A is a
+        has the mean of A 1 and the deviation |a|. Several deviations, one for each of :attr:`bands`, are joined by "/".
+        None where they are still to be fitted to images.
 
     Raises
     ------
@@ -48,7 +54,12 @@ class Operator(ABC):
     box: int
     seed: int = 0
     sets: int = 1
+    bits: int | None = None
+    mean: float | None = None
+    deviation: tuple[float, ...] | None = None
     linear: ClassVar[bool] = True
+    aligned: ClassVar[bool] = False
+    """Whether every number is one coordinate times its singular value, so that noise on y is noise on z by itself."""
     _cache: SystemCache = field(default_factory=SystemCache, init=False, repr=False, compare=False)
     _values: dict[int, Float[Tensor, " r"]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -57,11 +68,12 @@ class Operator(ABC):
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise InputError(f"{self.name}: {name}={value}; expected 1 to {most}")
-        if self.sets * self.box**2 > MOST_BITS:
+        if self.sets * self.box**2 > MOST_MASK_BITS:
             raise InputError(
                 f"{self.name}: {self.sets} mask sets for a box of {self.box}; expected at most "
-                f"{MOST_BITS // self.box**2}; take fewer <sets>: particles share them in turn"
+                f"{MOST_MASK_BITS // self.box**2}; take fewer <sets>: particles share them in turn"
             )
+        self._check_levels()
 
     @property
     def name(self) -> str:
@@ -214,9 +226,45 @@ class Operator(ABC):
         return self.n / self.rank
 
     @property
+    def bands(self) -> int:
+        """Return how many deviations the levels may have."""
+        return 1
+
+    def number_bands(self, index: int) -> Int[np.ndarray, " m"]:
+        """Return of mask set ``index`` the band of every number, (m,)."""
+        return np.zeros(self.m, np.int64)
+
+    def number_norms(self, index: int) -> Float[np.ndarray, " m"]:
+        """Return of mask set ``index`` the norm of every row of A, (m,)."""
+        if self.aligned:
+            return self.values(index).numpy()
+        system, total = self.system(index), torch.zeros(self.m, dtype=torch.float64)
+        for start in range(0, self.r, 256):
+            places = torch.arange(start, min(start + 256, self.r))
+            unit = torch.zeros(len(places), self.r, dtype=torch.float64)
+            unit[torch.arange(len(places)), places] = 1.0
+            total += system.uncoordinates(unit).square().sum(0)
+        norms: Float[np.ndarray, " m"] = total.sqrt().numpy()
+        return norms
+
+    def frequency_bands(self) -> Int[np.ndarray, "box half"]:
+        """Return the band of every rfft2 frequency, where the FFT diagonalises A^T A."""
+        return np.zeros((self.box, self.box // 2 + 1), np.int64)
+
+    @property
     def stored(self) -> float:
         """Return the real numbers of 32 bits that one particle takes on disk."""
-        return float(self.m)
+        return self.m * (self.bits or 32) / 32
+
+    @property
+    def storage_compression(self) -> float:
+        """Return 32 bits of every pixel over the bits that one particle takes on disk."""
+        return self.n / self.stored
+
+    @property
+    def bytes_per_particle(self) -> int:
+        """Return the bytes that the numbers of one particle take on disk."""
+        return -(-self.m * (self.bits or 32) // 8)
 
     @property
     def set_bytes(self) -> int:
@@ -231,11 +279,32 @@ class Operator(ABC):
     def digest(self) -> str:
         """Return the sha256 of the arrays of all mask sets, 64 hexadecimal digits."""
         total = hashlib.sha256(f"{self.name}|{self.sets}".encode())
+        if self.bits is not None:
+            total.update(f"|{self.bits}|{self.mean!r}|{self.deviation!r}".encode())
         for index in range(self.sets):
             for array in self.arrays(index):
                 total.update(f"|{array.dtype.str}|{array.shape}|".encode())
                 total.update(np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
+
+    def _check_levels(self) -> None:
+        if self.bits is None:
+            if self.mean is not None or self.deviation is not None:
+                raise InputError(f"{self.name}: mean or deviation without bits; pass <bits>, or leave them out")
+            return
+        if not 1 <= self.bits <= MOST_BITS:
+            raise InputError(f"{self.name}: bits={self.bits}; expected 1 to {MOST_BITS}")
+        if (self.mean is None) != (self.deviation is None):
+            raise InputError(f"{self.name}: one of mean and deviation; pass both, or neither to have them fitted")
+        if self.mean is None or self.deviation is None:
+            return
+        if not np.isfinite(self.mean) or not all(0 < value < np.inf for value in self.deviation):
+            found = f"mean={self.mean}, deviation={self.deviation}"
+            raise InputError(f"{self.name}: {found}; expected numbers, the deviation above 0")
+        if len(self.deviation) not in (1, self.bands):
+            raise InputError(
+                f"{self.name}: {len(self.deviation)} deviations; expected one, or one for each of {self.bands} bands"
+            )
 
     def _project(self, system: System, x: Tensor) -> Tensor:
         return x if self._sees_all(system) else system.synthesise(system.analyse(x))

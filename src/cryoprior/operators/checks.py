@@ -22,5 +22,5 @@ def require_linear(operator: Operator, solver: str) -> None:
     if not operator.linear:
         raise InputError(
             f"solver {solver!r}: the operator {operator.name!r} is not linear; "
-            "expected a matrix; use <solver=least-squares> for this control"
+            "expected a matrix; use <solver=least-squares>"
         )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.operators.base import Operator, Particles
+from cryoprior.operators.bands import bands_of_numbers, count_bands, frequency_bands
+from cryoprior.operators.base import Operator
 from cryoprior.operators.masks import frequencies
 from cryoprior.operators.systems.blocks import BlockSystem
 from cryoprior.operators.systems.frequencies import FrequencySystem, decompose_filter
@@ -56,6 +56,8 @@ class IdentitySystem(System):
 class Identity(Operator):
     """Every pixel is measured, row by row."""
 
+    aligned: ClassVar[bool] = True
+
     @property
     def m(self) -> int:
         """Return the number of pixels."""
@@ -95,6 +97,7 @@ class Bin(Operator):
     """
 
     factor: int
+    aligned: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -147,6 +150,7 @@ class Crop(Operator):
     """
 
     size: int
+    aligned: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -181,6 +185,19 @@ class Crop(Operator):
         """Return the singular system of the window."""
         return decompose_filter(self._filter(), self.m)
 
+    @property
+    def bands(self) -> int:
+        """Return the bands of shells."""
+        return count_bands(self.box)
+
+    def number_bands(self, index: int) -> Int[np.ndarray, " m"]:
+        """Return the band of every coefficient."""
+        return bands_of_numbers(self.box, self.system(index).groups())
+
+    def frequency_bands(self) -> Int[np.ndarray, "box half"]:
+        """Return the band of every rfft2 frequency."""
+        return frequency_bands(self.box)
+
     def _filter(self) -> Float[np.ndarray, "box box"]:
         reach = self.box if self.size == self.box else (self.size - 1) // 2
         ky, kx = frequencies(self.box)
@@ -190,29 +207,15 @@ class Crop(Operator):
 
 @dataclass(frozen=True, kw_only=True)
 class Quantize(Operator):
-    """Every pixel rounded to the nearest of 2^bits levels between ``low`` and ``high``; not linear.
-
-    ``forward`` rounds and clamps. The rest is that of the identity: ``pinv`` returns the rounded image itself, and the
-    rounding is to be seen as noise of standard deviation :attr:`rounding_sigma`.
+    """Every pixel, rounded: :class:`Identity` with ``bits``, which every operator has.
 
     Parameters
     ----------
-    bits: per pixel, 1 to 16. The nominal compression is 32 / bits.
-    low, high: first and last level, in the grey scale of the images; the default holds particles whose background has
-        mean 0 and standard deviation 1, as RELION normalises them.
+    bits: per pixel, 1 to 8. The nominal compression is 32 / bits.
     """
 
-    bits: int
-    low: float = -5.0
-    high: float = 5.0
-    linear: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 1 <= self.bits <= 16:
-            raise InputError(f"quantize: bits={self.bits}; expected 1 to 16")
-        if not -math.inf < self.low < self.high < math.inf:
-            raise InputError(f"quantize: low={self.low}, high={self.high}; expected numbers, low below high")
+    bits: int = field()  # without the default of the field that it replaces
+    aligned: ClassVar[bool] = True
 
     @property
     def m(self) -> int:
@@ -234,29 +237,9 @@ class Quantize(Operator):
         """Return the levels in words."""
         return f"{self.bits} of 32 bits per pixel"
 
-    @property
-    def stored(self) -> float:
-        """Return the pixels in units of 32 bits."""
-        return self.n * self.bits / 32
-
-    @property
-    def step(self) -> float:
-        """Return the distance between two levels."""
-        return (self.high - self.low) / ((1 << self.bits) - 1)
-
-    @property
-    def rounding_sigma(self) -> float:
-        """Return the standard deviation of the rounding, step / sqrt(12), within the range."""
-        return float(self.step / np.sqrt(12))
-
-    def forward(self, x: Float[Tensor, "b box box"], particles: Particles = None) -> Float[Tensor, "b m"]:
-        """Return the rounded pixels, row by row, (b, m)."""
-        level = torch.round((super().forward(x, particles).clamp(self.low, self.high) - self.low) / self.step)
-        return self.low + self.step * level
-
     def arrays(self, index: int) -> tuple[np.ndarray, ...]:
-        """Return box, first level, last level and bits, all that defines the operator."""
-        return (np.array([self.box, self.low, self.high, self.bits], dtype=np.float64),)
+        """Return the box, all that defines A."""
+        return (np.array([self.box], dtype=np.int64),)
 
     def system(self, index: int) -> IdentitySystem:
         """Return the pixels as coordinates."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from cryoprior.errors import InputError
+from cryoprior.operators.bands import bands_of_numbers, count_bands, frequency_bands
 from cryoprior.operators.base import Operator
 from cryoprior.operators.masks import draw_full_plane, draw_pairs, partners, ring_order, spoke_order
 from cryoprior.operators.systems.frequencies import FrequencySystem, decompose_filter
@@ -48,6 +49,7 @@ class Fourier(Operator):
     symmetry: Literal["hermitian", "published"] = "hermitian"
     weight: Literal["printed", "gaussian"] | None = None
     v: float | None = None
+    aligned: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,6 +121,19 @@ class Fourier(Operator):
     def system(self, index: int) -> FrequencySystem:
         """Return the singular system of the filter."""
         return decompose_filter(self.filter(index), self.m)
+
+    @property
+    def bands(self) -> int:
+        """Return the bands of shells."""
+        return count_bands(self.box)
+
+    def number_bands(self, index: int) -> Int[np.ndarray, " m"]:
+        """Return the band of every coefficient."""
+        return bands_of_numbers(self.box, self.system(index).groups())
+
+    def frequency_bands(self) -> Int[np.ndarray, "box half"]:
+        """Return the band of every rfft2 frequency."""
+        return frequency_bands(self.box)
 
     @cached_property
     def _counts(self) -> tuple[int, ...]:

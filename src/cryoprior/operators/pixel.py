@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, Int, UInt8
 
 from cryoprior.errors import InputError
 from cryoprior.operators.base import Operator
@@ -105,11 +105,28 @@ class Pixel(Operator):
         """Return the masks, eight to the byte."""
         return (np.packbits(self.masks_of(index), axis=-1),)
 
+    @property
+    def bands(self) -> int:
+        """Return one band for the sums of whole blocks, which all low frequencies enter, and one for the others."""
+        return 2
+
+    def number_bands(self, index: int) -> Int[np.ndarray, " m"]:
+        """Return 0 for the sum of a whole block, else 1."""
+        return np.where(self._ones(index) == self.block**2, 0, 1)
+
+    def number_norms(self, index: int) -> Float[np.ndarray, " m"]:
+        """Return the root of the number of pixels in every mask."""
+        return np.sqrt(self._ones(index).astype(np.float64))
+
     def system(self, index: int) -> System:
         """Return one SVD per block; the closed form for large blocks of Hadamard rows with the all-ones row."""
         if self.rows == "hadamard" and self.keep_ones and self.block >= FAST_FROM:
             return decompose_hadamard(self._hadamard(index), self.box, self.block)
         return decompose(torch.from_numpy(self.masks_of(index)), self.box, self.block)
+
+    def _ones(self, index: int) -> Int[np.ndarray, " m"]:
+        ones: Int[np.ndarray, " m"] = self.masks_of(index).sum(axis=-1, dtype=np.int64).ravel()
+        return ones
 
     def _hadamard(self, index: int) -> HadamardRows:
         rng = self._stream(index)

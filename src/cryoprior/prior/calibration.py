@@ -65,7 +65,8 @@ def calibrate(
     if spectrum and isinstance(denoiser, Tunable):
         y, particles = y[:PARTICLES], list(particles)[:PARTICLES]
         inner = intensity.to_prior(y, operator, particles)
-        factor = fit_spectrum(inner, operator, power, sigma / intensity.scale, particles)
+        inside, relative = intensity.operator(operator), sigma / intensity.scale
+        factor = fit_spectrum(inner, inside, power, relative, particles)
         variance = float(pixel_variance(power * factor[shell_index(operator.box, y.device)]))
         denoiser = denoiser.with_power_factor(operator.box, factor / variance)
         intensity = Intensity(intensity.offset, intensity.scale * variance**0.5)

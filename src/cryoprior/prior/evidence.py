@@ -116,7 +116,7 @@ def _error_power(
     """
     rough = 1e12 if tau is None else tau**2
     if measurement.diagonal is not None:
-        known = measurement.diagonal / max(measurement.sigma**2, 1e-12)
+        known = measurement.diagonal / measurement.noise_power.clamp_min(1e-12)
         pivot = noise + 1 / (1 / rough + known)
         return signal * pivot / (signal + pivot), pixel_variance(signal) + pixel_variance(pivot)
     box, variance = measurement.operator.box, pixel_variance(signal + noise)[..., None]

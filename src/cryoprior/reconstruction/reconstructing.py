@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from cryoprior.measurement.arrays import as_particles, as_rows, check_least
 from cryoprior.measurement.intensity import Contrast, Intensity
 from cryoprior.measurement.reading import ArrayRows
 from cryoprior.operators import Operator, parse_operator
+from cryoprior.operators.rounding import rounding_sigma
 from cryoprior.prior import Denoiser
 from cryoprior.prior.calibration import Calibration
 from cryoprior.reconstruction.choice import NOT_TRAINED_ON, choose_solver, open_prior, trained_on_operator
@@ -98,7 +100,8 @@ def reconstruct(
         loaded, or any denoiser (see :func:`cryoprior.as_prior`).
     solver: a solver or its text; ``auto`` takes ``posterior`` for the mean of a prior that knows operators, ``exact``
         otherwise.
-    sigma: standard deviation of the noise on each number, in the grey scale of y.
+    sigma: standard deviation of the noise on each number, in the grey scale of y; that of rounding, where the operator
+        has ``bits``, comes on top.
     estimate: ``sample`` for one posterior sample; ``mean`` leaves it to the solver, which gives the mean where it has
         both and its text does not say otherwise.
     steps: network evaluations of the mean, or of each sample; the solver's own by default.
@@ -120,6 +123,7 @@ def reconstruct(
     check_least(batch, "batch", 1)
     place = choose_device(device)
     operator = parse_operator(operator) if isinstance(operator, str) else operator
+    sigma = math.hypot(sigma, rounding_sigma(operator))
     rows = as_rows(y, "y", 2)
     measured = ArrayRows(rows.to(place, torch.float32), as_particles(particles, len(rows)))
     asked = None if estimate == "mean" else estimate

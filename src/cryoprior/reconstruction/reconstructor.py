@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -91,13 +92,18 @@ class Reconstructor:
                 )
             yield reconstructed
 
+    @cached_property
+    def _inside(self) -> Operator:
+        """The operator with its levels in the prior's grey scale."""
+        return self.operator if self.intensity is None else self.intensity.operator(self.operator)
+
     def _solve(self, y: Float[Tensor, "b m"], noise: ParticleNoise) -> tuple[Solution, float]:
         if self.denoiser is None or self.intensity is None:
             return self.solver.solve(y, self.operator, None, self.sigma, noise), 0.0
         metered = MeteredDenoiser(self.denoiser, self.autocast)
         scale = abs(self.intensity.scale)
         inner = self.intensity.to_prior(y, self.operator, noise.particles)
-        solution = self.solver.solve(inner, self.operator, metered, self.sigma / scale, noise)
+        solution = self.solver.solve(inner, self._inside, metered, self.sigma / scale, noise)
         deviation = None if solution.deviation is None else scale * solution.deviation
         images = self.intensity.from_prior(solution.x)
         return dataclasses.replace(solution, x=images, deviation=deviation), metered.seconds

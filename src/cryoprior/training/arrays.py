@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,6 +15,7 @@ from cryoprior.errors import InputError
 from cryoprior.io.resize import resize
 from cryoprior.io.rows import spread_rows
 from cryoprior.operators import Operator
+from cryoprior.operators.rounding import rounding_sigma
 
 DIGEST_IMAGES = 8
 
@@ -141,7 +143,12 @@ class MeasurementArray:
         pixel_size: float,
         particles: np.ndarray | None = None,
     ) -> None:
-        self.path, self.n, self.box, self.sigma = Path("y"), len(y), operator.box, float(sigma)
+        self.path, self.n, self.box, self.sigma = (
+            Path("y"),
+            len(y),
+            operator.box,
+            math.hypot(sigma, rounding_sigma(operator)),
+        )
         self.digest, self.particles_digest = operator.digest(), _digest(y)
         self.particle_index = np.arange(len(y)) if particles is None else particles
         self.pixel_size = np.full(len(y), float(pixel_size))

@@ -75,7 +75,7 @@ def measured_group(
     power = tuple(appearance.power.tolist())
     stack = MeasuredStack(
         measurements,
-        operator,
+        appearance.intensity.operator(operator),
         appearance.intensity.offset,
         appearance.intensity.scale,
         Spectra(power, (0.0,) * len(power)),

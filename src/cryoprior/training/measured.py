@@ -50,7 +50,8 @@ class MeasuredBatch:
 class MeasuredStack:
     """One file of measurements with its operator, grey scale, spectra and split.
 
-    x_prior = (x - offset) / scale; the scale of dark particles is negative. sigma: of y, in the prior's grey scale.
+    x_prior = (x - offset) / scale; the scale of dark particles is negative. sigma: of y, in the prior's grey scale, in
+    which the levels of the operator are too.
     """
 
     measurements: MeasurementSource

@@ -17,7 +17,7 @@ from cryoprior.benchmark.images.work import CellWork, ImageWork
 from cryoprior.evaluation.floors import constant_image, radial_spectrum, spectrum_noise
 from cryoprior.evaluation.pooled import pooled_scores
 from cryoprior.measurement.reading import calibration_sample
-from cryoprior.operators import Operator
+from cryoprior.operators import Operator, rounded
 from cryoprior.operators.equal_size import control_operators
 from cryoprior.random import ParticleNoise
 
@@ -50,7 +50,7 @@ class ImageRows:
 
         for name, scores in self._floors.items():
             yield self._row(cell, name, "floor", "floor", gained(scores, len(self.work.original)))
-        for name, operator in self._controls(cell.operator.compression).items():
+        for name, operator in self._controls(cell.operator.storage_compression).items():
             x = _kept(operator, self.work.original, cell.particles)
             values = gained(self.scorer.scores(x), len(x))
             yield self._row(cell, name, "control", "control", values, operator=operator)
@@ -81,7 +81,7 @@ class ImageRows:
         if self.scorer.clean is None:
             return {}
         whole = self.work.original.clone()
-        whole[round(len(whole) / cell.operator.compression) :] = 0
+        whole[round(len(whole) / cell.operator.storage_compression) :] = 0
         return pooled_scores(self.scorer.sums(whole))
 
     def _controls(self, compression: float) -> dict[str, Operator]:
@@ -158,4 +158,4 @@ def columns(scores: Sequence[str]) -> list[str]:
 
 def _kept(operator: Operator, images: Float[Tensor, "n box box"], particles: list[int]) -> Float[Tensor, "n box box"]:
     """Return what a control leaves of full images."""
-    return operator.pinv(operator.forward(images, particles), particles)
+    return operator.pinv(rounded(operator, operator.forward(images, particles), particles), particles)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ from cryoprior.benchmark.steps import run_step, slug
 from cryoprior.errors import InputError
 from cryoprior.io import ParticleStack, read_particles
 from cryoprior.io.rows import row_batches
+from cryoprior.measurement.measuring import fitted_to
 from cryoprior.measurement.reading import ArrayRows, read_varied
-from cryoprior.operators import Operator, parse_operator
+from cryoprior.operators import Operator, parse_operator, rounded
+from cryoprior.operators.rounding import rounding_sigma
 from cryoprior.output.files import write_whole
 from cryoprior.output.record import file_digest
 from cryoprior.output.stored_json import read_json
@@ -111,7 +114,13 @@ class CellWork:
     @cached_property
     def operator(self) -> Operator:
         """The operator of the cell."""
-        return parse_operator(self.cell.operator, box=self.work.stacks[0].box)
+        operator = parse_operator(self.cell.operator, box=self.work.stacks[0].box)
+        return fitted_to(self.work.original, operator, self.work.plan.sigma, 0, self.particles)
+
+    @cached_property
+    def sigma(self) -> float:
+        """The deviation of all noise on the measurements: the plan's, and that of rounding."""
+        return math.hypot(self.work.plan.sigma, rounding_sigma(self.operator))
 
     @cached_property
     def particles(self) -> list[int]:
@@ -128,7 +137,7 @@ class CellWork:
         y = torch.cat(parts)
         if self.work.plan.sigma > 0:
             y = y + self.work.plan.sigma * ParticleNoise(0, "bench/measure", self.particles).normal_like(y)
-        return y.to(self.work.device)
+        return rounded(self.operator, y, self.particles).to(self.work.device)
 
     @cached_property
     def least_squares(self) -> Float[Tensor, "n box box"]:
@@ -147,7 +156,7 @@ class CellWork:
             plan, measured = self.work.plan, ArrayRows(self.y, self.particles)
             prior, _ = self.work.priors[name]
             self._calibrated[name] = fit_prior(
-                prior, measured, self.operator, plan.sigma, spectrum=plan.spectrum, contrast=plan.contrast
+                prior, measured, self.operator, self.sigma, spectrum=plan.spectrum, contrast=plan.contrast
             )
         return self._calibrated[name]
 
@@ -158,7 +167,7 @@ class CellWork:
             fitted = self.calibration(self.work.plan.prior_of(method))
         stage, plan = "reconstruct" if sample == 0 else f"reconstruct/sample{sample}", self.work.plan
         return make_reconstructor(
-            method.component, self.operator, fitted, plan.sigma, seed=seed, stage=stage, dtype=plan.dtype
+            method.component, self.operator, fitted, self.sigma, seed=seed, stage=stage, dtype=plan.dtype
         )
 
     def wanted(self) -> list[ImageMethod]:

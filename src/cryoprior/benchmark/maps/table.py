@@ -89,7 +89,7 @@ class MapBench:
         stack = self.images.stack.subset(slice(particles))
         measured = self._measured(cell)
         yield PRIOR_FREE, _first(measured, particles)
-        yield from equal_size_controls(stack, measured.operator.compression)
+        yield from equal_size_controls(stack, measured.operator.storage_compression)
         for method in (BY_LEAST_SQUARES, *self.plan.methods):
             if (method.particles or self.images.stack.n) < particles:
                 continue
