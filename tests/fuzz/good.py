@@ -29,6 +29,7 @@ def make_good(folder: Path, server: Server) -> None:
         ["simulate", folder / "blob.mrc", "-o", folder / "sim", "--n", N, "--box", BOX, "--pixel-size", PIXEL_SIZE],
         ["measure", star, "-o", measured, "--operator", OPERATOR],
         ["measure", star, "-o", folder / "half.zarr", "--operator", OPERATOR, "--dtype", "float16", "--sigma", 0.1],
+        ["measure", star, "-o", folder / "packed.zarr", "--operator", f"{OPERATOR},bits=3"],
         ["reconstruct", measured, "-o", folder / "recon", "--solver", "least-squares", "--shard-size", 5],
         ["train", star, "-o", folder / "prior", *TRAINING],
     ]

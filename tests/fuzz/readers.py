@@ -228,6 +228,7 @@ KINDS: dict[str, Kind] = {
     "cryosparc": Kind(_cryosparc, _of_particles),
     "measurements": Kind(_copied("y.zarr", "y.zarr"), _of_measurements),
     "half": Kind(_copied("half.zarr", "y.zarr"), _of_measurements),
+    "packed": Kind(_copied("packed.zarr", "y.zarr"), _of_measurements),
     "prior": Kind(_copied("prior", "prior"), _of_prior),
     "map prior": Kind(_copied("map_prior", "map_prior"), _of_map_prior),
     "half map": Kind(_copied("blob.mrc", "m.mrc"), _of_half_maps),

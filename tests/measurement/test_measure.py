@@ -106,7 +106,7 @@ def test_an_output_in_use_is_kept(options: measure.Options) -> None:
 def test_of_two_runs_at_once_one_works_and_the_other_is_refused(
     options: measure.Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, other = files.measure, list[str]()
+    whole, other = files.measure_unrounded, list[str]()
 
     def slow(*given: Any) -> torch.Tensor:
         if not other:  # a second process, in the middle of the first

@@ -84,6 +84,7 @@ def _describe_measurements(path: Path, options: Options) -> dict[str, Any]:
         "n": measured.n,
         "sigma": measured.sigma,
         "dtype": measured.dtype,
+        "rounding": measured.rounding,
         "source": measured.source,
         **_describe(operator),
     }
@@ -103,6 +104,7 @@ def _describe(operator: Operator) -> dict[str, Any]:
         "rank": operator.rank,
         "m": operator.m,
         "stored": operator.stored,
+        "bytes_per_particle": operator.bytes_per_particle,
         "condition": operator.condition,
         "singular_value_min": low,
         "singular_value_max": high,

@@ -101,8 +101,8 @@ def read_header(path: Path, attributes: Mapping[str, Any]) -> StoredHeader:
     bits = attributes.get("bits")
     if (attributes["dtype"] == "packed") != (attributes["version"] == PACKED_VERSION) or not _is_bits(attributes):
         raise InputError(
-            f"{path}: dtype {attributes['dtype']}, bits {str(bits)[:80]}, version {attributes['version']}; expected 1 to "
-            f"{MOST_BITS} bits of packed numbers in version {PACKED_VERSION}, none of others; {REMEDY}"
+            f"{path}: dtype {attributes['dtype']}, bits {str(bits)[:40]}, version {attributes['version']}; expected "
+            f"1 to {MOST_BITS} bits of packed numbers in version {PACKED_VERSION}, none of others; {REMEDY}"
         )
     fields = {name: attributes[name] for name in MeasurementHeader.__dataclass_fields__}
     n, dtype, rounding = attributes["n"], attributes["dtype"], float(attributes["rounding"])

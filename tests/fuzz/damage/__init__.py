@@ -31,6 +31,7 @@ CHANGES: dict[str, Callable[[random.Random, int, Path], Changes]] = {
     "cryosparc": cryosparc.cryosparc,
     "measurements": measurements.measurements,
     "half": measurements.half,
+    "packed": measurements.packed,
     "prior": prior.prior,
     "map prior": map_prior.map_prior,
     "plan": plan.plan,

@@ -21,6 +21,7 @@ from fuzz.good import N
 REFUSE, SAME, OPEN = Right.REFUSE, Right.SAME, Right.OPEN
 ARRAYS = ("y", "particle_index")
 HALF_ARRAYS = ("scale", "baseline_level", "baseline_weight", "baseline_group")
+PACKED_ARRAYS = ("level", "number_kind", "kind_mean", "kind_deviation")
 NOT_THERE = object()
 
 
@@ -32,6 +33,19 @@ def measurements(rng: random.Random, extra: int, folder: Path) -> Changes:
 def half(rng: random.Random, extra: int, folder: Path) -> Changes:
     """Yield damage of float16 measurements."""
     yield from _all(rng, extra // 2, ARRAYS + HALF_ARRAYS, "<f2")
+
+
+def packed(rng: random.Random, extra: int, folder: Path) -> Changes:
+    """Yield damage of measurements of a few bits: codes, their tables, and how many bits they have."""
+    for name in ARRAYS + PACKED_ARRAYS:
+        yield from _chunks(rng, name)
+        yield from _metadata(name, "|u1")
+    for value in (*(0, 33, 9, -1, 2, 4, 10**12), *(None, "3", 3.5, True, [3], math.nan), NOT_THERE):
+        yield f"header bits = {value!r}", REFUSE, attribute("bits", value)
+    for name, value in (("version", 2), ("dtype", "float32"), ("dtype", "uint8"), ("m", 383)):
+        yield f"packed: header {name} = {value!r}", REFUSE, attribute(name, value)
+    yield from on(_first_chunk("y"), turned_bits(rng, extra // 2, REFUSE), "y chunk")
+    yield from on(_first_chunk("level"), turned_bits(rng, extra // 4, REFUSE), "levels")
 
 
 def _all(rng: random.Random, extra: int, arrays: tuple[str, ...], kind: str) -> Changes:
