@@ -18,7 +18,7 @@ from kit.stacks import BOX, N, draw_images, write_particles
 
 ROOMS = (
     *("evaluation", "heterogeneity", "maps", "measurement", "models", "poses", "prior", "reconstruction"),
-    *("simulation", "training"),
+    *("referee", "simulation", "training"),
     *("solvers", "operators", "metrics", "io", "report"),
 )
 
