@@ -62,6 +62,7 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.evaluation.gathering import Scores
     from cryoprior.evaluation.lpips import choose_lpips
     from cryoprior.evaluation.page import Example
+    from cryoprior.evaluation.prior_floors import PriorFloors
 
     limit_threads(options.threads)
     place = choose_device(options.device)
@@ -74,7 +75,10 @@ def run(options: Options) -> dict[str, Any]:
     inputs = compared.inputs()
     with claim_output(options.output, "evaluate", overwrite=options.overwrite, inputs=inputs) as folder:
         scores, pictures = Scores(lpips), list[Example]()
-        batches = compared_batches(compared, n, options.batch, options.seed, place)
+        prior = None
+        if compared.clean is not None:
+            prior = PriorFloors.open(compared.recorded, compared.measurements, compared.operator, place)
+        batches = compared_batches(compared, n, options.batch, options.seed, place, prior)
         for images, rows in track(batches, "evaluate", -(-n // options.batch)):
             scores.add(images)
             pictures += examples(images, rows, options.pictures - len(pictures))

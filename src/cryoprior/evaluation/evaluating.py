@@ -13,9 +13,16 @@ from torch import Tensor
 
 from cryoprior.devices import choose_device
 from cryoprior.evaluation.compared import Compared, compared_arrays
-from cryoprior.evaluation.floors import constant_image, least_squares, radial_spectrum, spectrum_noise
+from cryoprior.evaluation.floors import (
+    constant_image,
+    least_squares,
+    low_passed,
+    radial_spectrum,
+    spectrum_noise,
+)
 from cryoprior.evaluation.gathering import Images, Scores
 from cryoprior.evaluation.lpips import choose_lpips
+from cryoprior.evaluation.prior_floors import PriorFloors
 from cryoprior.evaluation.summary import clean_scores, curves, mean_scores, particle_columns, shell_columns, summarise
 from cryoprior.io.rows import row_batches
 from cryoprior.measurement.arrays import check_least
@@ -114,15 +121,18 @@ def evaluate(
 
 
 def compared_batches(
-    compared: Compared, n: int, batch: int, seed: int, device: torch.device
+    compared: Compared, n: int, batch: int, seed: int, device: torch.device, prior: PriorFloors | None = None
 ) -> Iterator[tuple[Images, np.ndarray]]:
-    """Yield the first n rows in batches on the device, each with its floors, and the rows' numbers."""
+    """Yield the first n rows in batches on the device, each with its floors, and the rows' numbers.
+
+    prior: what makes the floors that know a prior; left out where None.
+    """
     batches = [np.asarray(rows) for rows in row_batches(n, batch)]
     first = [rows for rows in batches if rows[0] < SPECTRUM_PARTICLES]
     spectrum, mean = radial_spectrum(compared.read_original(rows) for rows in first)
     for rows in batches:
         noise = ParticleNoise(seed, "evaluate/spectrum-noise", rows.tolist())
-        yield _images(compared, rows, spectrum_noise(spectrum, mean, noise).float(), device), rows
+        yield _images(compared, rows, spectrum_noise(spectrum, mean, noise).float(), device, prior), rows
 
 
 def summed_up(scores: Scores, box: int, pixel_size: float, lpips_note: str) -> Evaluation:
@@ -140,7 +150,11 @@ def summed_up(scores: Scores, box: int, pixel_size: float, lpips_note: str) -> E
 
 
 def _images(
-    compared: Compared, rows: np.ndarray, noise_floor: Float[Tensor, "b box box"], device: torch.device
+    compared: Compared,
+    rows: np.ndarray,
+    noise_floor: Float[Tensor, "b box box"],
+    device: torch.device,
+    prior: PriorFloors | None,
 ) -> Images:
     original, x = compared.read_original(rows).to(device), compared.read_reconstruction(rows).to(device)
     known = compared.read_clean(rows)
@@ -151,4 +165,7 @@ def _images(
         return Images(original, x, floors, clean)
     y, operator, particles = measured[0].to(device), *measured[1:]
     floors["least_squares"] = least_squares(y, operator, particles)
+    if clean is not None:
+        floors["low_passed"] = low_passed(floors["least_squares"])
+        floors |= {} if prior is None else prior.images(y, operator, particles)
     return Images(original, x, floors, clean, y, operator.forward(x, particles))

@@ -16,11 +16,13 @@ from cryoprior.metrics.lpips import Lpips
 from cryoprior.metrics.rings import ShellPowers, frc_mean, shell_powers
 
 FLOORS = ("constant", "spectrum_noise", "least_squares")
+SCEPTICS = ("low_passed", "mean_image", "gaussian", "wiener_signal")
+"""Floors that a sceptic would choose against the clean image: smoothing, no data at all, and a spectrum with a mean."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """A batch to be judged, all (b, box, box) in one grey scale; ``floors`` by the names in FLOORS.
+    """A batch to be judged, all (b, box, box) in one grey scale; ``floors`` by the names in FLOORS and SCEPTICS.
 
     y, predicted: what was measured and A x, (b, m); None where no measurements are known.
     """
@@ -37,7 +39,8 @@ class Scores:
     """Scores per particle and shell sums over particles.
 
     ``by_particle[image][metric]`` is a list with one number per particle; the images are ``reconstruction``,
-    ``original`` and those in FLOORS. ``shells[image, against]`` holds sums over particles, against ``original`` and
+    ``original`` and those in FLOORS and SCEPTICS. ``shells[image, against]`` holds sums over particles, against
+    ``original`` and
     ``clean``.
     """
 
@@ -50,6 +53,7 @@ class Scores:
     def add(self, images: Images) -> None:
         """Score a batch."""
         judged = {"reconstruction": images.reconstruction, **images.floors}
+        sceptics = {name: judged.pop(name) for name in SCEPTICS if name in judged}
         metrics = [metric for metric in METRICS.values() if metric.floors and not metric.needs_weights]
         for name, x in judged.items():
             for metric in metrics:
@@ -64,7 +68,7 @@ class Scores:
         for name, x in resolved.items():
             self._add_shells(name, "original", x, images.original)
         if images.clean is not None:
-            for name, x in [*resolved.items(), ("original", images.original)]:
+            for name, x in [*resolved.items(), *sceptics.items(), ("original", images.original)]:
                 self._record(name, "clean_correlation", correlation(x, images.clean))
                 self._add_shells(name, "clean", x, images.clean)
 

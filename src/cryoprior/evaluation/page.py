@@ -17,6 +17,10 @@ Score = Mapping[str, float]
 NAMES = {
     "reconstruction": "Reconstruction",
     "least_squares": "Least squares (no prior)",
+    "low_passed": "Least squares, low-passed",
+    "mean_image": "Mean image of the prior, no data",
+    "gaussian": "Gaussian prior with mean image",
+    "wiener_signal": "Wiener signal, with mean image",
     "spectrum_noise": "Noise of the same spectrum",
     "constant": "Constant image",
     "original": "Full noisy image",
@@ -24,6 +28,8 @@ NAMES = {
 THIS_IS = {
     "mean": "This reconstruction is a posterior mean. ",
     "sample": "This reconstruction is a posterior sample. ",
+    "signal": "This reconstruction is the signal: the particle without its noise. Scores against the noisy original "
+    "are not its measure. Compare it with the Wiener signal, and make no map of it to measure resolution by. ",
 }
 MEANING = (
     "A posterior mean is the best guess of every pixel: it wins PSNR, SSIM, correlation and all that is averaged "
@@ -124,7 +130,8 @@ class EvaluationPage:
         caption = (
             "Correlation: mean ± standard deviation over particles, image means removed. FRC: one curve for all "
             "particles (numerators and denominators summed), its mean over shells weighted with their coefficients. "
-            "The full noisy image is what was there before anything was compressed."
+            "The full noisy image is what was there before anything was compressed. Correlation rewards smoothing: the "
+            "mean image knows no particle, and the low-pass (0.1 cycles per pixel) no prior. FRC does not."
         )
         png = shell_curves(self.resolution_angstrom, self.frc_clean, bottom=min(0.0, _lowest(self.frc_clean)), top=1)
         return [

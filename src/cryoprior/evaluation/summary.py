@@ -9,12 +9,20 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.evaluation.gathering import FLOORS, Scores
+from cryoprior.evaluation.gathering import FLOORS, SCEPTICS, Scores
 from cryoprior.metrics import METRICS
 from cryoprior.metrics.rings import frc_mean, shell_coefficients, shell_resolution_angstrom
 
-CLEAN_IMAGES = ("reconstruction", "least_squares", "original")
-_LABELS = {"reconstruction": "reconstruction", "least_squares": "least squares", "original": "full noisy image"}
+CLEAN_IMAGES = ("reconstruction", "least_squares", *SCEPTICS, "original")
+_LABELS = {
+    "reconstruction": "reconstruction",
+    "least_squares": "least squares",
+    "low_passed": "least squares, low-passed",
+    "mean_image": "mean image, no data",
+    "gaussian": "Gaussian prior with mean image",
+    "wiener_signal": "Wiener signal",
+    "original": "full noisy image",
+}
 
 
 def mean_and_std(values: Float[np.ndarray, " n"]) -> dict[str, float]:
@@ -78,7 +86,7 @@ def summarise(scores: Scores, box: int, lpips_note: str = "") -> dict[str, Any]:
     return summary
 
 
-_OTHERS = {"least_squares": "least_squares", "original": "full_image"}
+_OTHERS = {"least_squares": "least_squares", **{name: name for name in SCEPTICS}, "original": "full_image"}
 
 
 def particle_columns(scores: Scores) -> dict[str, Float[np.ndarray, " n"]]:
