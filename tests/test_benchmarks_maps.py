@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cost import backprojection
 from benchmarks.cost.backprojection import GRIDDING, PLAIN, Run
+from benchmarks.kit.floors import FLOORS, HalfMaps
 from benchmarks.kit.maps import amplitude_ratio, symmetrised
 from benchmarks.kit.particles import VIEWS, particle_tables, project, write_particles
+from benchmarks.maps import map_prior_page, relion_refinement, ribosome_tilts, views_and_numbers
 from benchmarks.maps import referee as benchmark_referee
-from benchmarks.maps import relion_refinement, ribosome_tilts, views_and_numbers
 from benchmarks.maps.views_and_numbers import Case
 
 from cryoprior.image import project_particles
@@ -184,6 +185,39 @@ def test_the_referee_is_judged_by_the_truth(monkeypatch: pytest.MonkeyPatch) -> 
     assert rows[1]["true_worth"] > 0.2
     lines = benchmark_referee.summarised(pd.DataFrame(rows))
     assert [line[2] for line in lines] == 4 * ["none", "generous"]
+
+
+def test_floors_gain_where_they_should_and_keep_a_map_without_noise() -> None:
+    of = Halves(1)
+    noisy = HalfMaps(*(half.float() for half in of.halves), of.solvent.double(), 3.0)
+    clean = HalfMaps(of.truth.float(), of.truth.float(), torch.ones_like(of.truth), 3.0)
+
+    def off(volume: torch.Tensor) -> float:
+        return float((volume - of.truth).norm() / of.truth.norm())
+
+    for name, floor in FLOORS.items():
+        assert off(floor(noisy)) < 0.9 * off(noisy.full), name
+        assert off(floor(clean)) < 0.05, name
+    assert float(FLOORS["mask and positivity"](noisy).min()) == 0
+
+
+def test_a_worth_is_that_of_the_shells_between_the_bounds() -> None:
+    free = np.array([1, 0.995, 0.9, 0.6, 0.2])
+    better = np.sqrt(2 * (ratio := free[1:] ** 2 / (1 - free[1:] ** 2)) / (1 + 2 * ratio))
+    rows = [
+        {"molecule": "2por", "snr": "0.1", "seed": "0", "kind": "full", "method": name, "said": said, "fsc": text}
+        for name, said, text in (
+            ("prior-free", "", " ".join(map(str, free))),
+            ("gated", "1.8", " ".join(map(str, [1, *better]))),
+        )
+    ]
+    found = map_prior_page.worths(rows).set_index("method")
+    assert found.loc["gated", "shells"] == 2  # .99 is above the bounds, .02 below
+    assert np.exp(found.loc["gated", "log"]) == pytest.approx(2, rel=1e-3)
+    assert (found.loc["gated", "above"], found.loc["prior-free", "above"]) == (1, 0)
+    page = map_prior_page.page(rows, {"2por": "beta-rich"}, 10, [])
+    assert "| 2por, beta-rich | full | 2.00" in page
+    assert "2por, beta-rich: reached" in page
 
 
 def test_a_turn_and_a_shift_of_the_map_are_no_errors_of_poses() -> None:

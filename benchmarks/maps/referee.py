@@ -64,7 +64,7 @@ class Case:
 
     def gain(self) -> Tensor:
         """Return the Wiener gain of a half map by shell, from the FSC of both, smoothed over three shells."""
-        curve = torch.nn.functional.avg_pool1d(fsc(self.half_1, self.half_2)[None], 3, 1, 1)[0]
+        curve = torch.nn.functional.avg_pool1d(fsc(self.half_1, self.half_2)[None], 3, 1, 1, count_include_pad=False)[0]
         return curve.clamp(0, 1)
 
     def filtered(self, volume: Tensor, weights: Tensor) -> Tensor:

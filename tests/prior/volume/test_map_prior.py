@@ -19,8 +19,8 @@ from cryoprior.prior.volume.checkpoint import load_map_prior, save_map_prior
 from cryoprior.prior.volume.config import MapPriorConfig
 from cryoprior.prior.volume.map_prior import MapPrior
 from cryoprior.prior.volume.network import MapNetwork, MapNetworkConfig
+from cryoprior.prior.volume.turning import turned_cube, turned_cube_back
 from cryoprior.prior.volume.whitening import SignalSpectrum
-from cryoprior.training.maps.patches import turned_cube
 
 SHAPE = MapNetworkConfig(channels=(4, 6, 8), condition=8)
 SPECTRUM = SignalSpectrum(1 / 3, tuple(np.linspace(2.0, -3.0, 12).tolist()))
@@ -92,23 +92,15 @@ def test_what_is_turned_gives_what_is_turned_over_all_turns() -> None:
     """The network has no symmetry of its own; its mean over the 24 turns of a cube has theirs, and no mirror."""
     _, noisy, ssnr = gaussian_world(16, level=4)
     model = prior()
-    numbers = np.arange(27).reshape(3, 3, 3)
-    turns = [turned_cube(numbers, i).tobytes() for i in range(24)]
-    back = [
-        next(j for j in range(24) if np.array_equal(turned_cube(turned_cube(numbers, i), j), numbers))
-        for i in range(24)
-    ]
-    assert len(set(turns)) == 24
 
-    def turned(volume: Tensor, turn: int) -> Tensor:
-        return torch.from_numpy(turned_cube(volume.numpy(), turn).copy())
+    def asked(volume: Tensor) -> Tensor:
+        return model.mean(volume, VOXEL_SIZE, ssnr, turns=1)
 
     def averaged(volume: Tensor) -> Tensor:
-        means = [turned(model.mean(turned(volume, i), VOXEL_SIZE, ssnr), back[i]) for i in range(24)]
-        return torch.stack(means).mean(0)
+        return torch.stack([turned_cube_back(asked(turned_cube(volume, i)), i) for i in range(24)]).mean(0)
 
-    together = averaged(turned(noisy, 5)) - turned(averaged(noisy), 5)
-    alone = model.mean(turned(noisy, 5), VOXEL_SIZE, ssnr) - turned(model.mean(noisy, VOXEL_SIZE, ssnr), 5)
+    together = averaged(turned_cube(noisy, 5)) - turned_cube(averaged(noisy), 5)
+    alone = asked(turned_cube(noisy, 5)) - turned_cube(asked(noisy), 5)
     mirrored = averaged(noisy.flip(0)) - averaged(noisy).flip(0)
     assert float(together.norm()) < 1e-4 * float(alone.norm())
     assert float(together.norm()) < 1e-3 * float(mirrored.norm())

@@ -16,18 +16,9 @@ from cryoprior.random import numpy_stream
 from cryoprior.training.maps.loop import MapTraining, MapTrainingChoices
 from cryoprior.training.maps.molecules import clean_map
 from cryoprior.training.maps.noise import draw_snr
-from cryoprior.training.maps.patches import Batch, judged, turned_cube
+from cryoprior.training.maps.patches import Batch, judged
 
 SPECTRUM = SignalSpectrum(1 / 3, tuple(np.linspace(2.0, -3.0, 12).tolist()))
-
-
-def test_a_cube_has_24_turns_and_none_of_them_is_a_mirror_image() -> None:
-    corner = np.zeros((3, 3, 3))
-    corner[0, 0, 0], corner[1, 0, 0], corner[0, 1, 0], corner[0, 0, 1] = 1, 2, 3, 4  # has a hand
-    turns = [turned_cube(corner, turn) for turn in range(24)]
-    assert len({turn.tobytes() for turn in turns}) == 24
-    mirrored = corner[::-1]
-    assert not any(np.array_equal(turn, mirrored) for turn in turns)
 
 
 def test_noise_is_equal_to_the_signal_inside_nyquist_or_beyond() -> None:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.prior.volume.evidence import MapEvidence, asked_share, frequencies, map_evidence, on_grid
+from cryoprior.prior.volume.turning import CUBE_TURNS, turned_cube
 from cryoprior.prior.volume.whitening import SignalSpectrum
 from cryoprior.training.maps.molecules import CleanMap, clean_map
 from cryoprior.training.maps.noise import draw_snr
@@ -90,13 +91,6 @@ def judged(error: Float[Tensor, "b patch patch patch"]) -> Float[Tensor, "b"]:
     return error[:, inner, inner, inner].square().mean((1, 2, 3))
 
 
-def turned_cube(volume: np.ndarray, turn: int) -> np.ndarray:
-    """Return a cube turned by one of the 24 rotations that take it to itself, 0 to 23; never mirrored."""
-    face, spin = divmod(turn % 24, 4)
-    faced = np.rot90(volume, face, (0, 1)) if face < 4 else np.rot90(volume, 2 * face - 7, (0, 2))
-    return np.rot90(faced, spin, (1, 2))
-
-
 def cut_patch(volumes: np.ndarray, cells: np.ndarray, patch: int, generator: np.random.Generator) -> np.ndarray:
     """Return a patch of all volumes, (n, d, d, d), around a cell drawn by its weight, turned; solvent beyond faces."""
     size = volumes.shape[-1]
@@ -107,8 +101,8 @@ def cut_patch(volumes: np.ndarray, cells: np.ndarray, patch: int, generator: np.
     here = tuple(slice(max(0, -s), max(0, min(patch, size - s))) for s in start)
     there = tuple(slice(max(0, s), max(0, min(size, s + patch))) for s in start)
     out[(slice(None), *here)] = volumes[(slice(None), *there)]
-    turn = int(generator.integers(24))
-    return np.stack([turned_cube(volume, turn) for volume in out])
+    turned: np.ndarray = turned_cube(torch.from_numpy(out), int(generator.integers(CUBE_TURNS))).numpy()
+    return turned
 
 
 def cell_weights(volume: np.ndarray) -> np.ndarray:
