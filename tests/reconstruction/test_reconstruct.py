@@ -350,7 +350,7 @@ def test_an_output_in_use_is_refused(y: Path) -> None:
         ({"merge": True, "shard": "0/2"}, "merge with shard"),
         ({"merge": True, "overwrite": True}, "merge with overwrite"),
         ({"solver": "least-squares", "steps": 3}, "steps: solver 'least-squares' has none"),
-        ({"solver": "gaussian", "estimate": "sample"}, "estimate: solver 'gaussian' has none"),
+        ({"solver": "least-squares", "estimate": "sample"}, "estimate: solver 'least-squares' has none"),
         ({"solver": "nesterov", "deviation": True}, "samples: solver 'nesterov' has none"),
         ({"solver": "magic"}, "no solver is called 'magic'"),
         ({"device": "abacus"}, "device 'abacus'"),

@@ -157,3 +157,12 @@ def test_covariances_are_those_of_filters() -> None:
     image = torch.randn(1, BOX, BOX, dtype=torch.float64)
     dense_image = (image.flatten(1) @ covariance(power).T).reshape(1, BOX, BOX)
     torch.testing.assert_close(apply_filter(image, power), dense_image)
+
+
+def test_the_wiener_estimate_draws_no_samples() -> None:
+    with pytest.raises(Exception, match="estimate"):  # the types say so too, where they are checked
+        Gaussian(estimate="sample")  # type: ignore[arg-type]
+    raw = Gaussian()
+    object.__setattr__(raw, "estimate", "sample")
+    with pytest.raises(InputError, match="gaussian: estimate=sample; expected mean or signal"):
+        raw.__post_init__()

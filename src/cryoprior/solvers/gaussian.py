@@ -41,6 +41,8 @@ class Gaussian:
     needs_prior: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        if self.estimate not in ("mean", "signal"):
+            raise InputError(f"gaussian: estimate={self.estimate}; expected mean or signal; it draws no samples")
         if self.samples < 1:
             raise InputError(f"gaussian: samples={self.samples}; expected at least 1")
         if self.samples > 1 and self.estimate == "mean":
