@@ -108,7 +108,8 @@ def _check_sides(found: Referee) -> None:
     if float((counts * along).sum() / counts.sum().sqrt()) < -SWAPPED:
         raise InputError(
             "prior_half1 and prior_half2 each follow the noise of the other half; expected prior_half1 made of half1 "
-            "and prior_half2 of half2; swap them"
+            "and prior_half2 of half2; if they were mixed up, swap them; if not, pass a <mask> that leaves the solvent "
+            "out, where a prior can turn the sign of noise"
         )
 
 
