@@ -20,6 +20,9 @@ FIELDS = {"option", "argument", "output_option", "overwrite_option"}
 FOREIGN = re.compile(r"relion_|--new_box|--invert_hand|cryoDRGN's --ind|the same --ind")
 """Sentences about the flags of other programs."""
 
+COMMAND_LINES = ("EXAMPLE", "NEXT", "STEPS", "FOOT")
+"""Names of what is shown to be copied into a shell."""
+
 
 @pytest.mark.parametrize(
     ("message", "python", "command_line"),
@@ -44,13 +47,13 @@ def test_an_error_keeps_its_message_between_processes() -> None:
 
 
 def literals(tree: ast.Module) -> Iterator[ast.Constant]:
-    """Yield the string literals that are neither docstrings, nor the help of an option, nor an example of it."""
+    """Yield the string literals that are neither docstrings, nor the help of an option, nor command lines to copy."""
     skipped: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             skipped.add(id(node.value))
         is_field = isinstance(node, ast.Call) and getattr(node.func, "id", "") in FIELDS
-        is_example = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXAMPLE"
+        is_example = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in COMMAND_LINES
         if is_field or is_example:
             skipped |= {id(part) for part in ast.walk(node)}
     for node in ast.walk(tree):

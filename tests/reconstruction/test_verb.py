@@ -101,7 +101,7 @@ def test_doubts_are_told_in_the_callers_words(tiny_prior: Path) -> None:
     ("options", "message"),
     [
         ({"solver": "magic"}, "no solver is called 'magic'"),
-        ({"solver": "gaussian", "estimate": "sample"}, "estimate: solver 'gaussian' has none"),
+        ({"solver": "gaussian", "estimate": "sample"}, "estimate 'sample': solver 'gaussian' has mean, signal"),
         ({"solver": "least-squares", "steps": 3}, "steps: solver 'least-squares' has none"),
         ({"contrast": "grey"}, "contrast 'grey': expected one of auto, bright, dark"),
         ({"spectrum": "mine"}, "spectrum 'mine': expected one of measured, prior"),

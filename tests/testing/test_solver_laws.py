@@ -103,7 +103,7 @@ BROKEN = [
     ("cost", Boastful, "cost: the evaluations that are reported were made: found (0, 0) reported, (1, 0) made"),
     ("without a prior", Secretive, "without a prior: the images are the same"),
     ("without a prior", Costly, "without a prior: no evaluation"),
-    ("words", Wordless, "words: estimate is one of mean, sample, least-squares, sparse"),
+    ("words", Wordless, "words: estimate is one of mean, sample, signal, least-squares, sparse"),
     ("words", Forgetful, "words: its text reads back as the solver"),
 ]
 

@@ -20,10 +20,11 @@ STEPS = (
 )
 
 
+FOOT = "All commands: cryoprior --help. Every command has --help with an example."
+
+
 def journey(version: str) -> str:
     """Return the text: what is done, and the command that does it."""
     lines = [f"  {what}\n      {command}" for what, command in STEPS]
     head = f"cryoprior {version}: cryo-EM images and maps from compressed measurements, and what a prior adds to them."
-    return "\n".join(
-        (head, "", *lines, "", "All commands: cryoprior --help. Every command has --help with an example.")
-    )
+    return "\n".join((head, "", *lines, "", FOOT))

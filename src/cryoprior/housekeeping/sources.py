@@ -82,9 +82,12 @@ def _fields(source: Source, node: ast.ClassDef) -> dict[str, str]:
     for part in node.body:
         if not isinstance(part, ast.AnnAssign) or ast.unparse(part.annotation).startswith("ClassVar"):
             continue
-        if not isinstance(part.value, ast.Call):  # field(init=False) is no field of the text
-            name = ast.unparse(part.target)
-            fields[name] = name if part.value is None else f"{name}={_value(source, part.value)}"
+        name, value = ast.unparse(part.target), part.value
+        if isinstance(value, ast.Call):
+            if value.keywords:  # field(init=False) is no field of the text
+                continue
+            value = None  # field() takes the default of a base away
+        fields[name] = name if value is None else f"{name}={_value(source, value)}"
     return fields
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import torch
 
@@ -66,6 +67,11 @@ def choose_solver(
                 f"<{name}>: solver {solver!r} has none; its fields are {', '.join(sorted(fields)) or 'none'}; "
                 "leave the option out, or choose another <solver>"
             )
+    has = get_args(get_type_hints(type(chosen)).get("estimate"))
+    if has and given.get("estimate", has[0]) not in has:
+        raise InputError(
+            f"<estimate> {estimate!r}: solver {solver!r} has {', '.join(has)}; choose one of them, or another <solver>"
+        )
     return dataclasses.replace(chosen, **given)  # type: ignore[type-var]
 
 
