@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.operators.bands import bands_of_numbers, count_bands, frequency_bands
 from cryoprior.operators.base import Operator
 from cryoprior.operators.masks import frequencies
+from cryoprior.operators.shell_bands import ShellBands
 from cryoprior.operators.systems.blocks import BlockSystem
 from cryoprior.operators.systems.frequencies import FrequencySystem, decompose_filter
 from cryoprior.operators.systems.system import System
@@ -138,7 +138,7 @@ class Bin(Operator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crop(Operator):
+class Crop(ShellBands):
     """The low Fourier frequencies of the image, those that an image of ``size`` pixels a side holds.
 
     The box stays. Of an even size the frequencies at its own edge are left out, as a real image of that size holds only
@@ -184,19 +184,6 @@ class Crop(Operator):
     def system(self, index: int) -> FrequencySystem:
         """Return the singular system of the window."""
         return decompose_filter(self._filter(), self.m)
-
-    @property
-    def bands(self) -> int:
-        """Return the bands of shells."""
-        return count_bands(self.box)
-
-    def number_bands(self, index: int) -> Int[np.ndarray, " m"]:
-        """Return the band of every coefficient."""
-        return bands_of_numbers(self.box, self.system(index).groups())
-
-    def frequency_bands(self) -> Int[np.ndarray, "box half"]:
-        """Return the band of every rfft2 frequency."""
-        return frequency_bands(self.box)
 
     def _filter(self) -> Float[np.ndarray, "box box"]:
         reach = self.box if self.size == self.box else (self.size - 1) // 2

@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from cryoprior.errors import InputError
-from cryoprior.operators.bands import bands_of_numbers, count_bands, frequency_bands
-from cryoprior.operators.base import Operator
 from cryoprior.operators.masks import draw_full_plane, draw_pairs, partners, ring_order, spoke_order
+from cryoprior.operators.shell_bands import ShellBands
 from cryoprior.operators.systems.frequencies import FrequencySystem, decompose_filter
 from cryoprior.random import numpy_stream
 
@@ -23,7 +22,7 @@ LEAST_WIDTH = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fourier(Operator):
+class Fourier(ShellBands):
     """n / C Fourier coefficients of the image are kept, as real numbers; see :class:`FrequencySystem` for their order.
 
     Parameters
@@ -121,19 +120,6 @@ class Fourier(Operator):
     def system(self, index: int) -> FrequencySystem:
         """Return the singular system of the filter."""
         return decompose_filter(self.filter(index), self.m)
-
-    @property
-    def bands(self) -> int:
-        """Return the bands of shells."""
-        return count_bands(self.box)
-
-    def number_bands(self, index: int) -> Int[np.ndarray, " m"]:
-        """Return the band of every coefficient."""
-        return bands_of_numbers(self.box, self.system(index).groups())
-
-    def frequency_bands(self) -> Int[np.ndarray, "box half"]:
-        """Return the band of every rfft2 frequency."""
-        return frequency_bands(self.box)
 
     @cached_property
     def _counts(self) -> tuple[int, ...]:
