@@ -204,16 +204,18 @@ def test_a_program_can_read_what_is_said(
     assert last["exit_code"] == 2
 
 
-@pytest.mark.parametrize("what", [""] + [command for _, command in STEPS])
-def test_the_program_alone_shows_the_way_and_its_commands_exist(what: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if not what:
-        assert call() == 0
-        assert all(command in capsys.readouterr().out for _, command in STEPS[:1])
-        return
-    name = cli.invoked_command(what.split()[1:])
+def test_the_program_alone_shows_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call() == 0
+    shown = capsys.readouterr().out
+    assert all(f"{what}\n      {command}\n" in shown for what, command in STEPS)
+
+
+@pytest.mark.parametrize("step", [command for _, command in STEPS])
+def test_every_step_of_the_way_is_a_command_with_these_options(step: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name = cli.invoked_command(step.split()[1:])
     assert name in COMMANDS
     assert call(*name.split(), "--help") == 0
-    assert flags_known(what.split(), capsys.readouterr().out)
+    assert flags_known(step.split(), capsys.readouterr().out)
 
 
 def flags_known(words: list[str], shown: str) -> bool:
