@@ -49,6 +49,7 @@ def row(cell: tuple[Any, ...], method: tuple[Any, ...], seed: int) -> dict[str, 
     return {
         "series": series, "cell": name, "mask": mask, "variant": variant, "operator": "", "compression": compression,
         "effective_compression": 1.25 * compression, "stored": 100, "method": title, "kind": kind,
+        "bytes_per_particle": 400,
         "estimate": estimate, "solver": "", "samples": 1, "seed": seed, "n": 8, "psnr": 20 + frc, "ssim": 2 * frc + 0.5,
         "lpips": 0.4 - frc, "correlation": frc + 0.01, "frc": frc, "evaluations": evaluations, "backward": 0,
         "memory_mb": 100.0, "seconds": 0.001 + evaluations / 500, **dict.fromkeys(ZEROS, 0.0),
@@ -128,8 +129,9 @@ PIXEL, FOURIER = "LPIPS / SSIM, pixel masks, hadamard", "LPIPS / SSIM, Fourier m
 def test_scores_stand_in_the_shape_of_table_1_beside_the_paper() -> None:
     text = made_up_table().markdown()
     head, *rows = section(text, PIXEL)
-    assert head == ["mask", "C", "effective C", *(m[0] for m in METHODS), "paper"]
-    assert [line[:3] for line in rows] == [["K=16", "2.5", "3.12"], ["K=16", "1.4", "1.75"], ["K=2", "4", "5"]]
+    assert head == ["mask", "C", "effective C", "bytes", *(m[0] for m in METHODS), "paper"]
+    sizes = [["K=16", "2.5", "3.12", "400"], ["K=16", "1.4", "1.75", "400"], ["K=2", "4", "5", "400"]]
+    assert [line[:4] for line in rows] == sizes
     assert cell_of(text, PIXEL, "K=16 2.5", "exact mean") == "**.185** / **.930**"
     assert cell_of(text, PIXEL, "K=16 2.5", "least squares") == ".225 / .850"
     assert cell_of(text, PIXEL, "K=16 2.5", "exact") == "**.274** ± .001 / **.752** ± .003"
@@ -158,8 +160,12 @@ def test_the_headline_is_arranged_as_in_the_paper() -> None:
         ["K=2", "4", ".200 / .900", "", ""],
     ]
     head, *rows = section(text, f"exact mean, {FOURIER}, as the paper arranges it")
-    assert head == ["C", "spoke", "ring"]
-    assert rows == [["10", ".260 / .780", ".260 / .780"], ["paper", "", ".17 / .14"], ["2.5", "", ".185 / .930"]]
+    assert head == ["C", "bytes", "spoke", "ring"]
+    assert rows == [
+        ["10", "400", ".260 / .780", ".260 / .780"],
+        ["paper", "", "", ".17 / .14"],
+        ["2.5", "400", "", ".185 / .930"],
+    ]
 
 
 @pytest.mark.parametrize(

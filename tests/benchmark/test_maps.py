@@ -93,6 +93,15 @@ def test_every_row_has_its_numbers(finished: Path) -> None:
     assert fewer["kept"].item() == 12
 
 
+def test_bytes_stand_beside_compression(finished: Path) -> None:
+    rows = pd.read_csv(finished / "rows.csv", keep_default_na=False)
+    sizes = rows.groupby("cell")["bytes_per_particle"].agg(set).to_dict()
+    assert sizes == {"": {4096}, "half": {2048}, "K=4": {1024}}
+    text = (finished / "table.md").read_text()
+    assert "| cell | C | bytes |" in text
+    assert "half | 2 | 2,048 |" in text
+
+
 def test_differences_are_those_of_the_curves(finished: Path) -> None:
     curves = pd.read_csv(finished / "fsc.csv", keep_default_na=False)
     chosen = curves[(curves["cell"] == "half") & (curves["particles"] == 24)]

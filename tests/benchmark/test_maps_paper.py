@@ -14,11 +14,12 @@ from cryoprior.benchmark.maps.paper import paper_table_3
 
 QUALITY = ["resolution (Å)", "volume correlation", "angular error (°)", "shift error (pixels)"]
 CELLS = (
-    ("pixel", "K=2 C=4", "pixel:block=2,masks=1", 4.0, 9.984, 0.831),
-    ("pixel", "fine", "pixel:block=16,masks=197", 1.2995, 6.99, 0.97),
-    ("fourier", "C=10", "fourier:compression=10", 10.0, 11.03, np.nan),
+    ("pixel", "K=2 C=4", "pixel:block=2,masks=1", 4.0, 4096, 9.984, 0.831),
+    ("pixel", "fine", "pixel:block=16,masks=197", 1.2995, 12608, 6.99, 0.97),
+    ("fourier", "C=10", "fourier:compression=10", 10.0, 1640, 11.03, np.nan),
 )
-COLUMNS = ["series", "cell", "operator", "compression", "resolution_0143_angstrom", "truth_correlation"]
+SIZE = ["compression", "bytes_per_particle"]
+COLUMNS = ["series", "cell", "operator", *SIZE, "resolution_0143_angstrom", "truth_correlation"]
 POSES = pd.DataFrame(
     {"cell": ["C=10", "fine"], "method": "ours", "median_angle_deg": [128.8, 1.7], "median_shift_pixel": [22.1, 0.9]}
 )
@@ -30,10 +31,10 @@ def numbers() -> pd.DataFrame:
 
 def test_pixel_and_fourier_stand_side_by_side() -> None:
     columns, rows = paper_table_3(numbers(), POSES)
-    assert columns == ["pixel K", "C", *QUALITY, "Fourier C", *QUALITY]
+    assert columns == ["pixel K", "C", "bytes", *QUALITY, "Fourier C", "bytes", *QUALITY]
     assert rows == [
-        ["2", "4", "9.98", "0.83", "", "", "10", "11.03", "", "128.80", "22.10"],
-        ["16", "1.3", "6.99", "0.97", "1.70", "0.90", "", "", "", "", ""],
+        ["2", "4", "4,096", "9.98", "0.83", "", "", "10", "1,640", "11.03", "", "128.80", "22.10"],
+        ["16", "1.3", "12,608", "6.99", "0.97", "1.70", "0.90", *[""] * 6],
     ]
 
 
@@ -42,14 +43,14 @@ def test_the_longer_side_sets_the_rows() -> None:
     _, rows = paper_table_3(more[more["cell"] != "fine"], POSES)
     assert len(rows) == 4
     assert [row[0] for row in rows] == ["2", "2", "", ""]
-    assert [row[6] for row in rows] == ["10", "5", "10", "5"]
+    assert [row[7] for row in rows] == ["10", "5", "10", "5"]
 
 
 def test_a_series_without_cells_has_no_columns_and_unknown_numbers_stay_empty() -> None:
     found = numbers().drop(columns="truth_correlation")
     columns, rows = paper_table_3(found[found["series"] == "fourier"], pd.DataFrame())
-    assert columns == ["Fourier C", *QUALITY]
-    assert rows == [["10", "11.03", "", "", ""]]
+    assert columns == ["Fourier C", "bytes", *QUALITY]
+    assert rows == [["10", "1,640", "11.03", "", "", ""]]
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_every_method_has_its_table_at_the_largest_number_of_particles(table: Ma
     text = table.markdown()
     parts = text.split("## Table 3 in the paper's shape: ")[1:]
     assert [part.splitlines()[0] for part in parts] == ["ours, 100 particles", "other, 100 particles"]
-    assert "| 2 | 4 | 9.98 | 0.83 |  |  | 10 | 11.03 |  | 128.80 | 22.10 |" in parts[0]
+    assert "| 2 | 4 | 4,096 | 9.98 | 0.83 |  |  | 10 | 1,640 | 11.03 |  | 128.80 | 22.10 |" in parts[0]
     assert "128.80" not in parts[1]
     assert "77.00" not in "".join(parts)
 

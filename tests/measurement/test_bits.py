@@ -16,6 +16,7 @@ from cryoprior.housekeeping import validate
 from cryoprior.io import read_measurements, read_particles
 from cryoprior.measurement import command as measure
 from cryoprior.measurement import open_measurements
+from cryoprior.operators import Fourier
 from kit.sealed import change_header, change_json, reseal
 from kit.stacks import BOX, N, write_particles
 
@@ -49,6 +50,34 @@ def test_a_bit_is_a_bit_on_disk_and_numbers_are_those_of_the_verb(tmp_path: Path
     assert cryoprior.fit_levels(images, spec, sigma, seed=5) == operator
     assert found.sigma == pytest.approx(np.hypot(sigma, found.rounding))
     np.testing.assert_array_equal(found[[3, 1]].y(), found.y()[[3, 1]])
+
+
+@pytest.mark.parametrize(
+    ("operator", "dtype", "expected"),
+    [
+        ("identity", "float32", 4 * BOX**2),
+        ("fourier:compression=2,symmetry=published", "float32", None),
+        ("quantize:bits=1", "float32", BOX**2 / 8),
+        ("quantize:bits=3", "float32", 3 * BOX**2 / 8),
+        ("identity", "float16", 2 * BOX**2 + 8),
+    ],
+)
+def test_bytes_are_those_of_the_chunks(tmp_path: Path, operator: str, dtype: str, expected: float | None) -> None:
+    path, _, _ = write_particles(tmp_path)
+    summary = measure.run(measure.Options(particles=path, output=tmp_path / "y.zarr", operator=operator, dtype=dtype))
+    stored = read_measurements(tmp_path / "y.zarr")
+    own = [tmp_path / "y.zarr" / name for name in ("y", "scale", "baseline_level")]
+    on_disk = sum(
+        f.stat().st_size for folder in own if folder.is_dir() for f in (folder / "c").rglob("*") if f.is_file()
+    )
+    assert stored.bytes_per_particle == summary["bytes_per_particle"]
+    assert on_disk == len(stored) * stored.bytes_per_particle  # one chunk, which holds no more than the particles
+    if expected is None:  # a published mask stores what either of a conjugate pair asks for: about 3/4 at C = 2
+        _, mask = open_measurements(stored.path)
+        assert isinstance(mask, Fourier)
+        expected = 4 * np.count_nonzero(mask.filter(0))
+        assert 0.65 < expected / (4 * BOX**2) < 0.85
+    assert stored.bytes_per_particle == expected
 
 
 def test_what_rounding_did_is_measured(tmp_path: Path) -> None:

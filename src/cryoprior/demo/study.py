@@ -38,9 +38,10 @@ def _study(demo: Demo, name: str, results: list[Result]) -> Study:
     few = [r.scores_of_first(demo.few, demo.simulated / "clean.star") for r in order] if paper_was_run else []
     resolution, curves = clean_curves(whole)
     compression = whole[0].reconstructed["compression"]
+    size = whole[0].reconstructed["bytes_per_particle"]
     facts = [
         ("Operator", operator),
-        ("Compression", f"{compression:.3g} pixels for each number that is kept"),
+        ("Compression", f"{compression:.3g} pixels for each number that is kept; {size:,.0f} bytes a particle"),
     ]
     return Study(
         title,

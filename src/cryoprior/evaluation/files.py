@@ -73,6 +73,7 @@ def _facts(compared: Comparison, n: int) -> list[tuple[str, str]]:
         ("Box", f"{compared.box} pixels of {compared.pixel_size_angstrom:.3f} Å"),
         ("Operator", measurements.operator_spec),
         ("Compression", f"{operator.compression:.3g} nominal, {operator.effective_compression:.3g} by rank"),
+        ("Size", f"{measurements.bytes_per_particle:,.0f} bytes a particle; {4 * operator.n:,} for the whole image"),
         ("Measurement noise", f"{measurements.sigma:.3g} (standard deviation of each number)"),
         ("Solver", solver or "not recorded"),
         ("Prior", str(recorded.get("prior") or "not recorded")),

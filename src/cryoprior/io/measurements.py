@@ -85,6 +85,12 @@ class Measurements:
         return f"Measurements({self.path.name}: {made}, sigma {self.sigma:.3g})"
 
     @property
+    def bytes_per_particle(self) -> float:
+        """Return the bytes that y and what undoes its rounding take on disk by particle, without what all share."""
+        own = [self._y] if self._half is None else [self._y, self._scale, self._level]
+        return float(sum(array.row_bytes for array in own))
+
+    @property
     def identified(self) -> Particles:
         """Return what names the particles that were measured."""
         return Particles(self.path, self.particles[0], Path(self.source))

@@ -110,6 +110,11 @@ class StoredArray:
         self._checked: set[int] = set()
         self._check_chunks()
 
+    @property
+    def row_bytes(self) -> int:
+        """Return the bytes of a row."""
+        return self._row_bytes
+
     def all(self) -> np.ndarray:
         """Return the whole array."""
         return self.rows(np.arange(self.shape[0]))

@@ -12,12 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.io import write_blocks, write_map
+from cryoprior.io import Measurements, write_blocks, write_map
 from cryoprior.maps.job import PRIOR_FREE, MapJob
 from cryoprior.maps.judgement import Judgement, NamedMaps
 from cryoprior.maps.map_set import MapSet
 from cryoprior.metrics.fsc import volume_shells
 from cryoprior.metrics.rings import shell_resolution_angstrom
+from cryoprior.operators import Operator
 from cryoprior.referee.tables import beside_curves
 
 
@@ -133,7 +134,16 @@ def map_summary(
         "solution": {"steps": maps.steps, "residual": maps.residual, "converged": maps.converged},
         "ctf": job.source.geometry.ctf is not None,
         **({} if job.prior_weight is None else {"prior_weight": job.prior_weight}),
-        **({} if job.measured is None else {"operator": job.measured[0].operator_spec}),
+        **({} if job.measured is None else _measured(*job.measured)),
         "beside": {folder_name(other): {"n": other.maps.n, **other.judgement.summary()} for other in others},
         "warnings": list(warnings),
+    }
+
+
+def _measured(measurements: Measurements, operator: Operator) -> dict[str, Any]:
+    """Return what was measured, and what it takes: C and bytes."""
+    return {
+        "operator": measurements.operator_spec,
+        "compression": operator.compression,
+        "bytes_per_particle": measurements.bytes_per_particle,
     }

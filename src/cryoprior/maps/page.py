@@ -179,7 +179,8 @@ def map_facts(job: MapJob, maps: MapSet, symmetry: str, mask_from: str) -> list[
         measurements, operator = job.measured
         compression = f"{operator.compression:.3g} nominal, {operator.effective_compression:.3g} by rank"
         facts += [("Solver", job.solver)] * bool(job.solver)
-        facts += [("Operator", measurements.operator_spec), ("Compression", compression)]
+        size = f"{measurements.bytes_per_particle:,.0f} bytes a particle; {4 * operator.n:,} for the whole image"
+        facts += [("Operator", measurements.operator_spec), ("Compression", compression), ("Size", size)]
     return facts
 
 

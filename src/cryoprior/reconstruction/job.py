@@ -99,6 +99,7 @@ class ReconstructionJob:
             "operator": self.measurements.operator_spec,
             "compression": self.operator.compression,
             "effective_compression": self.operator.effective_compression,
+            "bytes_per_particle": self.measurements.bytes_per_particle,
             "sigma": self.measurements.sigma,
             "intensity": records[0]["intensity"],
             "contrast": records[0]["contrast"],

@@ -146,6 +146,7 @@ def resolution_against_compression(
     full_data_angstrom: float | None = None,
     logarithmic: bool = True,
     label: str = "resolution (Å)",
+    bytes_of: Mapping[float, float] | None = None,
 ) -> bytes:
     """Return the resolution each method reaches by compression, better is up, as PNG.
 
@@ -154,6 +155,7 @@ def resolution_against_compression(
     methods: name to (compression, resolution in angstrom, whether Nyquist limits it), in any order; a resolution
         that is not finite breaks the line. Ten names stay apart.
     full_data_angstrom: the resolution of the full data, a thin line.
+    bytes_of: what a particle takes by compression, written below it.
 
     Raises
     ------
@@ -174,7 +176,7 @@ def resolution_against_compression(
         axes.axhline(full_data_angstrom, color=INK, linewidth=0.8, zorder=1, label="full data")
     if any(limited for _, _, limited in points):
         axes.plot([], [], "o", markersize=5.5, markerfacecolor="white", markeredgecolor=INK, label="hollow: at Nyquist")
-    _compression_axis(axes, sorted({compression for compression, _, _ in points}), logarithmic)
+    _compression_axis(axes, sorted({compression for compression, _, _ in points}), logarithmic, bytes_of or {})
     axes.invert_yaxis()
     axes.set_ylabel(label, color=INK)
     axes.grid(axis="y", color=LINE, linewidth=0.7)
@@ -200,12 +202,13 @@ def _method_line(axes: Axes, name: str, line: list[tuple[float, float, bool]], s
     axes.plot(compression[limited], resolution[limited], markeredgewidth=1.4, **look, **hollow)
 
 
-def _compression_axis(axes: Axes, ticks: list[float], logarithmic: bool) -> None:
+def _compression_axis(axes: Axes, ticks: list[float], logarithmic: bool, bytes_of: Mapping[float, float]) -> None:
     if logarithmic:
         axes.set_xscale("log")
         axes.minorticks_off()
-    axes.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
-    axes.set_xlabel(f"compression{' (logarithmic)' if logarithmic else ''}", color=INK)
+    axes.set_xticks(ticks, [f"{tick:g}×" + (f"\n{bytes_of[tick]:,.0f}" if tick in bytes_of else "") for tick in ticks])
+    sizes = ", bytes a particle" if bytes_of else ""
+    axes.set_xlabel(f"compression{' (logarithmic)' if logarithmic else ''}{sizes}", color=INK)
 
 
 def _check_maps(maps: Volumes) -> None:

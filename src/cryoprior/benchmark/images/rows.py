@@ -98,13 +98,14 @@ class ImageRows:
         operator: Operator | None = None,
     ) -> dict[str, Any]:
         what: dict[str, Any] = {"series": "", "cell": "", "mask": "", "variant": "", "operator": ""}
-        size = {"compression": 1.0, "effective_compression": 1.0, "stored": float(self.work.original[0].numel())}
+        pixels = float(self.work.original[0].numel())
+        size = {"compression": 1.0, "effective_compression": 1.0, "stored": pixels, "bytes_per_particle": 4 * pixels}
         if cell is not None:
             shown = cell.cell
             what = {"series": shown.series, "cell": shown.name, "mask": shown.mask}
             what |= {"variant": shown.variant, "operator": shown.operator}
             counted = operator or cell.operator
-            size = {name: float(getattr(counted, name)) for name in ("effective_compression", "stored")}
+            size = {name: float(getattr(counted, name)) for name in COUNTED}
             size = {"compression": float(cell.operator.compression)} | size
         what |= size | {"method": method, "kind": kind, "estimate": estimate, "solver": "", "samples": 1}
         what |= {"seed": self.work.plan.seeds[0], "n": len(self.work.original)}
@@ -112,6 +113,8 @@ class ImageRows:
         return row | dict(values)
 
 
+COUNTED = ("effective_compression", "stored", "bytes_per_particle")
+"""What of its size an operator knows itself."""
 COLUMNS = (
     "series",
     "cell",
@@ -121,6 +124,7 @@ COLUMNS = (
     "compression",
     "effective_compression",
     "stored",
+    "bytes_per_particle",
     "method",
     "kind",
     "estimate",

@@ -53,11 +53,11 @@ def score_sheets(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterator
         lines = []
         for (mask, compression), cell in ordered_cells(family):
             scores = _lpips_ssim(cell, contests(cell))
-            line = [mask, general(compression), general(float(cell["effective_compression"].mean()))]
+            line = [mask, general(compression), general(float(cell["effective_compression"].mean())), bytes_of(cell)]
             line += [scores.get(name, "") for name in methods]
             lines.append([*line, paper.text(mask, compression)] if beside else line)
-        columns = ["mask", "C", "effective C", *methods, *[PAPER] * beside]
-        yield Sheet(f"LPIPS / SSIM, {heading}", columns, lines, AGAINST_RECORDED, names=3)
+        columns = ["mask", "C", "effective C", "bytes", *methods, *[PAPER] * beside]
+        yield Sheet(f"LPIPS / SSIM, {heading}", columns, lines, AGAINST_RECORDED, names=4)
 
 
 def paper_sheets(rows: pd.DataFrame, published: pd.DataFrame | None, headline: Sequence[str]) -> Iterator[Sheet]:
@@ -107,9 +107,14 @@ def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:
             scores = {m: Spread.of(of[score], digits) for m, of in cell.groupby("method", sort=False)}
             best, few = winners(scores, contests(cell), METRICS[score].higher_is_better), few_particles(cell)
             shown = {m: scores[m].text(m in best) + few.get(m, "") for m in scores}
-            line = [str(name), *(shown.get(m, "") for m in methods)]
+            line = [str(name), bytes_of(cell), *(shown.get(m, "") for m in methods)]
             lines.append(line if beside is None else [*line, beside])
-        yield Sheet(heading, ["cell", *methods, *([] if beside is None else [FULL])], lines, BOLD)
+        yield Sheet(heading, ["cell", "bytes", *methods, *([] if beside is None else [FULL])], lines, BOLD, names=2)
+
+
+def bytes_of(cell: pd.DataFrame) -> str:
+    """Return the bytes that what was measured in a cell takes by particle; controls of its size may take less."""
+    return f"{cell['bytes_per_particle'].max():,.0f}"
 
 
 def families(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -165,8 +170,9 @@ def _by_pattern(rows: pd.DataFrame, paper: Published) -> tuple[list[str], list[l
     patterns = list(dict.fromkeys(mask for mask, _ in scores))
     lines = []
     for compression in sorted({c for _, c in scores}, reverse=True):
-        lines.append([general(compression), *(scores.get((mask, compression), "") for mask in patterns)])
+        size = bytes_of(rows[rows["compression"] == compression])
+        lines.append([general(compression), size, *(scores.get((mask, compression), "") for mask in patterns)])
         published = [paper.text(mask, compression) for mask in patterns]
         if any(published):
-            lines.append([PAPER, *published])
-    return ["C", *patterns], lines
+            lines.append([PAPER, "", *published])
+    return ["C", "bytes", *patterns], lines

@@ -100,12 +100,14 @@ class MapTable:
             methods = list(dict.fromkeys(cells["method"]))
             full = group[group["method"] == FULL].iloc[0]
             for column, label in known:
-                rows = [[FULL, "1", *[_number(full, column)] * bool(methods), *[""] * (len(methods) - 1)]]
+                beside = [*[_number(full, column)] * bool(methods), *[""] * (len(methods) - 1)]
+                rows = [[FULL, "1", _bytes(full), *beside]]
                 for (series, cell), rows_of_cell in cells.groupby(["series", "cell"], sort=False):
                     by = rows_of_cell.set_index("method")
                     shown = [_number(by.loc[m], column) if m in by.index else "" for m in methods]
-                    rows.append([f"{series} {cell}", f"{rows_of_cell['compression'].iloc[0]:.3g}", *shown])
-                yield f"{label}, {particles} particles", ["cell", "C", *methods], rows
+                    first = rows_of_cell.iloc[0]
+                    rows.append([f"{series} {cell}", f"{first['compression']:.3g}", _bytes(first), *shown])
+                yield f"{label}, {particles} particles", ["cell", "C", "bytes", *methods], rows
             for other in (PRIOR_FREE, LEAST_SQUARES, FEWER) * ("fsc_truth" in self.curves):
                 rows = list(self._differences(int(particles), methods, other))
                 yield f"FSC with the true map less that of the {other}, {particles} particles", ["cell", *methods], rows
@@ -156,7 +158,8 @@ class MapTable:
                     if not any(np.isfinite(angstrom) for line in lines.values() for _, angstrom, _ in line):
                         continue  # no map has a resolution
                     level = float(at_full) if pd.notna(at_full) else None
-                    png = resolution_against_compression(lines, level, label=f"{what} (Å)")
+                    sizes = rows.groupby("compression")["bytes_per_particle"].max().to_dict()
+                    png = resolution_against_compression(lines, level, label=f"{what} (Å)", bytes_of=sizes)
                     where = "truth" if column == TRUE else "half-maps"
                     caption = f"Resolution by {what}, against compression: {series} cells, {particles} particles."
                     yield f"resolution-{where}-{series}-{particles}", (png, caption)
@@ -215,7 +218,7 @@ class MapTable:
     def _sheets(self) -> Iterator[Sheet]:
         """Yield the tables, which become several where one is wider than the page."""
         for heading, columns, rows in self._tables():
-            yield Sheet(heading, columns, rows, names=2 if columns[1:2] == ["C"] else 1)
+            yield Sheet(heading, columns, rows, names=3 if columns[1:2] == ["C"] else 1)
 
 
 def _lines(rows: pd.DataFrame, column: str) -> dict[str, list[tuple[float, float, bool]]]:
@@ -232,6 +235,10 @@ def _gain(difference: np.ndarray) -> str:
     worst, best = int(difference.argmin()), int(difference.argmax())
     ends = f"{difference[worst]:+.3f} ({worst + 1}), {difference[best]:+.3f} ({best + 1})"
     return f"{ends}, mean\N{NO-BREAK SPACE}{difference.mean():+.3f}"
+
+
+def _bytes(row: pd.Series) -> str:
+    return f"{row['bytes_per_particle']:,.0f}"
 
 
 def _number(row: pd.Series, column: str) -> str:

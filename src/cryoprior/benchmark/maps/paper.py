@@ -11,7 +11,7 @@ import pandas as pd
 
 RESOLUTION, CORRELATION = "resolution_0143_angstrom", "truth_correlation"
 QUALITY = ["resolution (Å)", "volume correlation", "angular error (°)", "shift error (pixels)"]
-HEADS = {"pixel": ["pixel K", "C"], "fourier": ["Fourier C"]}
+HEADS = {"pixel": ["pixel K", "C", "bytes"], "fourier": ["Fourier C", "bytes"]}
 BLOCK = re.compile(r"\bblock=(\d+)")
 
 
@@ -45,7 +45,7 @@ def _line(row: Mapping[str, Any], errors: Mapping[str, Any]) -> list[str]:
     name = [block[1] if block else ""] if row["series"] == "pixel" else []
     numbers = [_text(row[RESOLUTION]), _text(row.get(CORRELATION))]
     pose = [_text(errors.get(column)) for column in ("median_angle_deg", "median_shift_pixel")]
-    return [*name, f"{row['compression']:.3g}", *numbers, *pose]
+    return [*name, f"{row['compression']:.3g}", f"{row['bytes_per_particle']:,.0f}", *numbers, *pose]
 
 
 def _text(value: float | None) -> str:

@@ -20,6 +20,7 @@ from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source
 from cryoprior.maps.sums import MapSettings
+from cryoprior.operators import parse_operator
 from cryoprior.output.folder import claim_output
 from cryoprior.output.record import to_json
 from cryoprior.output.stored_json import read_json
@@ -56,8 +57,13 @@ class MapRow:
         return read_map(self.folder / f"{name}.mrc")[0]
 
     def flat(self) -> dict[str, Any]:
-        """Return key and numbers as one line of a tidy table."""
-        return {**vars(self.key), **self.numbers}
+        """Return key, numbers and what a particle of the cell takes as one line of a tidy table."""
+        return {**vars(self.key), "bytes_per_particle": self._bytes(), **self.numbers}
+
+    def _bytes(self) -> int:
+        """Return the bytes of a particle as the cell measured it, of the whole image where there is no cell."""
+        box = read_map(self.folder / "map.mrc")[0].shape[-1]
+        return parse_operator(self.key.operator or "identity", box=box).bytes_per_particle
 
 
 @dataclass(frozen=True)
