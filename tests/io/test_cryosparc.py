@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from cryoprior.errors import InputError
 from cryoprior.io import read_particles, write_stack, write_star
+from cryoprior.io.cryosparc.checks import DEFOCUS, TRANSFER, check_columns
 from cryoprior.io.formats.columns import Companions
 from cryoprior.io.formats.cryosparc import read_cryosparc
 from kit.stacks import BOX, N, draw_images
@@ -107,3 +108,12 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
         read_particles(path)
     with pytest.raises(InputError, match=r"a .cs file holds its own"):
         read_particles(path, ctf=tmp_path / "ctf.pkl")
+
+
+@pytest.mark.parametrize("name", TRANSFER)
+def test_a_defocus_without_the_rest_of_its_transfer_function_is_refused(tmp_path: Path, name: str) -> None:
+    """By every command, also by those that need no transfer function: the file has lost a column."""
+    whole = np.ones(2, [(column, "f4") for column in (DEFOCUS, *TRANSFER)])
+    check_columns(tmp_path / "a.cs", whole)
+    with pytest.raises(InputError, match=rf"a\.cs: ctf/df1_A without {name}; expected all of them"):
+        check_columns(tmp_path / "a.cs", whole[[column for column in whole.dtype.names or () if column != name]])

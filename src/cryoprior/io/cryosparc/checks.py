@@ -37,6 +37,9 @@ _OF_POSE: dict[str, tuple[str, tuple[int, ...]]] = {
     "split": (WHOLE, ()),
     "class": (WHOLE, ()),
 }
+DEFOCUS = "ctf/df1_A"
+TRANSFER = ("ctf/df2_A", "ctf/df_angle_rad", "ctf/accel_kv", "ctf/cs_mm", "ctf/amp_contrast")
+"""What cryoSPARC writes beside a defocus; without one of them the contrast transfer function is not known."""
 SMALLEST_PIXEL, LARGEST_PIXEL = 1e-3, 1e5
 """Angstrom."""
 
@@ -45,22 +48,26 @@ def check_columns(path: Path, rows: np.ndarray) -> None:
     """Raise InputError for the first column that is not what cryoSPARC writes under its name.
 
     Checked are the columns that are read: their kind, their shape, that all values are finite, that pixel sizes are
-    lengths, and that a uid stands in one row alone.
+    lengths, that a defocus has the rest of its transfer function beside it, and that a uid stands in one row alone.
     """
-    for name in rows.dtype.names or ():
+    names = rows.dtype.names or ()
+    for name in names:
         kind, shape = _expected(name)
         if kind:
             _check(path, name, rows[name], kind, shape)
         elif name.startswith(f"{MULTI}/") and rows[name].dtype.kind == "f":
             _check_finite(path, name, rows[name])
-    for name in (n for n in rows.dtype.names or () if n.endswith("psize_A")):
+    for name in (n for n in names if n.endswith("psize_A")):
         strange = (rows[name] < SMALLEST_PIXEL) | (rows[name] > LARGEST_PIXEL)
         if strange.any():
             row = int(np.argmax(strange.reshape(len(rows), -1).any(axis=1)))
             raise InputError(
                 f"{path}: particle {row + 1} has {name} {rows[name][row]:g}; expected angstrom per pixel; correct it"
             )
-    if "uid" in (rows.dtype.names or ()) and len(np.unique(rows["uid"])) < len(rows):
+    missing = [name for name in TRANSFER if name not in names]
+    if DEFOCUS in names and missing:
+        raise InputError(f"{path}: {DEFOCUS} without {', '.join(missing)}; expected all of them; export it again")
+    if "uid" in names and len(np.unique(rows["uid"])) < len(rows):
         raise InputError(f"{path}: a uid stands in two rows; expected each once; remove the double particles")
 
 
