@@ -21,6 +21,7 @@ from cryoprior.options import (
 
 if TYPE_CHECKING:
     from cryoprior.audit.standard import StandardTests
+    from cryoprior.referee.deviation import Drawing
     from cryoprior.referee.result import Audit
 
 EXAMPLE = """cryoprior audit particles.star --map-prior default -o audit/
@@ -69,15 +70,22 @@ class Options(ParticleFiles, Computing):
         "their place. Each costs as much as the audit; of particles random phases and noise are one map more each.",
         True,
     )
+    samples: int = option(
+        "With a map prior: draws of what the map may look like, and their deviation by voxel; 0 draws none. Each costs "
+        "25 evaluations of its network, three times what asking it for both half maps costs.",
+        0,
+        minimum=0,
+    )
     symmetry: str = option("Point group that was imposed on the maps, or is on particles: C1, D7, O, I ...", "C1")
     passes: int = option("For sums of pixels: passes over the particles at most, as in map.", 8, minimum=0)
     invert: bool = option("Reverse the contrast of all images, for particles that are dark.", False)
-    seed: int = option("Seed of the random phases and of the noise.", 0)
+    seed: int = option("Seed of the random phases, of the noise and of the draws.", 0)
     batch: int = option("Particles in memory at a time.", 128, minimum=1, group=COMPUTING)
     overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         from cryoprior.image.symmetry import point_group
+        from cryoprior.prior.volume.sampling import check_samples
 
         check_options(self)
         point_group(self.symmetry)
@@ -93,6 +101,10 @@ class Options(ParticleFiles, Computing):
             raise InputError(f"<{missing[0]}> is missing: expected what the prior made of each half map; pass its file")
         if self.wrong_prior is not None and self.map_prior is None:
             raise InputError("<wrong_prior> without <map_prior>: it is compared with that; pass one")
+        if self.samples and self.map_prior is None:
+            raise InputError("<samples> without <map_prior>: a map prior is what they are drawn from; pass default")
+        if self.samples:
+            check_samples(self.samples)
 
     def _check_particles(self, halves: list[str]) -> None:
         if halves or self.randomised is not None or self.randomise_beyond is not None:
@@ -159,7 +171,7 @@ def _audit_given(options: Options) -> dict[str, Any]:
     randomised = None if pair is None else (pair.from_shell, *pair.priors)
     maps = (half_1, half_2, priors[0], priors[1])
     audit = audit_maps(*maps, voxel_size, mask, truth, options.symmetry, randomised, options.device)
-    return _write(options, audit, None, [])
+    return _write(options, audit, None, None, [])
 
 
 def _audit_asked(options: Options, name: str) -> dict[str, Any]:
@@ -183,14 +195,18 @@ def _audit_asked(options: Options, name: str) -> dict[str, Any]:
         subject, particles = open_particles(options.particles, options.companions, ways, priors, beside)
         read += [*options.companion_files, *particles[0].files]
     audit, tests = audit_map_prior(subject, prior, wrong, particles, tests=options.tests, seed=options.seed)
-    return _write(options, audit, tests, read)
+    drawing = subject.drawing(prior, options.samples, options.seed) if options.samples else None
+    return _write(options, audit, tests, drawing, read)
 
 
-def _write(options: Options, audit: Audit, tests: StandardTests | None, read: list[Path]) -> dict[str, Any]:
+def _write(
+    options: Options, audit: Audit, tests: StandardTests | None, drawing: Drawing | None, read: list[Path]
+) -> dict[str, Any]:
     from cryoprior.audit.files import write_audit, write_noise
     from cryoprior.audit.page import write_audit_page
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
+    from cryoprior.referee.deviation_section import deviation_section, write_deviation
 
     named = {
         "Particles": (options.particles,),
@@ -212,7 +228,11 @@ def _write(options: Options, audit: Audit, tests: StandardTests | None, read: li
         write_audit(folder, audit)
         if tests is not None and tests.noise is not None:
             write_noise(folder, tests.noise, audit.voxel_size_angstrom)
-        write_audit_page(folder, audit, {"Mask": made, **shown}, tests)
+        more = []
+        if drawing is not None:
+            drawn = write_deviation(folder, drawing, audit)
+            summary["prior_deviation"], more = drawn.summary(), [deviation_section(folder, drawn)]
+        write_audit_page(folder, audit, {"Mask": made, **shown}, tests, more)
         write_summary(folder, summary)
         write_provenance(folder, "audit", options, inputs, options.seed)
     return summary

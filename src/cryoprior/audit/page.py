@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryoprior.audit.standard import StandardTests
@@ -13,8 +13,17 @@ from cryoprior.referee.words import sentences
 from cryoprior.report.page import Block, KeyValues, Lead, Prose, Section, write_page
 
 
-def write_audit_page(folder: Path, audit: Audit, inputs: Mapping[str, str], tests: StandardTests | None = None) -> None:
-    """Write report.html, agreement.png and worth.png; ``inputs`` names the files, ``tests`` those of a map prior."""
+def write_audit_page(
+    folder: Path,
+    audit: Audit,
+    inputs: Mapping[str, str],
+    tests: StandardTests | None = None,
+    more: Sequence[Section] = (),
+) -> None:
+    """Write report.html, agreement.png and worth.png; ``inputs`` names the files, ``tests`` those of a map prior.
+
+    more: sections that follow.
+    """
     pictures = audit_pictures(audit)
     for name, png in pictures.items():
         (folder / f"{name}.png").write_bytes(png)
@@ -30,4 +39,4 @@ def write_audit_page(folder: Path, audit: Audit, inputs: Mapping[str, str], test
     tested = None if tests is None else section_of_tests(audit, tests)
     if tested is not None:
         sections.insert(2, tested)
-    write_page(folder / "report.html", "Audit of a prior", sections, "by the other half")
+    write_page(folder / "report.html", "Audit of a prior", [*sections, *more], "by the other half")

@@ -16,6 +16,7 @@ from cryoprior.maps.source import Source
 from cryoprior.maps.sums import MapSettings
 from cryoprior.prior import MapPrior
 from cryoprior.prior.volume.asking import ask_map_prior
+from cryoprior.referee.deviation import Drawing
 from cryoprior.referee.judging import judge_prior
 from cryoprior.referee.randomising import RandomisedPair
 from cryoprior.referee.result import Audit
@@ -67,6 +68,11 @@ class Subject:
         mask, truth, full = (None if volume is None else volume.float().to(place) for volume in beside)
         order = len(point_group(self.symmetry))
         return judge_prior((f1, f2), (d1, d2), self.voxel_size_angstrom, mask, truth, order, full, randomised)
+
+    def drawing(self, prior: MapPrior, count: int, seed: int = 0) -> Drawing:
+        """Return the draws that are to be made of the map of all particles, 2 or more."""
+        full = (self.halves[0] + self.halves[1]) / 2 if self.full is None else self.full
+        return Drawing(prior, full, self.halves, self.mask, count, seed)
 
     def __repr__(self) -> str:
         return f"Subject({len(self.halves[0])} voxels of {self.voxel_size_angstrom:.3f} A a side)"

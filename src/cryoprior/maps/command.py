@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cryoprior.errors import InputError
 from cryoprior.options import (
     COMPUTING,
     INPUT,
@@ -59,6 +60,12 @@ class Options(ParticleFiles, Computing):
         "train-map; none asks none. Its maps and the gated map are written beside the prior-free one.",
         "none",
     )
+    samples: int = option(
+        "With a map prior: draws of what the map may look like, and their deviation by voxel; 0 draws none. Each costs "
+        "25 evaluations of its network, three times what asking it for both half maps costs.",
+        0,
+        minimum=0,
+    )
     passes: int = option(
         "For sums of pixels, which mix frequencies: passes over the particles at most, to solve for the map with the "
         "masks in the equations. 0 takes what was mixed for noise.",
@@ -82,15 +89,20 @@ class Options(ParticleFiles, Computing):
         False,
     )
     limit: int | None = option("Use the first particles only.", None, minimum=2)
-    seed: int = option("Seed of the randomised phases, and of which particles make the smaller maps.", 0)
+    seed: int = option("Seed of randomised phases, of draws, and of which particles make the smaller maps.", 0)
     batch: int = option("Particles in memory at a time.", 128, minimum=1, group=COMPUTING)
     overwrite: bool = overwrite_option()
 
     def __post_init__(self) -> None:
         from cryoprior.image.symmetry import point_group
+        from cryoprior.prior.volume.sampling import check_samples
 
         check_options(self)
         point_group(self.symmetry)
+        if self.samples and self.map_prior == "none":
+            raise InputError("<samples> without <map_prior>: a map prior is what they are drawn from; pass default")
+        if self.samples:
+            check_samples(self.samples)
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -148,6 +160,7 @@ def _write(
     from cryoprior.maps.files import map_summary, write_maps
     from cryoprior.maps.local import write_local_resolution
     from cryoprior.maps.page import map_warnings, write_map_page
+    from cryoprior.maps.prior_maps import drawing_beside
     from cryoprior.maps.prior_section import PriorSide
     from cryoprior.maps.verdict import map_verdict, prior_inside
     from cryoprior.maps.view_section import views_section, write_direction_curves
@@ -160,10 +173,12 @@ def _write(
     more = [views_section(anisotropy, named[0].judgement.resolution.angstrom)]
     beside_it: dict[str, Any] = {}
     if prior is not None:
-        side = PriorSide(options.map_prior, prior, named[0].maps.audit, prior_inside(job, named))
+        of = (named[0].maps, named[0].judgement, prior, options.samples, options.seed)
+        drawing = drawing_beside(*of) if options.samples else None
+        side = PriorSide(options.map_prior, prior, named[0].maps.audit, prior_inside(job, named), drawing)
         side.write(folder)
         says, beside_it = f"{says}; {side.said()}", side.summary()
-        more.insert(0, side.section())
+        more[:0] = side.sections(folder)
     write_maps(folder, named)
     summary = map_summary(job, named, says, options.symmetry, mask_from, [warning.title for warning in warnings])
     summary |= beside_it

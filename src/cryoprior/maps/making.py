@@ -15,7 +15,7 @@ from cryoprior.io import Measurements, ParticleStack
 from cryoprior.maps.arrays import Array, InMemory, array_geometry, images_in_memory, measurements_in_memory
 from cryoprior.maps.judgement import judge_maps
 from cryoprior.maps.map_set import MapSet
-from cryoprior.maps.prior_maps import ask_beside, prior_for
+from cryoprior.maps.prior_maps import ask_beside, drawing_beside, prior_for
 from cryoprior.maps.sight import Sight
 from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source
@@ -25,6 +25,7 @@ from cryoprior.measurement.arrays import as_particles
 from cryoprior.measurement.reading import measured_operator
 from cryoprior.operators import Operator, parse_operator
 from cryoprior.prior import MapPrior
+from cryoprior.prior.volume.sampling import check_samples
 
 
 def make_maps(
@@ -44,6 +45,8 @@ def make_maps(
     passes: int = 8,
     batch: int = 128,
     map_prior: str | Path | MapPrior | None = None,
+    samples: int = 0,
+    seed: int = 0,
     device: str = "auto",
 ) -> MapSet:
     """Return half maps and the map of particles, bit for bit those of ``cryoprior map``.
@@ -72,6 +75,9 @@ def make_maps(
     map_prior: a prior of maps, to be asked for each half map and judged by the other: ``default``, a folder of
         ``train-map``, or what :func:`cryoprior.load_map_prior` returned. What it made is the ``audit`` of the result;
         the maps themselves are the same without it.
+    samples: with a map prior, draws of what the map may look like, 2 or more; the ``deviation`` of the result says
+        where they differ. Each costs 25 evaluations of the prior's network. 0 draws none.
+    seed: of the draws.
     device: where to compute: auto, cpu, cuda, cuda:1 or mps.
 
     Raises
@@ -83,11 +89,20 @@ def make_maps(
     source = source_of(images, euler_deg, y, operator, particles, prior_weight, geometry)
     contrast = -1.0 if invert else 1.0
     settings = MapSettings(symmetry, passes, batch, str(choose_device(device)), contrast)
+    if samples and map_prior is None:
+        raise InputError("<samples> without <map_prior>: a map prior is what they are drawn from; pass default")
+    if samples:
+        check_samples(samples)
     prior = None if map_prior is None else prior_for(source, map_prior, device)
     maps = solve_maps(source, settings)
     if prior is None:
         return maps
-    return dataclasses.replace(maps, audit=ask_beside(maps, judge_maps(maps), prior, symmetry))
+    judgement = judge_maps(maps)
+    audit = ask_beside(maps, judgement, prior, symmetry)
+    if audit is None or not samples:
+        return dataclasses.replace(maps, audit=audit)
+    drawn = drawing_beside(maps, judgement, prior, samples, seed).made(audit)
+    return dataclasses.replace(maps, audit=audit, deviation=drawn)
 
 
 def source_of(

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.image.density import is_dark
+from cryoprior.referee.deviation import PriorDeviation
 from cryoprior.referee.result import Audit
 
 
@@ -19,6 +20,7 @@ class MapSet:
     steps, residual: of conjugate gradients for the map of all particles; see :mod:`cryoprior.image.regularised`.
     converged: whether the residuals of all three maps fell as low as was asked.
     audit: what a map prior made of the half maps, and what they say of it; None where none was asked.
+    deviation: what its draws for the map of all particles have in common and where they differ; None without draws.
     """
 
     half_1: Float[Tensor, "d d d"]
@@ -32,6 +34,7 @@ class MapSet:
     residual: float = 0.0
     converged: bool = True
     audit: Audit | None = None
+    deviation: PriorDeviation | None = None
 
     @property
     def box(self) -> int:

@@ -21,6 +21,7 @@ from cryoprior.maps.sources import ReconstructedParticles
 from cryoprior.prior.volume.asking import ask_map_prior
 from cryoprior.prior.volume.checkpoint import load_map_prior
 from cryoprior.prior.volume.map_prior import MapPrior
+from cryoprior.referee.deviation import Drawing
 from cryoprior.referee.judging import judge_prior
 from cryoprior.referee.result import Audit
 
@@ -85,6 +86,11 @@ def ask_beside(
         len(point_group(symmetry)),
         maps.full,
     )
+
+
+def drawing_beside(maps: MapSet, judgement: Judgement, prior: MapPrior, count: int, seed: int = 0) -> Drawing:
+    """Return the draws that are to be made of a map whose audit :func:`ask_beside` returned; 2 or more."""
+    return Drawing(prior, maps.full, (maps.half_1, maps.half_2), referee_mask(judgement.mask), count, seed)
 
 
 def referee_mask(mask: Float[Tensor, "d d d"]) -> Float[Tensor, "d d d"] | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cryoprior.prior.volume.map_prior import MapPrior
+from cryoprior.referee.deviation import Drawing, PriorDeviation
+from cryoprior.referee.deviation_section import deviation_section, write_deviation
 from cryoprior.referee.result import Audit
 from cryoprior.referee.section import agreement_blocks, audit_alerts, audit_pictures, sections_block, worth_blocks
 from cryoprior.referee.volumes import write_prior_volumes
@@ -33,17 +35,20 @@ INSIDE = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class PriorSide:
     """A map prior beside a map: its name, and the audit of what it made; None where it was not asked.
 
-    inside: whether another prior had a hand in the images.
+    inside: whether another prior had a hand in the images. drawing: draws to be made when it is written. drawn: what
+    they said.
     """
 
     name: str
     prior: MapPrior
     audit: Audit | None
     inside: bool = False
+    drawing: Drawing | None = None
+    drawn: PriorDeviation | None = None
 
     def said(self) -> str:
         """Return in a few words what the prior adds, to go with the sentence on the map."""
@@ -55,11 +60,14 @@ class PriorSide:
         return f"with the map prior, beside it, worth {worth.ratio:.2f} ± {worth.error:.2f} times the particles"
 
     def write(self, folder: Path) -> None:
-        """Write the maps, and pictures of agreement and worth."""
-        if self.audit is not None:
-            write_prior_volumes(folder, self.audit)
-            for name, png in audit_pictures(self.audit).items():
-                (folder / f"prior_{name}.png").write_bytes(png)
+        """Write the maps, and pictures of agreement and worth; make the draws and write them."""
+        if self.audit is None:
+            return
+        write_prior_volumes(folder, self.audit)
+        for name, png in audit_pictures(self.audit).items():
+            (folder / f"prior_{name}.png").write_bytes(png)
+        if self.drawing is not None:
+            self.drawn = write_deviation(folder, self.drawing, self.audit)
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers under the names that summary.json promises."""
@@ -67,7 +75,12 @@ class PriorSide:
             return {"map_prior": {"prior": self.name, "asked": False, "says": NOT_ASKED}}
         found = self.audit.summary()
         kept = {name: value for name, value in found.items() if name not in ("says", "box", "voxel_size_angstrom")}
-        return {"map_prior": {"prior": self.name, "asked": True, "says": found["says"]}, **kept}
+        drawn = {} if self.drawn is None else {"prior_deviation": self.drawn.summary()}
+        return {"map_prior": {"prior": self.name, "asked": True, "says": found["says"]}, **kept, **drawn}
+
+    def sections(self, folder: Path) -> list[Section]:
+        """Return the sections of the page: on the prior, and on its deviation where it was drawn into the folder."""
+        return [self.section(), *([] if self.drawn is None else [deviation_section(folder, self.drawn)])]
 
     def section(self) -> Section:
         """Return the section of the page."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,26 @@ def ask_map_prior(
     ratio = signal_to_noise(*halves) if told is None else told
     sign = -1.0 if is_dark((halves[0] + halves[1]) / 2, voxel_size) else 1.0
     return [sign * asked.mean(sign * half, voxel_size, ratio) for half in halves]
+
+
+def draws_of_map(
+    full: Float[Tensor, "d d d"],
+    half_1: Float[Tensor, "d d d"],
+    half_2: Float[Tensor, "d d d"],
+    voxel_size: float,
+    prior: MapPrior,
+    count: int,
+    seed: int = 0,
+) -> Iterator[Float[Tensor, "d d d"]]:
+    """Yield draws of what the map of all particles may look like, in its grey scale; see :meth:`MapPrior.samples`.
+
+    The noise of the full map is told as half the power of that of its half maps. Dark maps are turned, and back.
+    """
+    full, half_1, half_2 = (volume.float() for volume in (full, half_1, half_2))
+    sign = -1.0 if is_dark((half_1 + half_2) / 2, voxel_size) else 1.0
+    told = 2 * signal_to_noise(half_1, half_2)
+    for drawn in prior.samples(sign * full, voxel_size, told, count, seed=seed):
+        yield sign * drawn
 
 
 def signal_to_noise(half_1: Float[Tensor, "d d d"], half_2: Float[Tensor, "d d d"]) -> Float[Tensor, " shells"]:

@@ -18,7 +18,13 @@ from cryoprior.prior.volume.blocks import in_blocks
 from cryoprior.prior.volume.config import MapPriorConfig
 from cryoprior.prior.volume.evidence import map_evidence, on_grid
 from cryoprior.prior.volume.network import MapNetwork
-from cryoprior.prior.volume.sampling import STEPS, ConditionalMean, draw_whitened, mean_and_deviation
+from cryoprior.prior.volume.sampling import (
+    STEPS,
+    ConditionalMean,
+    check_samples,
+    draw_whitened,
+    mean_and_deviation,
+)
 from cryoprior.prior.volume.turning import TURNS, mean_over_turns
 from cryoprior.prior.volume.whitened import WhitenedMap, whiten_map
 from cryoprior.random import ParticleNoise
@@ -124,9 +130,7 @@ class MapPrior:
 
         It is that of the prior's own error: it does not know what the prior was never shown.
         """
-        if count < 2:
-            raise InputError(f"<samples> {count}: a deviation needs at least 2; ask for more")
-        return mean_and_deviation(self.samples(volume, voxel_size, ssnr, count, **how))[1]
+        return mean_and_deviation(self.samples(volume, voxel_size, ssnr, check_samples(count), **how))[1]
 
     def _whitened(
         self, volume: Tensor, voxel_size: float, ssnr: Tensor, block: int

@@ -19,11 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.errors import InputError
 from cryoprior.image.shells import Shells
 from cryoprior.prior.schedule import noise_levels
 from cryoprior.prior.volume.evidence import on_grid
 
 STEPS = 25
+FEWEST = 2
 TAU_MAX, TAU_MIN, RHO = 10.0, 0.02, 7.0
 """Noise levels of a draw, in deviations of the signal inside the molecule; see prior/schedule.py."""
 
@@ -69,6 +71,13 @@ def draw_whitened(
     return found
 
 
+def check_samples(count: int) -> int:
+    """Return the number of draws; InputError where no deviation can be read from it."""
+    if count < FEWEST:
+        raise InputError(f"<samples> {count}: a deviation needs at least {FEWEST}; ask for more")
+    return count
+
+
 def mean_and_deviation(
     samples: Iterable[Float[Tensor, "z y x"]],
 ) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y x"]]:
@@ -80,7 +89,7 @@ def mean_and_deviation(
         off = sample.double() - mean
         mean = mean + off / count
         squares = squares + off * (sample.double() - mean)
-    assert count > 1
+    check_samples(count)
     return mean.to(kind), (squares / (count - 1)).sqrt().to(kind)
 
 
