@@ -36,6 +36,10 @@ _BUILT_IN = {
     "train": Command(".training.command", "Train a prior on particles."),
     "train-map": Command(".training.maps.command", "Train a prior of maps, on atomic models, maps or half maps."),
     "reconstruct": Command(".reconstruction.command", "Reconstruct the images from their measurements."),
+    "denoise": Command(
+        ".reconstruction.denoise_command",
+        "Show the signal of recorded particles without their noise, and how sure it is.",
+    ),
     "evaluate": Command(
         ".evaluation.command",
         "Compare reconstructed images with the originals, beside their floors, in one report.",

@@ -68,6 +68,7 @@ def _of_particles(good: Path, given: str, output: str) -> Commands:
         "validate": ["validate", given],
         "measure": ["measure", given, "-o", output, "--operator", OPERATOR],
         "convert": ["convert", given, "-o", output],
+        "denoise": ["denoise", given, "-o", output, *QUICK_SIGNAL],
         "map": ["map", given, "-o", output, *QUICK_MAP],
         "audit": ["audit", given, "-o", output, "--pixel-size", str(FINE), *ASKED],
         "train": ["train", given, "-o", output, "--dry-run", "--width", "0.25", "--cpu"],
@@ -77,6 +78,7 @@ def _of_particles(good: Path, given: str, output: str) -> Commands:
 
 ASKED = ("--map-prior", "default", "--no-tests", "--passes", "0")
 QUICK_MAP = ("--passes", "0")
+QUICK_SIGNAL = ("--box", "64", "--solver", "gaussian", "--limit", "2")
 QUICK_REPORT = ("--lpips", "off", "--pictures", "0")
 QUICK_CLUSTERS = ("--embedding", "pca", "--seeds", "1", "--starts", "1", "--clusters", "2")
 FEW = ("--n", "2", "--box", "24", "--pixel-size", "8")

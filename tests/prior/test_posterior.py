@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from cryoprior.image.turns import turned, turned_back
-from cryoprior.prior.evidence import Evidence
+from cryoprior.prior.evidence import Evidence, evidence_of_image
+from cryoprior.prior.gaussian import GaussianPrior
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
-from cryoprior.prior.posterior import posterior_mean
+from cryoprior.prior.posterior import posterior_mean, posterior_signal
 from cryoprior.prior.signal import SignalDenoiser
 
 BOX = 16
@@ -170,3 +171,31 @@ def test_a_network_that_saw_only_measurements_is_asked_about_the_unseen_part(
     found = posterior_mean(prior, case.measurement(y), tolerance=1e-6)
     unseen = offset - case.operator.project(offset, range(2))
     torch.testing.assert_close(found - plain, unseen, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("text", ["identity", "crop:size=16", "quantize:bits=4,mean=0,deviation=1"])
+def test_the_signal_of_a_whole_image_is_asked_for_as_priors_were_trained(dense: Make, text: str) -> None:
+    # Seen to fail where it was asked as a measurement: the pivot, the noisy image itself, was 0.
+    case, asked = dense(text, 0.5), list[Evidence]()
+    prior = GaussianPrior(case.signal + case.noise, case.noise)
+    monkey = Asking(prior, asked)
+    y = case.draw(2)[2]
+    measurement = case.measurement(y)
+    posterior_signal(monkey, measurement)
+    image, added = case.operator.pinv(y, [0, 1]), measurement.noise_power
+    expected = evidence_of_image(image, case.signal, case.noise + added.expand(2, *case.noise.shape))
+    for name in ("pivot", "linear", "error", "level"):
+        torch.testing.assert_close(getattr(asked[0], name), getattr(expected, name))
+    assert float(asked[0].pivot.std()) > 0.5
+
+
+class Asking(GaussianPrior):
+    """A Gaussian prior that keeps what it was asked."""
+
+    def __init__(self, prior: GaussianPrior, asked: list[Evidence]) -> None:
+        super().__init__(prior.power, prior.noise)
+        self.asked = asked
+
+    def estimate(self, evidence: Evidence) -> Tensor:
+        self.asked.append(evidence)
+        return super().estimate(evidence)

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.evaluation.same_images import check_same_images
-from cryoprior.io import Measurements, ParticleStack, read_particles
+from cryoprior.io import ParticleStack, read_particles
 from cryoprior.io.formats.columns import TREATMENT
 from cryoprior.io.treatment import image_treatments
+from cryoprior.measurement.full_images import FullImages, Measured
 from cryoprior.measurement.reading import (
     measured_rows,
     open_measurements,
@@ -42,7 +43,7 @@ class Comparison:
     reconstruction: ParticleStack
     reference: ParticleStack
     clean: ParticleStack | None
-    measurements: Measurements
+    measurements: Measured
     operator: Operator
     recorded: Mapping[str, Any]
 
@@ -137,18 +138,34 @@ def open_comparison(
     if not (folder / "particles.star").is_file():
         raise InputError(f"{folder}: no particles.star; expected a folder that cryoprior reconstruct wrote")
     recorded = read_recorded(folder)
-    path = measurements or recorded_measurements(folder, recorded)
-    measured, operator = open_measurements(path)
     rebuilt = read_particles(folder / "particles.star")
-    n = _limit(rebuilt, recorded, measured)
     whole = read_particles(reference, pixel_size=pixel_size)
-    original = measured_rows(whole, measured, n)
+    measured: Measured
+    if measurements is None and recorded.get("images"):
+        measured = _full_images(rebuilt, whole, recorded)
+        operator, original = measured.operator, measured.stack
+    else:
+        measured, operator = open_measurements(measurements or recorded_measurements(folder, recorded))
+        original = measured_rows(whole, measured, _limit(rebuilt, recorded, measured))
     signal = None if clean is None else _clean_rows(read_particles(clean, pixel_size=pixel_size), whole, original)
-    others = [original] if signal is None else [original, resized_as_measured(signal, measured)]
+    others = [original] if signal is None else [original, _resized_alike(signal, measured)]
     _check_agreement(rebuilt, others, measured)
-    if whole.digest() != measured.particles_digest:
+    if not isinstance(measured, FullImages) and whole.digest() != measured.particles_digest:
         check_same_images(original, measured, operator)
     return Comparison(rebuilt, original, None if signal is None else others[1], measured, operator, recorded)
+
+
+def _full_images(rebuilt: ParticleStack, whole: ParticleStack, recorded: Mapping[str, Any]) -> FullImages:
+    """Return the recorded images of denoised particles, row by row, at their box."""
+    original = whole.in_order_of(rebuilt.identified)
+    return FullImages(original.resized(rebuilt.box, recorded.get("resize") or "fourier"))
+
+
+def _resized_alike(clean: ParticleStack, measured: Measured) -> ParticleStack:
+    if not isinstance(measured, FullImages):
+        return resized_as_measured(clean, measured)
+    done = measured.stack.resizing
+    return clean if done is None or clean.box == measured.box else clean.resized(measured.box, done["method"])
 
 
 def _clean_rows(clean: ParticleStack, whole: ParticleStack, original: ParticleStack) -> ParticleStack:
@@ -158,7 +175,7 @@ def _clean_rows(clean: ParticleStack, whole: ParticleStack, original: ParticleSt
     return clean.in_order_of(whole.identified).subset(pd.Index(whole.index).get_indexer(original.index))
 
 
-def _limit(rebuilt: ParticleStack, recorded: Mapping[str, Any], measured: Measurements) -> int:
+def _limit(rebuilt: ParticleStack, recorded: Mapping[str, Any], measured: Measured) -> int:
     """Return how many rows were reconstructed: all that were measured, or the first ones, if that was recorded."""
     n = len(rebuilt)
     if n == measured.n or (n < measured.n and recorded.get("n") == n):
@@ -169,7 +186,7 @@ def _limit(rebuilt: ParticleStack, recorded: Mapping[str, Any], measured: Measur
     )
 
 
-def _check_agreement(rebuilt: ParticleStack, others: list[ParticleStack], measured: Measurements) -> None:
+def _check_agreement(rebuilt: ParticleStack, others: list[ParticleStack], measured: Measured) -> None:
     if rebuilt.box != measured.box:
         raise InputError(
             f"{rebuilt.path}: box {rebuilt.box}; {measured.path} has box {measured.box}; "

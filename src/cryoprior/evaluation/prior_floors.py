@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.io import Measurements
+from cryoprior.measurement.full_images import Measured
 from cryoprior.measurement.reading import StoredRows, calibration_sample
 from cryoprior.operators import Operator
 from cryoprior.prior import load_prior
@@ -40,7 +40,7 @@ class PriorFloors:
     @classmethod
     @torch.no_grad()
     def open(
-        cls, recorded: Mapping[str, Any], measurements: Measurements, operator: Operator, device: torch.device
+        cls, recorded: Mapping[str, Any], measurements: Measured, operator: Operator, device: torch.device
     ) -> PriorFloors | None:
         """Return them for what a reconstruction recorded; None where it asked no prior, or one that is gone."""
         name, box = recorded.get("prior"), measurements.box

@@ -21,7 +21,7 @@ BATCH = 64
 SHOWN = 5
 
 
-def check_images(images: Float[np.ndarray, "b box box"], stack: ParticleStack, places: range) -> None:
+def check_images(images: Float[np.ndarray, "b box box"], stack: ParticleStack, places: range | np.ndarray) -> None:
     """Raise InputError for the first image that holds NaN or infinity, or one grey value throughout."""
     for place, fault in _faults(images, places):
         raise InputError(
@@ -83,12 +83,12 @@ def validate_reconstruction(folder: Path) -> list[str]:
     return findings + ([f"shards that no particle refers to: {', '.join(names)}"] if names else [])
 
 
-def _faults(images: np.ndarray, places: range) -> Iterator[tuple[int, str]]:
+def _faults(images: np.ndarray, places: range | np.ndarray) -> Iterator[tuple[int, str]]:
     finite = np.isfinite(images).all(axis=(1, 2))
     constant = images.min(axis=(1, 2)) == images.max(axis=(1, 2))
     for row in np.flatnonzero(~finite | constant):
         fault = "is constant" if finite[row] else "holds NaN or infinity"
-        yield places[int(row)], fault
+        yield int(places[int(row)]), fault
 
 
 def _ctf_findings(stack: ParticleStack) -> list[str]:

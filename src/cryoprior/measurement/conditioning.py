@@ -70,6 +70,18 @@ class Measurement:
             return self.y.new_tensor(self.sigma**2)
         return frequency_noise(self.operator, self.sigma, self.diagonal)
 
+    @property
+    def whole(self) -> bool:
+        """Return whether y is an image with all its frequencies, under stationary noise."""
+        return self.diagonal is not None and bool(self.seen.all())
+
+    @property
+    def image(self) -> tuple[Float[Tensor, "b box box"], Float[Tensor, "*b box half"]]:
+        """Return A+ y and the power of its noise by frequency, of a measurement that is :attr:`whole`."""
+        assert self.diagonal is not None
+        x: Tensor = torch.fft.irfft2(self.back_projection / self.diagonal, s=(self.operator.box,) * 2, norm="ortho")
+        return x, self.noise_power / self.diagonal
+
     @cached_property
     def silent(self) -> Measurement:
         """Return the measurement of nothing: what it conditions varies as x given y does, around 0."""

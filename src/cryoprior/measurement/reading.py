@@ -16,6 +16,7 @@ from torch import Tensor
 from cryoprior.errors import InputError
 from cryoprior.io import Measurements, ParticleStack, read_measurements
 from cryoprior.io.rows import spread_rows
+from cryoprior.measurement.full_images import Measured
 from cryoprior.operators import OPERATORS, Operator, parse_operator
 from cryoprior.operators.levels import lloyd_max
 from cryoprior.operators.rounding import set_levels
@@ -126,9 +127,9 @@ class ArrayRows:
 
 @dataclass(frozen=True)
 class StoredRows:
-    """Measurements on disk, read when asked for."""
+    """Measurements, or images as recorded, on disk, read when asked for."""
 
-    measurements: Measurements
+    measurements: Measured
     device: torch.device
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ from cryoprior.image.spectrum import apply_filter
 from cryoprior.image.turns import turned, turned_back
 from cryoprior.measurement.conditioning import Measurement, floored
 from cryoprior.prior.denoiser import OperatorAware
-from cryoprior.prior.evidence import Evidence, evidence_of_measurement
+from cryoprior.prior.evidence import Evidence, evidence_of_image, evidence_of_measurement
 from cryoprior.prior.split import signal_and_noise
 
 
@@ -61,7 +61,12 @@ def posterior_signal(
     InputError: a prior that cannot tell signal from noise.
     """
     signal, noise = signal_and_noise(prior, measurement.operator.box, measurement.y)
-    evidence = evidence_of_measurement(measurement, None, None, signal, noise, tolerance=tolerance)
+    if measurement.whole:
+        # An image with all its frequencies is a noisy image, which priors were trained on more than on measurements.
+        image, added = measurement.image
+        evidence = evidence_of_image(image, signal, noise + added)
+    else:
+        evidence = evidence_of_measurement(measurement, None, None, signal, noise, tolerance=tolerance)
     return _turned_mean(prior, evidence, turns)
 
 

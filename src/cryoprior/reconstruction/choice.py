@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import torch
 
@@ -13,7 +13,7 @@ from cryoprior.operators import Operator
 from cryoprior.prior import Denoiser, Prior, load_prior, prior_folder, read_config
 from cryoprior.prior.denoiser import OperatorAware
 from cryoprior.prior.foreign import HUB_NAME, is_foreign
-from cryoprior.solvers import Solver, parse_solver
+from cryoprior.solvers import SOLVERS, Solver, parse_solver
 from cryoprior.solvers.posterior import TURNS
 
 AUTO = "auto"
@@ -75,6 +75,21 @@ def choose_solver(
     return dataclasses.replace(chosen, **given)  # type: ignore[type-var]
 
 
+def choose_signal_solver(
+    solver: str | Solver, prior: str | Path | Denoiser, *, steps: int | None = None, samples: int | None = None
+) -> Solver:
+    """Return the solver of :func:`choose_solver` for a signal; InputError too for one that gives no signal."""
+    chosen = parse_solver(solver) if isinstance(solver, str) and solver != AUTO else None
+    if chosen is not None and not _has_signal(type(chosen)):
+        able = ", ".join(name for name, kind in SOLVERS.items() if _has_signal(kind))
+        raise InputError(f"<solver> {solver!r}: gives no signal; expected one of {able}, or auto")
+    return choose_solver(solver, prior, estimate="signal", steps=steps, samples=samples)
+
+
+def _has_signal(kind: type[Any]) -> bool:
+    return "signal" in get_args(get_type_hints(kind).get("estimate"))
+
+
 def open_prior(
     prior: str | Path | Denoiser, solver: Solver, box: int, device: torch.device, measured: str = "y"
 ) -> Denoiser | None:
@@ -101,7 +116,13 @@ def trained_on_operator(prior: Denoiser | None, solver: Solver, operator: Operat
     family = prior.config.family if isinstance(prior, Prior) else None
     if family is None or not asks_operator_aware(solver):
         return None
-    return family.knows(operator)
+    return (solver.estimate == "signal" and _is_whole(operator)) or family.knows(operator)
+
+
+def _is_whole(operator: Operator) -> bool:
+    """Return whether what was measured is an image with all its frequencies: noisy images trained every prior."""
+    diagonal = operator.fourier_diagonal([0])
+    return diagonal is not None and bool((diagonal > 0).all())
 
 
 def _knows_operators(prior: str | Path | Denoiser) -> tuple[bool, bool]:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cryoprior.io import Measurements
 from cryoprior.io.rows import row_batches
 from cryoprior.io.treatment import PLAIN, image_treatments, one_treatment
+from cryoprior.measurement.full_images import FullImages, Measured
 from cryoprior.measurement.reading import StoredRows
 from cryoprior.operators import Operator
 from cryoprior.output.record import file_digest
@@ -30,13 +30,13 @@ log = logging.getLogger("cryoprior")
 
 @dataclass(frozen=True)
 class ReconstructionJob:
-    """Measurements with the operator, the solver and the prior that fit them.
+    """Measurements, or images as recorded, with the operator, the solver and the prior that fit them.
 
     prior_name: what the user called the prior. n: particles that are reconstructed, the first ones.
     batch, device: how it computes; they change images by no more than rounding. The others decide the images.
     """
 
-    measurements: Measurements
+    measurements: Measured
     operator: Operator
     solver: Solver
     prior: Denoiser | None
@@ -49,10 +49,16 @@ class ReconstructionJob:
     batch: int
     device: torch.device
 
+    @property
+    def of(self) -> str:
+        """Return what it is made of, the name under which the summary holds its path."""
+        return "images" if isinstance(self.measurements, FullImages) else "measurements"
+
     def identity(self) -> dict[str, Any]:
         """Return what makes another run the same as this one."""
         return {
-            "measurements": self.measurements.path.resolve(),
+            self.of: self.measurements.path.resolve(),
+            **self._resizing(),
             "particles_digest": self.measurements.particles_digest,
             "operator_digest": self.measurements.digest,
             "sigma": self.measurements.sigma,
@@ -103,7 +109,8 @@ class ReconstructionJob:
             "sigma": self.measurements.sigma,
             "intensity": records[0]["intensity"],
             "contrast": records[0]["contrast"],
-            "measurements": str(self.measurements.path.resolve()),
+            self.of: str(self.measurements.path.resolve()),
+            **self._resizing(),
             "prior": suited_prior(self.prior_name, self.solver) if self.prior is not None else None,
             **self._overlap(),
             "trained_operator": self._trained_operator(),
@@ -130,6 +137,11 @@ class ReconstructionJob:
         )
         contrast = None if fitted is None else fitted.contrast
         return reconstructor, {"intensity": reconstructor.intensity, "contrast": contrast}
+
+    def _resizing(self) -> dict[str, Any]:
+        """Return how images as recorded were resized, where they were."""
+        done = self.measurements.stack.resizing if isinstance(self.measurements, FullImages) else None
+        return {} if done is None else {"resize": done["method"], "original_box": done["original_box"]}
 
     def _prior_digest(self) -> str | None:
         if not isinstance(self.prior, Prior):

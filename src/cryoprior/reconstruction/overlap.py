@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryoprior.io import Measurements
+from cryoprior.measurement.full_images import Measured
 from cryoprior.prior import Denoiser, Prior
 from cryoprior.prior.checkpoint import EMBEDDED
 
@@ -28,13 +28,14 @@ class Overlap:
     known_by: str | None
 
 
-def training_overlap(prior: Denoiser | None, measurements: Measurements) -> Overlap:
+def training_overlap(prior: Denoiser | None, measurements: Measured) -> Overlap:
     """Return how many of these particles trained the prior."""
     if not isinstance(prior, Prior):
         return Overlap(0, None)
     rows = prior.config.trained_on.get(measurements.particles_digest, [])
     trained = np.isin(measurements.particle_index, rows)
-    known, digests = prior.particles, measurements.image_digests
+    known = prior.particles
+    digests = None if known is None else measurements.image_digests
     if known is None or digests is None:
         return Overlap(int(trained.sum()), BY_FILE)
     trained |= known.among(digests)

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from fuzz.cases import Changes, Right
-from fuzz.readers import FEW, QUICK_CLUSTERS, QUICK_MAP, QUICK_REPORT, WORDS
+from fuzz.readers import FEW, QUICK_CLUSTERS, QUICK_MAP, QUICK_REPORT, QUICK_SIGNAL, WORDS
 
 REFUSE, OPEN = Right.REFUSE, Right.OPEN
 NO_NUMBER = ("nan", "x", "", "1e400", "--", "None")
@@ -38,6 +38,11 @@ OPTIONS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("--batch", NO_COUNT),
         ("--shard-size", NO_COUNT),
         ("--shard", ("0/0", "3/2", "-1/2", "1/x", "1")),
+    ),
+    "denoise": (
+        ("--box", (*NO_COUNT, "1", "63")),
+        ("--samples", NO_COUNT),
+        ("--solver", ("", "least-squares", "dps", "gaussian:samples=0", "exact:steps=x")),
     ),
     "evaluate": (("--limit", NO_COUNT), ("--pictures", (*NO_NUMBER, "-1")), ("--batch", NO_COUNT)),
     "map": (
@@ -106,6 +111,7 @@ def _begun(good: Path) -> dict[str, list[str]]:
         "measure": ["measure", star, "--operator", "pixel:block=8,masks=24,rows=hadamard"],
         "train": ["train", star, "--dry-run", "--width", "0.25", "--cpu"],
         "reconstruct": ["reconstruct", y, "--solver", "least-squares"],
+        "denoise": ["denoise", star, *QUICK_SIGNAL],
         "evaluate": ["evaluate", str(good / "recon"), "--reference", star, *QUICK_REPORT],
         "map": ["map", star, *QUICK_MAP],
         "heterogeneity": ["heterogeneity", z, z, *QUICK_CLUSTERS],
