@@ -51,6 +51,11 @@ class FullImages:
         return self.stack.pixel_size
 
     @property
+    def bytes_per_particle(self) -> float:
+        """Return the bytes of an image in single precision."""
+        return 4.0 * self.m
+
+    @property
     def identified(self) -> Particles:
         """Return what names the particles."""
         return self.stack.identified
