@@ -44,7 +44,6 @@ REPLACED = {
     "--limit 211460": "--limit 30",
     "--split 187964": "--split 24",
     "--solver nesterov": "--solver nesterov:steps=3",
-    "--solver nesterov:zeta_max=10": "--solver nesterov:zeta_max=10,steps=3",
     "--solver exact": "--solver exact:steps=3",
     "--lpips fetch": "--lpips off",
 }
@@ -67,7 +66,6 @@ QUICK = {
     "exact": "exact:steps=4",
     "exact:estimate=sample": "exact:estimate=sample,steps=2",
     "nesterov": "nesterov:steps=2",
-    "nesterov:zeta_max=10": "nesterov:zeta_max=10,steps=2",
     "ddrm": "ddrm:steps=2",
     "ddnm": "ddnm:steps=2",
     "diffpir": "diffpir:steps=2",
@@ -333,16 +331,16 @@ def check_what_was_made(folder: Path) -> None:
         content: dict[str, object] = json.loads((folder / name / "summary.json").read_text())
         return content
 
-    assert summary("10076")["parts"] == {"particles": 100, "train": 80, "validation": 20}
+    assert summary("10076")["parts"] == {"particles": 100, "train": 80, "validation": 20, "validation_fixed": 16}
     assert summary("10076")["pixel_size_angstrom"] == [3.275]
-    assert summary("10648")["parts"] == {"particles": 30, "train": 24, "validation": 6}
+    assert summary("10648")["parts"] == {"particles": 30, "train": 24, "validation": 6, "validation_fixed": 6}
     assert summary("10648")["pixel_size_angstrom"] == [1.3125]
     for prior, particles in (("prior-128", "10076"), ("prior-256", "10648")):  # held out is what is judged
         (split,) = json.loads((folder / prior / "split.json").read_text())
-        names = read_particles(folder / particles / "validation.star").table["rlnImageName"]
-        assert [int(name.split("@")[0]) - 1 for name in names] == split["validation"]
-        assert split["validation_fixed"] == split["validation"][:16]
-    assert "zeta_max=10.0," in str(summary("k32-paper")["solver"])
+        for part in ("validation", "validation_fixed"):
+            names = read_particles(folder / particles / f"{part}.star").table["rlnImageName"]
+            assert [int(name.split("@")[0]) - 1 for name in names] == split[part]
+    assert "zeta_max=none," in str(summary("k32-paper")["solver"])
     assert summary("k16-posterior")["evaluations"] == 1
     assert summary("poses-paper")["median_angle_deg"] == pytest.approx(2, abs=1e-3)
     assert summary("het")["n"] == 20
@@ -362,7 +360,7 @@ def test_the_plan_has_the_cells_of_the_published_tables(monkeypatch: pytest.Monk
     (other,) = [cell.name for cell in plan.all_cells if cell not in paper]
     assert [m.name for m in plan.methods if m.cells == (other,)] == ["DMPlug, all-ones, 1000"]
     assert (plan.particles, plan.box, plan.contrast, plan.seeds) == (16, 128, "bright", (0,))
-    assert plan.path(str(plan.star)) == tmp_path / "10076" / "validation.star"
+    assert plan.path(str(plan.star)) == tmp_path / "10076" / "validation_fixed.star"
     priors = {m.solver: plan.prior_of(m) for m in plan.methods if m.component.needs_prior}
     assert priors.pop("posterior") == str(tmp_path / "prior-aware")
     assert set(priors.values()) == {str(tmp_path / "prior-128")}
@@ -374,7 +372,12 @@ def test_the_papers_sampler_has_each_cell_once_with_the_papers_step(
     plan = tables_plan(monkeypatch, tmp_path)
     paper = [cell for cell in plan.all_cells if cell.variant != "all-ones"]
     samplers = [(m, m.component) for m in plan.methods if isinstance(m.component, Nesterov)]
-    zetas = [(cell.name, solver.zeta_max) for m, solver in samplers for cell in paper if m.has(cell)]
+    zetas = [
+        (cell.name, solver._longest(parse_operator(cell.operator, box=128)))
+        for m, solver in samplers
+        for cell in paper
+        if m.has(cell)
+    ]
     assert sorted(zetas) == sorted((cell.name, 10.0 if cell.mask == "K=32" else 1.0) for cell in paper)
 
 
@@ -403,6 +406,12 @@ def forward_operations(preset: str) -> int:
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         ddpm_unet(paper.channels, paper.layers, paper.box)(torch.empty(1, 1, paper.box, paper.box), torch.zeros(1))
     return counter.get_total_flops()
+
+
+def test_the_samplers_whose_hours_are_counted_run_in_bfloat16() -> None:
+    counted = [c for c in document_commands() if "--solver nesterov" in c and "--batch" in c]
+    assert [c.split()[2] for c in counted] == ["maps-k16.zarr", "states.zarr", "pkm2.zarr"]
+    assert all("--dtype bfloat16" in command for command in counted)
 
 
 def test_the_hours_follow_from_the_operations() -> None:

@@ -26,6 +26,7 @@ FILES = [
     "clusters.csv",
     "confusion.csv",
     "confusion.png",
+    "confusion_reconstructed.png",
     "embedding.csv",
     "embedding.png",
     "provenance.json",
@@ -80,6 +81,7 @@ def test_separate_states_agree_wholly_and_are_true(tmp_path: Path, embedding: st
         assert scores["nmi"] == pytest.approx(1)
         assert scores["agreement_by_cluster"] == [1] * 4
     assert summary["spread"]["agreement"] == {"min": 1, "max": 1, "std": 0}
+    assert summary["agreement_by_reconstructed_cluster"] == [1] * 4
     assert summary["cluster_sizes"] == sorted(np.bincount(states()), reverse=True)
     for name in ("original", "reconstructed"):
         assert summary["labels"][name]["accuracy"] == 1

@@ -16,7 +16,7 @@ from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.housekeeping import convert
 from cryoprior.io import ParticleStack, StackWriter, read_particles, read_star, resize, write_stack, write_star
-from cryoprior.training.data import training_stack
+from cryoprior.training.data import drawn_rows, training_stack
 from kit.folders import shown
 
 N, BOX, PIXEL = 21, 20, 1.31
@@ -138,10 +138,50 @@ def test_a_split_is_disjoint_complete_seeded_and_in_order(
         assert places == sorted(places)
         assert_same(part, whole.subset(np.array(places)))
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["parts"] == {"particles": N, "train": counts[0], "validation": counts[1]}
+    fixed = min(16, counts[1])
+    assert summary["parts"] == {"particles": N, "train": counts[0], "validation": counts[1], "validation_fixed": fixed}
     again, other = run(tmp_path, "again", split=split, box=10), run(tmp_path, "other", split=split, box=10, seed=1)
     text = (out / "validation.star").read_text()
     assert text == (again / "validation.star").read_text() != (other / "validation.star").read_text()
+
+
+def test_sixteen_drawn_of_the_validation_part_stand_by_themselves(tmp_path: Path) -> None:
+    # Seen to fail: they were the first sixteen, in the order in which a session recorded them.
+    images = np.random.default_rng(0).normal(size=(200, 8, 8)).astype(np.float32)
+    write_stack(tmp_path / "many.mrcs", images, 1.0)
+    rows = {}
+    for name in ("validation", "validation_fixed"):
+        out = tmp_path / name
+        convert.run(convert.Options(particles=tmp_path / "many.mrcs", output=out, split=0.5))
+        rows[name] = [int(n.split("@")[0]) - 1 for n in read_star(out / f"{name}.star")["particles"]["rlnImageName"]]
+    assert len(rows["validation_fixed"]) == 16
+    assert set(rows["validation_fixed"]) < set(rows["validation"])
+    assert max(rows["validation_fixed"]) > 150
+    held = training_stack(read_particles(tmp_path / "many.mrcs"), None, 0.5, 0).validation_rows
+    assert drawn_rows(held, 16, 0).tolist() == rows["validation_fixed"]
+    assert drawn_rows(held, 16, 1).tolist() != rows["validation_fixed"]
+    assert set(drawn_rows(held, 16, 0)) < set(drawn_rows(held, 40, 0))
+
+
+def test_per_image_maps_every_image_to_its_own_extremes(tmp_path: Path) -> None:
+    out = run(tmp_path, box=16, intensity="per-image", batch=4)
+    images = read_particles(out / "particles.star").read(slice(None))
+    np.testing.assert_allclose(images.min((1, 2)), -1, atol=1e-6)
+    np.testing.assert_allclose(images.max((1, 2)), 1, atol=1e-6)
+    kept = read_direct(tmp_path).resized(16).read(slice(None))
+    for one, other in zip(images, kept, strict=True):
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.999999
+    assert json.loads((out / "summary.json").read_text())["intensity"] == "per-image"
+
+
+def test_per_image_refuses_a_constant_image(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(3, 8, 8)).astype(np.float32)
+    images[1] = 2.0
+    write_stack(tmp_path / "flat.mrcs", images, 1.0)
+    options = convert.Options(particles=tmp_path / "flat.mrcs", output=tmp_path / "out", intensity="per-image")
+    with pytest.raises(InputError, match=r"flat\.mrcs: particle 2 .* is constant; expected an image; leave it out"):
+        convert.run(options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_train_holds_out_the_rows_of_the_validation_part(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_a_table_by_hand() -> None:
     assert found.column_of_row.tolist() == [1, 0, 2]
     assert found.overall == pytest.approx(23 / 30)
     np.testing.assert_allclose(found.by_row, [0.7, 5 / 6, 11 / 14])
+    np.testing.assert_allclose(found.by_column, [7 / 9, 5 / 7, 11 / 14])  # the paper's figure counts these
     np.testing.assert_array_equal(found.table, table[:, [1, 0, 2]])
     np.testing.assert_array_equal(np.bincount(first * 3 + found.rename(second)).reshape(3, 3), found.table)
 
@@ -95,6 +96,7 @@ def test_more_labels_than_clusters_and_the_reverse() -> None:
     fewer = cluster_agreement(first, merged, 3, 2)
     assert fewer.overall == pytest.approx(50 / 60)
     np.testing.assert_array_equal(fewer.by_row, [0, 1, 1])
+    np.testing.assert_array_equal(fewer.by_column, [np.nan, 20 / 30, 1])
     assert fewer.column_of_row.tolist() == [-1, 0, 1]
     more = cluster_agreement(merged, first, 2, 3)
     assert more.overall == pytest.approx(50 / 60)

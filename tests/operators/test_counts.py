@@ -73,6 +73,13 @@ def test_rings_prefer_low_frequencies_and_reach_the_corners() -> None:
     assert Fourier(box=64, compression=4, pattern="ring", v=2).digest() != operator.digest()
 
 
+def test_rings_of_the_public_code_are_a_gaussian_twice_as_wide() -> None:
+    code = Fourier(box=32, compression=3, pattern="ring", symmetry="published", weight="code", sets=2)
+    for v, same in ((8.0, True), (4.0, False)):
+        gaussian = Fourier(box=32, compression=3, pattern="ring", symmetry="published", weight="gaussian", v=v, sets=2)
+        assert (gaussian.digest() == code.digest()) is same
+
+
 def test_ring_weight_follows_the_symmetry() -> None:
     for symmetry, weight in (("hermitian", "gaussian"), ("published", "printed")):
         implied = Fourier(box=32, compression=3, pattern="ring", symmetry=symmetry)

@@ -142,7 +142,7 @@ def test_bad_options_are_named(text: str, message: str) -> None:
 
 def test_options_have_the_effect_they_name() -> None:
     operator = parse_operator("fourier:compression=2", box=BOX)
-    assert solve(replace(Nesterov(clamp=1.0), steps=3), operator, [0]).abs().max() <= 1.0
+    assert solve(Nesterov(clamp=0.5, unit=2.0, steps=3), operator, [0]).abs().max() <= 1.0
     growth = [solve(Nesterov(steps=9, growth=g), operator, [0]) for g in ("progress", "time")]
     assert not torch.allclose(*growth)
     held = Exact(steps=6, chains=1, descent=0.0, mean_tau=2.0)

@@ -15,6 +15,7 @@ from cryoprior.io import MeasurementHeader, Measurements, MeasurementsWriter, re
 from cryoprior.operators import format_operator, parse_operator
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import numpy_stream
+from cryoprior.training.data import drawn_rows
 from cryoprior.training.draws import BatchDraws
 from cryoprior.training.measured import (
     MeasuredBatch,
@@ -102,7 +103,7 @@ def test_what_is_held_out_is_shown_in_validation_alone(tmp_path: Path) -> None:
     particles = TrainingMeasurements(stack(tmp_path), 0)
     for limit, expected in ((3, 3), (100, 4)):
         held, noise = particles.validation(limit)
-        assert held.particles == NUMBERS[16 : 16 + expected].tolist()
+        assert held.particles == NUMBERS[drawn_rows(np.arange(16, 20), expected, 0)].tolist()
         assert noise.shape == (expected, BOX, BOX // 2 + 1)
         assert not noise.any()
 

@@ -30,11 +30,12 @@ from cryoprior.output.manifest import Manifest
 from cryoprior.prior.checkpoint import load_prior
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.training import command as train
+from cryoprior.training.data import drawn_rows
 from cryoprior.training.groups import Group
 from cryoprior.training.inputs import read_training_data
 from cryoprior.training.loop import Training
 from cryoprior.training.measured import TrainingMeasurements
-from cryoprior.training.setup import TrainingChoices, _groups
+from cryoprior.training.setup import TrainingChoices, _groups, prepare
 
 N, BOX = 40, 16
 
@@ -183,6 +184,15 @@ def test_sixteen_are_held_out_even_of_few(tmp_path: Path) -> None:
     assert len(split["validation"]) == 16
 
 
+def test_the_fixed_sixteen_are_drawn_of_those_held_out(tmp_path: Path) -> None:
+    folder = run(write_particles(tmp_path, n=100), steps=1, validation=0.5)
+    (split,) = json.loads((folder / "split.json").read_text())
+    fixed = split["validation_fixed"]
+    assert set(fixed) < set(split["validation"])
+    assert fixed == sorted(fixed) != split["validation"][:16]
+    assert len(fixed) == 16
+
+
 @pytest.mark.slow
 def test_training_lowers_the_loss_on_held_out_images(particles: Path) -> None:
     clean = (particles.with_name("particles-clean.star"),)
@@ -196,6 +206,22 @@ def test_the_same_seed_trains_the_same_weights(particles: Path) -> None:
     assert_same_weights(run(particles, "one", steps=2), run(particles, "two", steps=2))
     first, other = weights(particles.parent / "one"), weights(run(particles, "three", steps=2, seed=1))
     assert not all(torch.equal(first[k], other[k]) for k in first)
+
+
+def test_validation_knows_nothing_of_the_batch_and_its_images_are_drawn(tmp_path: Path) -> None:
+    # Seen to fail: the images were the first of the file among those held out.
+    particles = write_particles(tmp_path, n=120)
+    losses = []
+    for batch in (4, 6):
+        choices = TrainingChoices(batch=batch, device="cpu", width=0.25, validation=0.5)
+        setup = prepare(read_training_data([particles], [], None), choices)
+        losses.append(Training(setup).validate(0.0).validation_loss)
+    assert losses[0] == losses[1]
+    group = setup.groups[0]
+    rows = drawn_rows(group.stacks[0].validation_rows, 10, 0)
+    images, _ = group.validation(10)
+    torch.testing.assert_close(images, group.stacks[0].targets(rows))
+    assert rows[-1] > 80
 
 
 def curve(folder: Path) -> list[tuple[str, ...]]:

@@ -43,7 +43,7 @@ HOW = (
 )
 WRITTEN = (
     *("clusters.csv", "embedding.csv", "confusion.csv", "seeds.csv", "embedding.png", "confusion.png", "agreement.png"),
-    *("report.html", "provenance.json", "summary.json"),
+    *("confusion_reconstructed.png", "report.html", "provenance.json", "summary.json"),
 )
 """The names of all files of a comparison."""
 LONGEST_NAME = 18
@@ -150,6 +150,12 @@ def _pictures(results: Agreement, summary: Mapping[str, Any]) -> dict[str, tuple
             confusion_picture(table, names, names, "cluster of the original", "matched cluster of the reconstruction"),
             f"Share of each original cluster, and its particles, by matched cluster; seed {shown}.",
         ),
+        "confusion_reconstructed": (
+            confusion_picture(
+                table.T, names, names, "matched cluster of the reconstruction", "cluster of the original"
+            ),
+            f"The same as shares of each cluster of the reconstruction, as in the paper's Figure 3g; seed {shown}.",
+        ),
         "agreement": (
             agreement_bars(bars),
             f"Agreement by cluster: medians over {summary['seeds']} seeds, the black lines from least to most.",
@@ -181,7 +187,8 @@ def _sections(
     yield Section("", [KeyValues(facts), Alert("What agreement means, and what not", MEANING, "note")])
     yield Section("Agreement", [_scores_table(summary), Prose(summary["ceiling"]["meaning"]), shown["agreement"]])
     yield Section("Embeddings", [shown["embedding"], Prose(DISTANCES)])
-    yield Section("Clusters", [shown["confusion"], _cluster_rows(summary), Prose(HOW)])
+    confusion = [shown["confusion"], shown["confusion_reconstructed"]]
+    yield Section("Clusters", [*confusion, _cluster_rows(summary), Prose(HOW)])
     if results.labelled is not None:
         yield Section("True states", list(_label_blocks(summary["labels"], results.labelled, summary["clusters"])))
 
@@ -211,6 +218,7 @@ def _cluster_rows(summary: Mapping[str, Any]) -> Table:
         summary["agreement_by_cluster"],
         spread["min"],
         spread["max"],
+        summary["agreement_by_reconstructed_cluster"],
         summary["ceiling"]["agreement_by_cluster"],
         summary["chance"]["agreement_by_cluster"],
     )
@@ -218,7 +226,7 @@ def _cluster_rows(summary: Mapping[str, Any]) -> Table:
         [f"cluster {i}", f"{size:,}", *(f"{100 * share:.1f} %" for share in shares)]
         for i, (size, *shares) in enumerate(zip(*columns, strict=True), 1)
     ]
-    head = ("", "particles", "agreement", "least", "most", "ceiling", "chance")
+    head = ("", "particles", "agreement", "least", "most", "of the reconstruction's", "ceiling", "chance")
     return Table(head, rows, "Agreement by cluster of the original, largest first.")
 
 

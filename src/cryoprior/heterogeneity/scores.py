@@ -43,6 +43,10 @@ class Scores:
     def by_row(self) -> Float[np.ndarray, "seeds rows"]:
         return np.stack([a.by_row for a in self.agreements])
 
+    @property
+    def by_column(self) -> Float[np.ndarray, "seeds rows"]:
+        return np.stack([a.by_column for a in self.agreements])
+
     def medians(self, overall: str = "agreement", by_row: str = "agreement_by_cluster") -> dict[str, Any]:
         """Return the medians over seeds, and under ``spread`` minimum, maximum and standard deviation of each."""
         values = {
@@ -157,6 +161,7 @@ class Agreement:
     def summary(self) -> dict[str, Any]:
         """Return the numbers, medians over seeds, under the names of summary.json."""
         summary = {"n": self.n, **self.scores.medians()}
+        summary["agreement_by_reconstructed_cluster"] = np.median(self.scores.by_column, 0).tolist()
         summary |= {
             "cluster_sizes": np.bincount(self.original[self.shown], minlength=self.clusters).tolist(),
             "ceiling": {

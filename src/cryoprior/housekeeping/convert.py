@@ -27,9 +27,15 @@ class Options(ParticleFiles):
     output: Path = output_option("Folder for particles.star (and particles.cs) and its stack.")
     box: int | None = option("Resize the images to this many pixels a side.", None, minimum=2)
     resize: str = option("How images are resized.", "fourier", choices=("fourier", "bicubic"))
+    intensity: str = option(
+        "Grey values: as they are, or each image mapped to [-1, 1] by its own extremes, to reproduce the paper.",
+        "kept",
+        choices=("kept", "per-image"),
+    )
     cs: bool = option("Write a cryoSPARC file (.cs) beside every star file.", False)
     split: float | None = option(
-        "Write train.star and validation.star too: the share of particles in the first (0.8), or how many (105519).",
+        "Write train.star, validation.star and validation_fixed.star, a draw of 16 of these: the share of particles in "
+        "the first (0.8), or how many (105519).",
         None,
     )
     seed: int = option("Seed of the split; train with this seed and share parts particles.star alike.", 0, minimum=0)
@@ -60,8 +66,8 @@ def run(options: Options) -> dict[str, Any]:
     read = [options.particles, *options.companion_files]
     claim = claim_output(options.output, "convert", overwrite=options.overwrite, inputs=[*read, *stack.files])
     with claim as folder:
-        write_converted(folder, stack, parts, options.batch, cs=options.cs)
-        summary = converted_summary(stack, parts) | {"output": str(options.output)}
+        write_converted(folder, stack, parts, options.batch, cs=options.cs, intensity=options.intensity)
+        summary = converted_summary(stack, parts) | {"intensity": options.intensity, "output": str(options.output)}
         write_provenance(folder, "convert", options, read, options.seed)
         write_summary(folder, summary)
     return summary

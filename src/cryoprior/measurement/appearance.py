@@ -15,7 +15,6 @@ from cryoprior.measurement.intensity import Contrast, Intensity, contrast_clearn
 from cryoprior.operators import Operator
 from cryoprior.random import ParticleNoise
 
-PARTICLES = 128
 ROUNDS = 15
 ROUNDS_FROM_NOTHING = 30
 FASTEST = 8.0

@@ -26,6 +26,7 @@ class ClusterAgreement:
     column_of_row: which cluster of the second is matched with each of the first; -1 where none is left.
     overall: share of all particles that are in matched clusters.
     by_row: share of each first cluster's particles that are in its matched one; 0 without a match, NaN if empty.
+    by_column: share of the particles of the cluster matched with each first one that are in it; NaN without a match.
     ari: adjusted Rand index, 0 on average by chance. nmi: mutual information over the mean entropy.
     """
 
@@ -33,6 +34,7 @@ class ClusterAgreement:
     column_of_row: Int[np.ndarray, " rows"]
     overall: float
     by_row: Float[np.ndarray, " rows"]
+    by_column: Float[np.ndarray, " rows"]
     ari: float
     nmi: float
 
@@ -75,13 +77,14 @@ def cluster_agreement(
     column_of_row = match(table)
     matched = column_of_row != UNMATCHED
     agreeing = np.where(matched, table[np.arange(rows), column_of_row], 0)
-    sizes = table.sum(1)
+    sizes, matched_sizes = table.sum(1), np.where(matched, table.sum(0)[column_of_row], 0)
     rest = np.setdiff1d(np.arange(columns), column_of_row)
     return ClusterAgreement(
         table=table[:, np.concatenate([column_of_row[matched], rest])],
         column_of_row=column_of_row,
         overall=float(agreeing.sum() / len(first)),
         by_row=np.where(sizes > 0, agreeing / np.maximum(sizes, 1), np.nan),
+        by_column=np.where(matched_sizes > 0, agreeing / np.maximum(matched_sizes, 1), np.nan),
         ari=float(adjusted_rand_score(first, second)),
         nmi=float(normalized_mutual_info_score(first, second)),
     )

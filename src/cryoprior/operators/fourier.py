@@ -37,8 +37,9 @@ class Fourier(ShellBands):
         uniform masks see 1 - (1 - 1/C)^2 of a real image. y holds the numbers where d > 0, padded with zeros where
         the mask sets have different counts.
     weight: of a ring of middle radius r pixels in the draw: ``printed``, e^(-r / 2v^2), as the paper prints it (nearly
-        flat; the default for ``published``), or ``gaussian``, e^(-r^2 / 2v^2) (the default for ``hermitian``).
-    v: width of the ring weight in pixels, box / 8 where not given.
+        flat; the default for ``published``), ``gaussian``, e^(-r^2 / 2v^2) (the default for ``hermitian``), or
+        ``code``, the same twice as wide, as in the paper's public code.
+    v: width of the ring weight in pixels; box / 8 where not given, as printed, and box / 4 for ``code``.
 
     Source: the paper, section 3, "Fourier masks".
     """
@@ -46,7 +47,7 @@ class Fourier(ShellBands):
     compression: float
     pattern: Literal["uniform", "ring", "spoke"] = "uniform"
     symmetry: Literal["hermitian", "published"] = "hermitian"
-    weight: Literal["printed", "gaussian"] | None = None
+    weight: Literal["printed", "gaussian", "code"] | None = None
     v: float | None = None
     aligned: ClassVar[bool] = True
 
@@ -55,7 +56,7 @@ class Fourier(ShellBands):
         for name, choices in (
             ("pattern", PATTERNS),
             ("symmetry", ("hermitian", "published")),
-            ("weight", ("printed", "gaussian", None)),
+            ("weight", ("printed", "gaussian", "code", None)),
         ):
             if getattr(self, name) not in choices:
                 expected = ", ".join(filter(None, choices))
@@ -127,5 +128,5 @@ class Fourier(ShellBands):
 
     def _ring_weight(self, r: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
         weight = self.weight or ("gaussian" if self.symmetry == "hermitian" else "printed")
-        v = self.box / 8 if self.v is None else self.v
+        v = self.box / (4 if weight == "code" else 8) if self.v is None else self.v
         return np.asarray(np.exp(-(r if weight == "printed" else r**2) / (2 * v**2)))

@@ -72,6 +72,11 @@ class DdpmDenoiser:
         clean: Tensor = x - sigma / self.scale * noise
         return clean
 
+    @property
+    def training_scale(self) -> tuple[float, float]:
+        """Return scale and offset of the network's own grey scale."""
+        return self.scale, self.offset
+
     def spectrum(self, box: int) -> Float[Tensor, "box half"]:
         """Return the power spectrum of the training images."""
         if box not in self.spectra:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.image.spectrum import pixel_variance, shell_index
-from cryoprior.measurement.appearance import PARTICLES, fit_spectrum
+from cryoprior.measurement.appearance import fit_spectrum
 from cryoprior.measurement.intensity import (
     Contrast,
     Intensity,
@@ -63,7 +63,6 @@ def calibrate(
     power = denoiser.spectrum(operator.box).to(y)
     intensity = fit_intensity(y, operator, power, sigma, particles)
     if spectrum and isinstance(denoiser, Tunable):
-        y, particles = y[:PARTICLES], list(particles)[:PARTICLES]
         inner = intensity.to_prior(y, operator, particles)
         inside, relative = intensity.operator(operator), sigma / intensity.scale
         factor = fit_spectrum(inner, inside, power, relative, particles)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cryoprior.errors import InputError
 from cryoprior.prior.adapters import DdpmDenoiser, ddpm_unet
 from cryoprior.prior.config import CONFIG, REMEDY, PriorConfig, read_config_and_digests, write_config
-from cryoprior.prior.denoiser import Centred, Denoiser, OperatorAware, SignalPrior
+from cryoprior.prior.denoiser import Centred, Denoiser, OperatorAware, SignalPrior, TrainedInScale
 from cryoprior.prior.evidence import Evidence
 from cryoprior.prior.foreign import HUB_NAME, fetched, is_foreign, load_ddpm
 from cryoprior.prior.network import NetworkConfig, SignalNetwork
@@ -56,6 +56,11 @@ class Prior:
     def spectrum(self, box: int) -> Float[Tensor, "box half"]:
         """Return the power spectrum of its images."""
         return self.denoiser.spectrum(box)
+
+    @property
+    def training_scale(self) -> tuple[float, float] | None:
+        """Return scale and offset of the grey scale that its network was trained in, None where it has none."""
+        return self.denoiser.training_scale if isinstance(self.denoiser, TrainedInScale) else None
 
     @property
     def operator_aware(self) -> bool:

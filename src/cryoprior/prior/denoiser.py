@@ -82,6 +82,16 @@ class Centred(Protocol):
         ...
 
 
+@runtime_checkable
+class TrainedInScale(Protocol):
+    """A prior whose network was trained in a grey scale and on noise levels of its own, as a DDPM's is."""
+
+    @property
+    def training_scale(self) -> tuple[float, float] | None:
+        """Return scale and offset of x_network = scale x_prior + offset; None where it has no scale of its own."""
+        ...
+
+
 class MeteredDenoiser:
     """The same denoiser with its calls, forward and backward, and their seconds counted, optionally in mixed precision.
 
@@ -129,6 +139,11 @@ class MeteredDenoiser:
         """Return the mean of the denoiser's images, 0 where it knows none; not counted, as no particle has it made."""
         known = self.denoiser
         return known.mean_image(box, like) if isinstance(known, Centred) else like.new_zeros(box, box)
+
+    @property
+    def training_scale(self) -> tuple[float, float] | None:
+        """Return the grey scale that the denoiser's network was trained in, None where it has none of its own."""
+        return self.denoiser.training_scale if isinstance(self.denoiser, TrainedInScale) else None
 
     @property
     def operator_aware(self) -> bool:

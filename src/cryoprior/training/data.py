@@ -19,6 +19,8 @@ from cryoprior.random import numpy_stream
 from cryoprior.training.arrays import ImageSource
 from cryoprior.training.draws import BatchDraws
 
+FIXED_VALIDATION = 16
+"""Images of the paper's fixed validation subset: a random draw of those held out."""
 SAMPLE = 512
 """Images of a stack from which grey scale and spectra are measured."""
 
@@ -129,6 +131,16 @@ def split_rows(n: int, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
+def drawn_rows(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return ``count`` of the rows (all where there are no more), drawn at random by the seed, in ascending order.
+
+    Of a larger count they are a part. A stack is in the order in which its micrographs were recorded: the first rows of
+    it would be the first hour of a session.
+    """
+    order = numpy_stream(seed, "validation").permutation(len(rows))
+    return np.sort(rows[order[:count]])
+
+
 def dihedral(images: Float[Tensor, "b box box"], draws: BatchDraws) -> Float[Tensor, "b box box"]:
     """Return the images, each turned by a random number of quarter turns and mirrored half the time.
 
@@ -166,9 +178,10 @@ class TrainingImages:
         return dihedral(self.batch(start, size), draws)
 
     def validation(self, limit: int) -> tuple[Float[Tensor, "b box box"], Float[Tensor, "b box half"]]:
-        """Return up to ``limit`` held-out images, evenly from all data sets, and the noise power of each."""
+        """Return up to ``limit`` held-out images, drawn evenly from all data sets, and the noise power of each."""
         share = max(1, limit // len(self.stacks))
-        rows = [(i, row) for i, s in enumerate(self.stacks) for row in s.validation_rows[:share]]
+        drawn = [drawn_rows(s.validation_rows, share, self.seed) for s in self.stacks]
+        rows = [(i, row) for i, of_stack in enumerate(drawn) for row in of_stack]
         table = np.array(rows)
         return self._read(table), self.noise[torch.from_numpy(table[:, 0])]
 

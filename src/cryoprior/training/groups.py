@@ -12,15 +12,13 @@ from cryoprior.operators import Operator
 from cryoprior.prior.config import PriorConfig
 from cryoprior.prior.signal import Spectra
 from cryoprior.training.arrays import ImageSource, MeasurementSource
-from cryoprior.training.data import TrainingImages, TrainingStack, training_stack
+from cryoprior.training.data import FIXED_VALIDATION, TrainingImages, TrainingStack, training_stack
 from cryoprior.training.measured import MeasuredStack, TrainingMeasurements, check_coverage, measured_split
 from cryoprior.training.objectives import DdpmObjective, Objective, SignalObjective
 from cryoprior.training.operator_objective import OperatorObjective
 from cryoprior.training.operator_pool import OperatorPool
 from cryoprior.training.withheld import WithheldObjective
 
-FIXED_VALIDATION = 16
-"""The paper's fixed validation subset."""
 APPEARANCE_PARTICLES = 512
 """Particles from which grey scale and spectrum of a measured data set are estimated."""
 

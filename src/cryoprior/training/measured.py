@@ -17,7 +17,7 @@ from cryoprior.operators import Operator
 from cryoprior.prior.signal import Spectra
 from cryoprior.random import ParticleNoise, numpy_stream
 from cryoprior.training.arrays import MeasurementSource
-from cryoprior.training.data import random_split
+from cryoprior.training.data import drawn_rows, random_split
 from cryoprior.training.draws import BatchDraws
 
 SWEEPS = 256
@@ -135,8 +135,8 @@ class TrainingMeasurements:
         return self.stack.batch(self.stack.train_rows[rows])
 
     def validation(self, limit: int) -> tuple[MeasuredBatch, Float[Tensor, "b box half"]]:
-        """Return up to ``limit`` held-out particles, and 0 for the power of their noise, which is not known."""
-        held = self.stack.batch(self.stack.validation_rows[:limit])
+        """Return up to ``limit`` held-out particles, drawn, and 0 for the power of their noise, which is not known."""
+        held = self.stack.batch(drawn_rows(self.stack.validation_rows, limit, self.seed))
         return held, torch.zeros(len(held), self.box, self.box // 2 + 1)
 
     def _order(self, epoch: int) -> np.ndarray:

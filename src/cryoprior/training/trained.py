@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cryoprior.prior.checkpoint import Prior, build_network, make_denoiser
-from cryoprior.training.groups import FIXED_VALIDATION
+from cryoprior.training.data import FIXED_VALIDATION, drawn_rows
 from cryoprior.training.loop import Progress, Training
 from cryoprior.training.particles import training_particles
 from cryoprior.training.setup import TrainingSetup
@@ -50,14 +50,16 @@ class TrainedPrior(Prior):
 
     @property
     def split(self) -> list[dict[str, Any]]:
-        """Return for each data set which rows trained and which were held out, and the fixed 16 of the latter."""
+        """Return for each data set which rows trained and which were held out, and a fixed draw of 16 of the latter."""
         return [
             {
                 "particles": str(stack.path),
                 "digest": stack.digest,
                 "train": stack.index[stack.train_rows].tolist(),
                 "validation": stack.index[stack.validation_rows].tolist(),
-                "validation_fixed": stack.index[stack.validation_rows[:FIXED_VALIDATION]].tolist(),
+                "validation_fixed": stack.index[
+                    drawn_rows(stack.validation_rows, FIXED_VALIDATION, self.setup.seed)
+                ].tolist(),
             }
             for stack in self.setup.stacks
         ]

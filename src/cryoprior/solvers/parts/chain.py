@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.prior.denoiser import Denoiser, Pullback, linearise
+from cryoprior.operators import Operator
+from cryoprior.prior.denoiser import Denoiser, Pullback, TrainedInScale, linearise
 from cryoprior.prior.schedule import exploding_level, respaced_alpha_bars
 from cryoprior.random import ParticleNoise
 
@@ -36,19 +37,44 @@ def check_chain(name: str, steps: int, unit: float) -> None:
 
 
 class PaperScale:
-    """A prior asked about variance-preserving images x_t = sqrt(abar) x0 + sqrt(1 - abar) e in the scale of [-1, 1]."""
+    """A prior asked about variance-preserving images x_t = sqrt(abar) x0 + sqrt(1 - abar) e in the scale of [-1, 1].
 
-    def __init__(self, prior: Denoiser, unit: float) -> None:
-        self.prior, self.unit = prior, unit
+    An image of that scale is (x - offset) / unit, x the image in the prior's grey scale.
+    """
+
+    def __init__(self, prior: Denoiser, unit: float, offset: float = 0.0) -> None:
+        self.prior, self.unit, self.offset = prior, unit, offset
+
+    @classmethod
+    def of(cls, prior: Denoiser, unit: float | None) -> PaperScale:
+        """Return the scale of ``unit`` about grey value 0; where None, the one that a DDPM was trained in, if any."""
+        own = prior.training_scale if unit is None and isinstance(prior, TrainedInScale) else None
+        if own is None:
+            return cls(prior, UNIT if unit is None else unit)
+        scale, offset = own
+        return cls(prior, 1 / scale, -offset / scale)
+
+    def to_prior(self, x: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
+        """Return images of the scale of [-1, 1] in the prior's."""
+        return self.unit * x + self.offset
+
+    def measured(
+        self, y: Float[Tensor, "b m"], operator: Operator, particles: Sequence[int] | None
+    ) -> Float[Tensor, "b m"]:
+        """Return what was measured of images in the prior's scale as if they had been in the scale of [-1, 1]."""
+        if self.offset:
+            ones = y.new_ones(len(y), operator.box, operator.box)
+            y = y - self.offset * operator.forward(ones, particles)
+        return y / self.unit
 
     def denoised(self, x: Float[Tensor, "b box box"], abar: float) -> Float[Tensor, "b box box"]:
         """Return E[x0 | x_t]; one forward evaluation."""
-        return self.prior(x * (self.unit / math.sqrt(abar)), self._tau(x, abar)) / self.unit
+        return (self.prior(self.to_prior(x / math.sqrt(abar)), self._tau(x, abar)) - self.offset) / self.unit
 
     def linearised(self, x: Float[Tensor, "b box box"], abar: float) -> tuple[Float[Tensor, "b box box"], Pullback]:
         """Return E[x0 | x_t] and the map v -> J^T v, J its derivative with respect to x_t."""
-        x0_hat, pullback = linearise(self.prior, x * (self.unit / math.sqrt(abar)), self._tau(x, abar))
-        return x0_hat / self.unit, lambda v: pullback(v) / math.sqrt(abar)
+        x0_hat, pullback = linearise(self.prior, self.to_prior(x / math.sqrt(abar)), self._tau(x, abar))
+        return (x0_hat - self.offset) / self.unit, lambda v: pullback(v) / math.sqrt(abar)
 
     def _tau(self, x: Tensor, abar: float) -> Float[Tensor, "b"]:
         return x.new_full((len(x),), self.unit * math.sqrt((1 - abar) / abar))
