@@ -5,7 +5,8 @@ Another package offers a component by an entry point, in its pyproject.toml:
     [project.entry-points."cryoprior.operators"]
     mosaic = "my_package.mosaic:Mosaic"
 
-The groups are ``cryoprior.operators``, ``.solvers``, ``.metrics``, ``.formats`` and ``.commands``. Installed packages
+The groups are ``cryoprior.operators``, ``.solvers``, ``.metrics``, ``.formats``, ``.encodings`` and
+``.commands``. Installed packages
 are looked at only when a registry is listed or asked for a name that is not built in, and a package is imported only
 when its own component is asked for, or when all are listed.
 """
@@ -27,6 +28,7 @@ HOMES = {
     "solver": "cryoprior.solvers:SOLVERS",
     "metric": "cryoprior.metrics:METRICS",
     "format": "cryoprior.io:FORMATS",
+    "encoding": "cryoprior.storage:ENCODINGS",
     "command": "cryoprior.commands:COMMANDS",
 }
 """Where the registry of every kind lies; as text, so that only the one that is asked for is imported."""
@@ -39,7 +41,7 @@ class Registry(Mapping[str, Component], Generic[Component]):
 
     Parameters
     ----------
-    kind: ``operator``, ``solver``, ``metric``, ``format`` or ``command``.
+    kind: ``operator``, ``solver``, ``metric``, ``format``, ``encoding`` or ``command``.
     built_in: the components of this package. Their names cannot be taken.
     fault: says what is wrong with a component of that name from outside, in words; empty where nothing is.
     """
@@ -161,7 +163,7 @@ def register(kind: str, name: str, component: Any) -> None:
 
     Parameters
     ----------
-    kind: ``operator``, ``solver``, ``metric``, ``format`` or ``command``.
+    kind: ``operator``, ``solver``, ``metric``, ``format``, ``encoding`` or ``command``.
     name: what texts call it; the extension, with its point, of a format.
     component: as the registry of its kind holds them: see CONTRIBUTING.md.
 
