@@ -55,6 +55,10 @@ _BUILT_IN = {
         ".audit.command",
         "Judge what a prior added to half maps, by the half that it did not see: any program's, or particles'.",
     ),
+    "plan": Command(
+        ".planning.command",
+        "Plan what to keep of particles: masks, bits and formats by bytes and by the resolution to expect.",
+    ),
     "external-reconstruct": Command(
         ".refinement.command",
         "Reconstruct for RELION inside its refinement, with a prior of maps: relion_refine --external_reconstruct.",

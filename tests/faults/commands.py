@@ -86,6 +86,7 @@ def cases(good: Path) -> list[Case]:
         Case("map", ("map", str(sim), "--passes", "0")),
         Case("compare-maps", ("compare-maps", str(good / "blob.mrc"), str(good / "other.mrc"))),
         Case("audit", ("audit", *_halves("half", good), *_halves("prior-half", good))),
+        Case("plan", ("plan", *_spectrum(good), "--candidate", "quantize:bits=1")),
         Case("poses", ("poses", "--estimated", str(sim), "--truth", str(sim))),
         Case("heterogeneity", ("heterogeneity", str(good / "z.pkl"), str(good / "z.pkl"), *clusters)),
         Case("model score", ("model", "score", str(good / "model.pdb"), str(good / "model.pdb"), "--deposited")),
@@ -99,6 +100,11 @@ def cases(good: Path) -> list[Case]:
         if case.name in replaced
     ]
     return fresh + over
+
+
+def _spectrum(good: Path) -> tuple[str, ...]:
+    """Return the words that give a plan the signal over noise of images."""
+    return ("--spectrum", str(good / "snr.csv"), "--box", "32", "--pixel-size", "8", "--n", "900")
 
 
 def _halves(name: str, good: Path) -> tuple[str, ...]:
@@ -130,6 +136,8 @@ class Inputs:
             self.run(self.by_name[name].line(place, *OTHERWISE.get(name, ("--seed", "5"))))
         elif path.suffix == ".mrc":
             _write_blob(place, (0, 0, 0) if path.stem == "blob" else (1, 2, -1))
+        elif path.name == "snr.csv":
+            place.write_text("angstrom,snr\n250,2.5\n60,1.5\n30,0.5\n20,0.25\n16,0.125\n")
         elif path.name == "plan.toml":
             self._make(Path("sim"))
             place.write_text(PLAN.format(good=self.good))

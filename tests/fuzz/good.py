@@ -45,6 +45,7 @@ def make_good(folder: Path, server: Server) -> None:
     write_half_maps(folder)
     shutil.copytree(map_prior_folder("default"), folder / "map_prior")
     (folder / "labels.csv").write_text("particle,state\n" + states)
+    (folder / "snr.csv").write_text("angstrom,snr\n250,2.5\n60,1.5\n30,0.5\n20,0.25\n16,0.125\n")
     (folder / "ctf.csv").write_text(CTF_HEAD + "\n" + "15000,14000,30,300,2.7,0.1,0\n" * 3)
 
 

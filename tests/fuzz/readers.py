@@ -203,6 +203,11 @@ def _of_sums(good: Path, given: str, output: str) -> Commands:
     return {"external-reconstruct": ["external-reconstruct", given, "-o", output, "--map-prior", "none"]}
 
 
+def _of_spectrum(good: Path, given: str, output: str) -> Commands:
+    size = ["--box", "32", "--pixel-size", "8", "--n", "900", "--candidate", "quantize:bits=1"]
+    return {"plan": ["plan", "--spectrum", given, *size, "-o", output]}
+
+
 WORDS = "words.json"
 """The command that goes on in a folder that a run left, or the words themselves where words are what is changed."""
 
@@ -245,6 +250,7 @@ KINDS: dict[str, Kind] = {
     "rows": Kind(
         _copied("bench/rows.csv", "rows.csv"), lambda good, given, output: {"rows": ["operating-point", given]}
     ),
+    "spectrum": Kind(_copied("snr.csv", "snr.csv"), _of_spectrum),
     "ctf table": Kind(_copied("ctf.csv", "ctf.csv"), _of_ctf_table),
     "volume": Kind(_copied("blob.mrc", "m.mrc"), _of_volume),
     "reconstruction": Kind(_copied("recon", "recon"), _of_reconstruction),

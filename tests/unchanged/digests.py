@@ -191,6 +191,7 @@ def walk(folder: Path) -> Iterator[tuple[str, Any]]:
     yield from judged()
     yield from mapped()
     yield from asked()
+    yield from planned()
     for kind, text in (("maps", BENCH_MAPS), ("images", BENCH_IMAGES)):
         Path(f"{kind}.toml").write_text(text)
         run("bench", f"{kind}.toml", "-o", f"bench-{kind}", "--threads", 1)
@@ -296,6 +297,15 @@ def asked() -> Iterator[tuple[str, Any]]:
     halves = [f"--half{i} map-full/half{i}.mrc --prior-half{i} map-asked/half{i}_prior.mrc" for i in (1, 2)]
     run(*f"audit {' '.join(halves)} -o audited-maps --threads 1".split())
     yield "audit/maps/verdict", table(Path("audited-maps/verdict.csv"))
+
+
+def planned() -> Iterator[tuple[str, Any]]:
+    """Yield what can be expected of candidates, from signal over noise of images."""
+    Path("snr.csv").write_text("angstrom,snr\n250,2.5\n60,1.5\n30,0.5\n20,0.25\n16,0.125\n")
+    size = ["--box", 32, "--pixel-size", 8, "--n", 900]
+    run("plan", "--spectrum", "snr.csv", *size, "-o", "plan", "--threads", 1)
+    yield "plan/candidates", table(Path("plan/candidates.csv"))
+    yield "plan/spectrum", table(Path("plan/spectrum.csv"))
 
 
 def write_blobs(path: Path, seed: int) -> None:

@@ -6,6 +6,7 @@ STEPS = (
     ("See it work, in minutes", "cryoprior demo"),
     ("Are your particles understood?", "cryoprior validate particles.star"),
     ("What is in them, under the noise?", "cryoprior denoise particles.star -o denoised/"),
+    ("How little of every image is enough?", "cryoprior plan particles.star -o plan/"),
     (
         "Keep a part of every image",
         "cryoprior measure particles.star -o y.zarr --operator pixel:block=16,masks=192,rows=hadamard",

@@ -41,6 +41,7 @@ CHANGES: dict[str, Callable[[random.Random, int, Path], Changes]] = {
     "latents": pickles.latents,
     "labels": tables.labels,
     "rows": tables.rows,
+    "spectrum": tables.spectrum,
     "ctf table": tables.ctf_table,
     "volume": mrc.volume,
     "half map": mrc.volume,

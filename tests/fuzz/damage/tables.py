@@ -31,6 +31,16 @@ def rows(rng: random.Random, extra: int, folder: Path) -> Changes:
     yield "numbers are text", REFUSE, edit_text(lambda text: _behind_head(text, r"\d", "x"))
 
 
+def spectrum(rng: random.Random, extra: int, folder: Path) -> Changes:
+    """Yield damage of signal over noise by resolution."""
+    yield from _table(rng, extra)
+    yield "no head", REFUSE, edit_text(lambda text: text.split("\n", 1)[1])
+    yield "numbers are text", REFUSE, edit_text(lambda text: _behind_head(text, r"\d", "x"))
+    yield "a resolution twice", REFUSE, edit_text(lambda text: text.replace("\n30,", "\n60,"))
+    for number in ("nan", "inf", "1e400", "-1", "0", ""):
+        yield f"a number {number!r}", REFUSE, edit_text(lambda text, n=number: text.replace("\n60,", f"\n{n},", 1))
+
+
 def ctf_table(rng: random.Random, extra: int, folder: Path) -> Changes:
     """Yield damage of CTF values to draw from."""
     yield from _table(rng, extra)

@@ -1,0 +1,1 @@
+"""What to keep of particles: bytes against the resolution that can be expected, candidate by candidate."""
