@@ -192,7 +192,18 @@ def test_full_images_are_measurements_by_identity(star: Path) -> None:
     stored, full = read_measurements(y), FullImages(read_particles(star))
     np.testing.assert_array_equal(full.y([2, 5]), stored.y([2, 5]))
     np.testing.assert_array_equal(full[3:6].y(), stored[3:6].y())
-    for name in ("n", "m", "box", "sigma", "digest", "operator_spec", "particles_digest", "source", "seed", "bytes_per_particle"):
+    for name in (
+        "n",
+        "m",
+        "box",
+        "sigma",
+        "digest",
+        "operator_spec",
+        "particles_digest",
+        "source",
+        "seed",
+        "bytes_per_particle",
+    ):
         assert getattr(full, name) == getattr(stored, name), name
     for name in ("particle_index", "pixel_size", "image_digests"):
         np.testing.assert_array_equal(getattr(full, name), getattr(stored, name))
