@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from cryoprior.metrics.fsc import Resolution, resolution
 from cryoprior.planning.spectrum import SnrSpectrum
+from cryoprior.random import numpy_stream
 
 DRAWS = 400
 SIGMA = (15.87, 84.13)
@@ -41,7 +42,7 @@ def expected_resolution(
     worth: factor that a prior of the map adds, and its deviation.
     """
     found = _reached(half_map_curve(spectrum.mean() * worth[0], n, kept), spectrum)
-    factors = worth[0] + worth[1] * np.random.default_rng(seed).standard_normal(DRAWS)
+    factors = worth[0] + worth[1] * numpy_stream(seed, "plan/worth").standard_normal(DRAWS)
     drawn = [
         _reached(half_map_curve(snr * max(factor, 0.0), n, kept), spectrum).angstrom
         for snr, factor in zip(spectrum.draws(DRAWS, seed), factors, strict=True)

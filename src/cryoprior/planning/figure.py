@@ -89,5 +89,7 @@ def _far_apart(front: Sequence[Planned]) -> list[Planned]:
 
 def _label(axes: Axes, name: str, x: float, y: float) -> None:
     short = name.replace("pattern=uniform,", "").replace(",sets=64", "")
-    place = {"xytext": (3, 5), "textcoords": "offset points", "rotation": 38, "rotation_mode": "anchor"}
-    axes.annotate(short, (x, y), ha="left", va="bottom", fontsize=7.5, color=INK, **place)
+    shown = axes.annotate(
+        short, (x, y), (3, 5), textcoords="offset points", rotation=38, va="bottom", fontsize=7.5, color=INK
+    )
+    shown.set_rotation_mode("anchor")
