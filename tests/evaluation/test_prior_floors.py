@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from cryoprior.evaluation import evaluate
-from cryoprior.evaluation.floors import low_passed
 from cryoprior.evaluation.prior_floors import PriorFloors
 from cryoprior.evaluation.summary import CLEAN_IMAGES
+from cryoprior.image.smoothing import low_passed
 from cryoprior.image.spectrum import power_spectrum
 from cryoprior.measurement.intensity import Contrast, Intensity
 from cryoprior.operators import parse_operator

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from cryoprior.audit.page import write_audit_page
 from cryoprior.benchmark.images.sheet import Sheet
@@ -16,9 +17,14 @@ from cryoprior.maps.page import MapPage
 from cryoprior.maps.worth import HALF_MAPS, TRUTH, Curve, Point, Worth
 from cryoprior.maps.worth_page import worth_section
 from cryoprior.metrics.fsc import Resolution
+from cryoprior.reconstruction.check import Check
+from cryoprior.reconstruction.page import ReconstructionPage
+from cryoprior.reconstruction.pictures import SignalPictures
+from cryoprior.reconstruction.withholding import Withheld
 from cryoprior.referee import audit_maps
 from cryoprior.report.page import Section, Table, render_page
-from kit.browser import Layout, chromium, lay_out
+from cryoprior.report.slider import Slider
+from kit.browser import Layout, chromium, lay_out, shoot
 from kit.half_maps import Halves
 
 pytestmark = pytest.mark.external
@@ -133,3 +139,47 @@ def test_numbers_of_an_audit_can_be_read(width: int, tmp_path: Path) -> None:
     maps = [volume.numpy() for volume in (*of.halves, *of.prior("good until invented"))]
     write_audit_page(tmp_path, audit_maps(*maps, PIXEL), {"Half maps": f"{'a' * 60}.mrc, {'b' * 60}.mrc"})
     readable((tmp_path / "report.html").read_text(encoding="utf-8"), width, tmp_path)
+
+
+def ramp(sign: int) -> np.ndarray:
+    """Return an image that is black on its upper half and white on its lower, or the other way about."""
+    return sign * np.repeat([-1.0, 1.0], BOX // 2)[:, None] * np.ones(BOX)
+
+
+STEPS = (
+    "<script>const s = document.querySelector('input'); s.focus(); {moves} s.dispatchEvent(new Event('input'));"
+    "</script>"
+)
+
+
+def test_the_slider_moves_pixels(tmp_path: Path) -> None:
+    # Seen to fail without the attribute that tells the pictures where the slider is.
+    flat = np.random.default_rng(0).choice([-0.01, 0.01], (BOX, BOX)) * 100
+    slider = Slider("Particle 1", {"recorded": ramp(1), "measured": flat, "signal": ramp(-1)}, at=0)
+    page = render_page("T", [Section("S", [slider])])
+    assert "http" not in page.partition("<body>")[2]  # nothing is fetched
+    shown = {}
+    for name, moves in (("none", ""), ("half", "s.value = 150;"), ("all", "s.value = 200;"), ("key", "s.stepUp(8);")):
+        shown[name] = shoot(page.replace("</body>", STEPS.replace("{moves}", moves) + "</body>"), 700, tmp_path)
+    top = {name: picture[205:335, 20:318].mean(axis=(0, 2)) for name, picture in shown.items()}
+    assert top["all"].mean() > top["none"].mean() + 0.2
+    left, right = top["half"][:130], top["half"][150:]
+    np.testing.assert_allclose(left, top["all"][:130], atol=0.05)
+    assert abs(right - top["none"][150:]).max() > 0.1  # there it is the middle picture
+    assert abs(right - top["all"][150:]).max() > 0.1
+    assert abs(top["key"][:100] - top["none"][:100]).max() > 0.1
+    np.testing.assert_allclose(top["key"][150:], top["none"][150:], atol=0.02)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_page_of_signals_can_be_read(width: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sums = [torch.from_numpy(rng.normal(size=(20, BOX // 2 + 1))) for _ in range(4)]
+    power = [torch.ones(20, BOX // 2 + 1, dtype=torch.float64)] * 2
+    half = torch.full((BOX // 2 + 1,), 0.5, dtype=torch.float64)
+    check = Check(Withheld(*sums, *power), half, half, BOX, PIXEL)
+    images = rng.normal(size=(3, BOX, BOX)).astype(np.float32)
+    pictures = SignalPictures([1, 20, 300], "least squares", images, images, images)
+    page = ReconstructionPage([("Solver", SOLVER)], pictures, check, signal=True)
+    layout = readable(render_page("Reconstruction", page.sections(), "y.zarr"), width, tmp_path)
+    assert len(layout.cells) == 6 * 8

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from html import escape, unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 120
@@ -77,3 +79,16 @@ def lay_out(page: str, width: int, folder: Path) -> Layout:
     found = re.search(r'<pre id="found">(\{.*?\})</pre>', ran.stdout, re.DOTALL)
     assert found, f"{' '.join(command)} said nothing of the page: {ran.stderr[-2000:]}"
     return Layout(**json.loads(unescape(found[1])))
+
+
+def shoot(page: str, width: int, folder: Path, height: int = 900) -> np.ndarray:
+    """Return a page as Chromium shows it, (height, width, 3) from 0 to 1; scripts of the page have run."""
+    path, picture = folder / "shot.html", folder / "shot.png"
+    path.write_text(page, encoding="utf-8")
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
+    words += [f"--user-data-dir={folder / 'browser'}", f"--window-size={width},{height}", f"--screenshot={picture}"]
+    command = [chromium(), *words, "--virtual-time-budget=5000", path.as_uri()]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert picture.is_file(), f"{' '.join(command)} drew nothing: {ran.stderr[-2000:]}"
+    shown: np.ndarray = imread(picture)[..., :3]
+    return shown

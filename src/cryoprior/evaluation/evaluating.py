@@ -16,7 +16,6 @@ from cryoprior.evaluation.compared import Compared, compared_arrays
 from cryoprior.evaluation.floors import (
     constant_image,
     least_squares,
-    low_passed,
     radial_spectrum,
     spectrum_noise,
 )
@@ -24,6 +23,7 @@ from cryoprior.evaluation.gathering import Images, Scores
 from cryoprior.evaluation.lpips import choose_lpips
 from cryoprior.evaluation.prior_floors import PriorFloors
 from cryoprior.evaluation.summary import clean_scores, curves, mean_scores, particle_columns, shell_columns, summarise
+from cryoprior.image.smoothing import low_passed
 from cryoprior.io.rows import row_batches
 from cryoprior.measurement.arrays import check_least
 from cryoprior.operators import Operator

@@ -8,12 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cryoprior.image.spectrum import apply_filter, frequency_radius
 from cryoprior.operators import Operator
 from cryoprior.random import ParticleNoise
-
-CUTOFF = 0.1
-"""Of the low-pass, in cycles per pixel: a fifth of the Nyquist frequency."""
 
 
 def constant_image(original: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
@@ -60,11 +56,6 @@ def least_squares(
 ) -> Float[Tensor, "b box box"]:
     """Return the least-squares image of least norm, A+ y."""
     return operator.pinv(y, particles)
-
-
-def low_passed(x: Float[Tensor, "b box box"]) -> Float[Tensor, "b box box"]:
-    """Return the images without what lies beyond a tenth of a cycle per pixel."""
-    return apply_filter(x, (frequency_radius(x.shape[-1], x.device) <= CUTOFF).to(x))
 
 
 def _ring_average(power: Float[Tensor, "box half"]) -> Float[Tensor, "box half"]:

@@ -102,6 +102,24 @@ def mean_frc(x: Float[Tensor, "b box box"], reference: Float[Tensor, "b box box"
     return frc_mean(frc(x, reference), x.shape[-1])
 
 
+def frc_reach_angstrom(
+    curve: Float[Tensor, " shells"], box: int, pixel_size_angstrom: float, level: float = 0.5
+) -> float | None:
+    """Return the resolution to which a curve stays at ``level`` or above from shell 1 on, None where it never is.
+
+    Between two shells the crossing is found on a straight line in frequency.
+    """
+    values = [float(value) for value in curve[1:]]
+    if not values or not values[0] >= level:
+        return None
+    for place, value in enumerate(values):
+        if value < level:
+            above = values[place - 1]
+            shell = place + (above - level) / (above - value)
+            return box * pixel_size_angstrom / shell
+    return box * pixel_size_angstrom / len(values)
+
+
 def power_ratio(a: Float[Tensor, "b box box"], b: Float[Tensor, "b box box"]) -> Float[Tensor, " shells"]:
     """Return the power of all a over the power of all b by shell, (shells,)."""
     return shell_powers(a, b).pooled().power_ratio[0]

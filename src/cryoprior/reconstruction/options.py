@@ -23,6 +23,12 @@ class Asking(Computing):
         "measured",
         choices=("measured", "prior"),
     )
+    check: bool = option(
+        "Withhold a fifth of the numbers of some particles and ask the prior for them: what it knows, by resolution, "
+        "without truth or poses.",
+        False,
+    )
+    check_particles: int = option("Particles of the check at most, evenly spread over the stack.", 256, minimum=2)
     limit: int | None = option("Reconstruct the first particles only.", None, minimum=1)
     seed: int = option("Seed of the random draws; each particle has its own stream.", 0)
     cs: bool = option("Write particles.cs too, for cryoSPARC.", False, group=OUTPUT)

@@ -12,6 +12,8 @@ from cryoprior.errors import InputError
 from cryoprior.output.folder import holds_run, resume_output
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.progress import track
+from cryoprior.reconstruction.checking import check_prior, prior_to_check
+from cryoprior.reconstruction.files import write_report
 from cryoprior.reconstruction.job import ReconstructionJob
 from cryoprior.reconstruction.options import Asking, parse_shard
 from cryoprior.reconstruction.shards import MAKES, Shards
@@ -34,6 +36,7 @@ def run_job(
     identity = {**job.identity(), "n": job.n, "shard_size": options.shard_size}
     if options.merge and not holds_run(output, command, identity):
         raise InputError(f"{output}: no shards of this reconstruction to merge; reconstruct them first")
+    checked = prior_to_check(job) if options.check else None
     with resume_output(
         output,
         command,
@@ -60,6 +63,11 @@ def run_job(
         write_provenance(work.folder, command, options, inputs, options.seed)
         beside = os.path.relpath(job.measurements.path.resolve(), work.folder.resolve())
         summary = {**job.summary(shards.records()), f"{job.of}_from_here": beside}
+        check = None if checked is None else check_prior(job, checked, options.check_particles)
+        if check is not None:
+            summary["check"] = check.summary()
+        if check is not None or marked:
+            write_report(work.folder, job, summary, check)
         write_summary(work.folder, summary)
         work.complete()
     return summary

@@ -20,7 +20,10 @@ from cryoprior.output.stored_json import read_json
 
 log = logging.getLogger("cryoprior")
 
-MAKES = ("shards", "deviation", "records", "particles.star", "particles.cs", "summary.json", "provenance.json")
+MAKES = (
+    *("shards", "deviation", "records", "particles.star", "particles.cs", "summary.json", "provenance.json"),
+    *("report.html", "check.csv"),
+)
 """All that a reconstruction writes into its folder."""
 TOTALS = ("evaluations", "backward", "seconds_network", "residual")
 SUMMED = ("seconds", *TOTALS)

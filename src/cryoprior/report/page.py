@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing but itself: style inside, pictures as base64, no scripts, no fonts to fetch."""
+"""One HTML page that needs nothing but itself: style inside, pictures as base64, no script file, no fonts to fetch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from string import Template
 from typing import Literal
 
 from cryoprior.report.labels import breakable
+from cryoprior.report.slider import Slider
 from cryoprior.version import __version__
 
 
@@ -112,7 +113,7 @@ class Alert:
         )
 
 
-Block = Prose | Lead | Table | Picture | KeyValues | Alert
+Block = Prose | Lead | Table | Picture | KeyValues | Alert | Slider
 
 
 @dataclass(frozen=True)
