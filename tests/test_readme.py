@@ -83,7 +83,15 @@ def test_it_fits_on_a_hundred_lines() -> None:
 @pytest.mark.usefixtures("_default_prior", "_particles")
 def test_the_walk_from_particles_to_a_report_runs(tmp_path: Path) -> None:
     walk = re.findall(r"^ {4}(cryoprior [^\n]*)$", README, re.MULTILINE)
-    assert [line.split()[1] for line in walk] == ["validate", "measure", "describe", "reconstruct", "evaluate", "map"]
+    assert [line.split()[1] for line in walk] == [
+        "validate",
+        "measure",
+        "describe",
+        "reconstruct",
+        "evaluate",
+        "denoise",
+        "map",
+    ]
     for line in walk:
         words = shlex.split(line)[1:]
         fast = ["--steps", "2"] if words[0] == "reconstruct" else []
