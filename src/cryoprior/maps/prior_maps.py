@@ -59,7 +59,8 @@ def ask_beside(
 
     The half maps are those that were solved for: they are prior-free, no less apart than those of division alone, and
     better: on simulated particles the prior's maps of them agreed as well or better with the truth. The gated map is
-    made of the map of all particles, so that it is that map wherever the gate is closed.
+    made of the map of all particles, so that it is that map within the mask
+    wherever the gate is closed.
 
     Parameters
     ----------

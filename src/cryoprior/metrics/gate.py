@@ -121,7 +121,8 @@ def gated_map(
     """Return the two maps combined by the weights of every shell, in the grey scale of the prior-free one.
 
     The corners of the transform beyond Nyquist are those of the prior-free map. Within a mask both maps are multiplied
-    with it first, since the weights are true of what lies in it; the prior-free map stays as it is outside.
+    with it first, since the weights are true of what lies in it, and nothing is left outside: the noise there would
+    come back into the particle with every filter that raises fine shells.
     """
     d = free.shape[-1]
     within = (free, prior) if mask is None else (free * mask, prior * mask)
@@ -132,7 +133,7 @@ def gated_map(
     )
     mixed = sum(torch.fft.rfftn(volume.double()) * transfer for volume, transfer in zip(within, transfers, strict=True))
     gated: Tensor = torch.fft.irfftn(mixed, s=(d, d, d))
-    return (gated if mask is None else gated + free * (1 - mask)).to(free.dtype)
+    return gated.to(free.dtype)
 
 
 def verdicts(found: Referee, weights: Gate) -> list[str]:
