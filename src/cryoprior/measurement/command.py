@@ -33,6 +33,15 @@ class Options(ParticleFiles, Computing):
     box: int | None = option("Resize the images to this many pixels a side first.", None, minimum=2)
     resize: str = option("How images are resized.", "fourier", choices=("fourier", "bicubic"))
     sigma: float = option("Standard deviation of the noise added to each number, in grey values.", 0.0, minimum=0)
+    dose: float | None = option(
+        "Count electrons in place of adding noise: per square angstrom, of all exposures of a particle together; each "
+        "mask is an exposure. For clean particles.",
+        None,
+    )
+    readout: float = option(
+        "With a dose: deviation of the noise that reading one number adds, in electrons.", 0.0, minimum=0
+    )
+    contrast: float = option("With a dose: deviation of the clean images over their mean intensity.", 0.1)
     seed: int = option("Seed of the noise, and of the masks where the operator names none.", 0)
     limit: int | None = option("Measure the first particles only.", None, minimum=1)
     dtype: str = option(
@@ -46,6 +55,10 @@ class Options(ParticleFiles, Computing):
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.dose is not None and self.sigma > 0:
+            raise InputError("<dose> and <sigma> are both given; expected one of them; leave one out")
+        if self.dose is None and self.readout > 0:
+            raise InputError("<readout> without <dose>: nothing counts electrons; pass <dose>, or leave it out")
 
 
 def run(options: Options) -> dict[str, Any]:
@@ -54,9 +67,12 @@ def run(options: Options) -> dict[str, Any]:
     from cryoprior.io import MeasurementsWriter, read_particles
     from cryoprior.measurement.files import (
         block_baseline,
+        dose_of_stack,
         fitted_to_stack,
         measurement_header,
         measurement_summary,
+        numbers_of_dose,
+        numbers_with_noise,
         rounding_encoder,
         write_measured,
     )
@@ -75,8 +91,15 @@ def run(options: Options) -> dict[str, Any]:
         raise InputError(
             f"<dtype> {options.dtype} with bits={operator.bits}: its numbers are packed; leave <dtype> out"
         )
-    operator = fitted_to_stack(stack, operator, options.sigma, options.seed)
-    header = measurement_header(stack, operator, options.particles, options.sigma, options.seed)
+    dose, sigma = None, options.sigma
+    if options.dose is not None:
+        dose = dose_of_stack(stack, options.dose, options.readout, options.contrast)
+        sigma = dose.sigma(operator)
+        numbers = numbers_of_dose(operator, dose, options.seed)
+    else:
+        numbers = numbers_with_noise(operator, sigma, options.seed)
+    operator = fitted_to_stack(stack, operator, numbers)
+    header = measurement_header(stack, operator, options.particles, sigma, options.seed)
     baseline = block_baseline(operator) if options.dtype == "float16" else None
     particles, digests = (stack.table, stack.optics, stack.index), 1 if stack.resizing is None else 2
     given = [options.particles, *options.companion_files]
@@ -90,8 +113,8 @@ def run(options: Options) -> dict[str, Any]:
             encoder=rounding_encoder(operator),
             digests=digests,
         ) as writer:
-            write_measured(writer, stack, operator, options.sigma, options.seed, options.batch, device)
-        summary = measurement_summary(stack, operator, header, writer)
+            write_measured(writer, stack, numbers, options.batch, device)
+        summary = measurement_summary(stack, operator, header, writer, dose)
         write_provenance(folder, "measure", options, given, options.seed)
         write_summary(folder, summary)
     return summary

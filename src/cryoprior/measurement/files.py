@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from cryoprior.errors import InputError
 from cryoprior.io import Baseline, MeasurementHeader, MeasurementsWriter, ParticleStack, check_images
 from cryoprior.io.digests import read_with_digests
 from cryoprior.io.rounded import NumberLevels, RoundingEncoder
 from cryoprior.io.rows import row_batches
+from cryoprior.measurement.dose import Dose, exposures
 from cryoprior.measurement.measuring import measure_unrounded
 from cryoprior.measurement.reading import calibration_sample, read_finite
 from cryoprior.operators import Operator, format_operator, with_levels
@@ -69,23 +74,47 @@ def rounding_encoder(operator: Operator) -> RoundingEncoder | None:
     return RoundingEncoder(number_levels(operator), lloyd_max(operator.bits).thresholds)
 
 
-def fitted_to_stack(stack: ParticleStack, operator: Operator, sigma: float, seed: int) -> Operator:
+Numbers = Callable[[Float[Tensor, "b box box"], list[int]], Float[Tensor, "b m"]]
+"""What measures images of these numbers in the stack, its noise with it, before any rounding."""
+
+
+def numbers_with_noise(operator: Operator, sigma: float, seed: int) -> Numbers:
+    """Return what measures y = A x + N(0, sigma^2)."""
+    return lambda x, particles: measure_unrounded(x, operator, sigma, seed, particles)
+
+
+def numbers_of_dose(operator: Operator, dose: Dose, seed: int) -> Numbers:
+    """Return what measures clean images under a dose."""
+    return lambda x, particles: dose.counted(x, operator, seed, particles)
+
+
+def dose_of_stack(stack: ParticleStack, electrons: float, readout: float, contrast: float) -> Dose:
+    """Return the dose of a stack of clean images, whose grey scale a fixed sample shows.
+
+    Raises
+    ------
+    InputError: a value out of its range, pixel sizes that differ, images that do not vary.
+    """
+    sizes = np.unique(np.round(stack.pixel_size, 4))
+    if len(sizes) > 1:
+        raise InputError(f"{stack.path}: pixels of {len(sizes)} sizes; expected one for <dose>; split the stack")
+    x = read_finite(stack, calibration_sample(stack.n)).double()
+    return Dose(electrons, readout, contrast, float(sizes[0]), float(x.mean()), float(x.std()))
+
+
+def fitted_to_stack(stack: ParticleStack, operator: Operator, numbers: Numbers) -> Operator:
     """Return the operator with levels fitted to a fixed sample of a stack, where it has bits and no levels."""
     if operator.bits is None or operator.deviation is not None:
         return operator
     rows = calibration_sample(stack.n)
     particles = [int(i) for i in stack.index[rows]]
-    return with_levels(
-        operator, measure_unrounded(read_finite(stack, rows), operator, sigma, seed, particles), particles
-    )
+    return with_levels(operator, numbers(read_finite(stack, rows), particles), particles)
 
 
 def write_measured(
     writer: MeasurementsWriter,
     stack: ParticleStack,
-    operator: Operator,
-    sigma: float,
-    seed: int,
+    numbers: Numbers,
     batch: int,
     device: torch.device,
 ) -> None:
@@ -95,11 +124,15 @@ def write_measured(
         check_images(images, stack, places)
         x = torch.from_numpy(images).to(device)
         particles = [int(i) for i in stack.index[places]]
-        writer.write(measure_unrounded(x, operator, sigma, seed, particles).cpu().numpy(), digests)
+        writer.write(numbers(x, particles).cpu().numpy(), digests)
 
 
 def measurement_summary(
-    stack: ParticleStack, operator: Operator, header: MeasurementHeader, writer: MeasurementsWriter
+    stack: ParticleStack,
+    operator: Operator,
+    header: MeasurementHeader,
+    writer: MeasurementsWriter,
+    dose: Dose | None = None,
 ) -> dict[str, Any]:
     """Return what ``summary.json`` holds."""
     return {
@@ -118,6 +151,18 @@ def measurement_summary(
         "sigma": header.sigma,
         "rounding": writer.rounding,
         **({} if operator.bits is None else {"bits": operator.bits, "rounding_gain": writer.gain}),
+        **({} if dose is None else {"dose": dose_summary(dose, operator)}),
         "seed": header.seed,
         "source": header.source,
+    }
+
+
+def dose_summary(dose: Dose, operator: Operator) -> dict[str, Any]:
+    """Return what is worth knowing of a dose: what falls on a pixel in each of how many exposures."""
+    return {
+        "electrons_per_square_angstrom": dose.electrons,
+        "exposures": exposures(operator),
+        "electrons_per_pixel_and_exposure": dose.per_pixel(operator),
+        "readout_electrons": dose.readout,
+        "contrast": dose.contrast,
     }
