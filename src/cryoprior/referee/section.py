@@ -31,7 +31,8 @@ CURVES = (
 )
 GATED = (
     "The gated map takes from the prior's maps what the other half confirms, less two standard errors, and is the "
-    "prior-free map in all other shells; within a mask nothing is left outside. The prior's map is the mean of those of both halves: only that one can be checked. "
+    "prior-free map in all other shells; within a mask nothing is left outside. The prior's map is the mean of those "
+    "of both halves: only that one can be checked. "
     "Worths above 4 are drawn at 4; such a prior is worth at least what is said, since the noise hides how good it is."
 )
 SECTIONS = (
