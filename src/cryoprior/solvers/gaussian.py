@@ -19,6 +19,9 @@ from cryoprior.prior.split import signal_and_noise
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers.base import Solution
 from cryoprior.solvers.parts.chain import moments
+from cryoprior.solvers.parts.intervals import mean_within_cells, unrounded, white_sigma
+
+MOST_SWEEPS = 100_000
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,28 @@ class Gaussian:
     centred: False leaves the mean image out, and takes P about 0.
     samples: draws of the signal for its deviation, which is returned above 1.
     tolerance: relative residual at which conjugate gradients stop; Fourier operators have a closed form.
+    rounding: of an operator with bits: ``linear``, noise that is known by its variance, or ``exact``, the likelihood
+        of the cells in which numbers lay, by ``sweeps`` of Gibbs' sampler: slow, a reference for small boxes.
     """
 
     estimate: Literal["mean", "signal"] = "mean"
     centred: bool = True
     samples: int = 1
     tolerance: float = 1e-6
+    rounding: Literal["linear", "exact"] = "linear"
+    sweeps: int = 200
     needs_prior: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.estimate not in ("mean", "signal"):
             raise InputError(f"gaussian: estimate={self.estimate}; expected mean or signal; it draws no samples")
+        if self.rounding not in ("linear", "exact") or not 1 <= self.sweeps <= MOST_SWEEPS:
+            raise InputError(
+                f"gaussian: rounding={self.rounding}, sweeps={self.sweeps}; expected linear or exact, and 1 to "
+                f"{MOST_SWEEPS} sweeps"
+            )
+        if self.rounding == "exact" and self.samples > 1:
+            raise InputError(f"gaussian: samples={self.samples} with rounding=exact, which has none; leave them out")
         if self.samples < 1:
             raise InputError(f"gaussian: samples={self.samples}; expected at least 1")
         if self.samples > 1 and self.estimate == "mean":
@@ -57,7 +71,6 @@ class Gaussian:
         ------
         InputError: an operator that is not linear; the signal of a prior that cannot tell it from noise.
         """
-        measurement = Measurement(operator, y, sigma, noise.particles, "gaussian")
         mean = y.new_zeros(operator.box, operator.box)
         if self.centred and isinstance(prior, Centred):
             mean = prior.mean_image(operator.box, y)
@@ -67,6 +80,11 @@ class Gaussian:
             power = floored(signal + background)
         else:
             power = floored(power_about(prior.spectrum(operator.box).to(y), mean))
+        if operator.bits is not None and self.rounding == "exact":
+            left = white_sigma(operator, sigma)
+            y = mean_within_cells(y, operator, mean, power, left, noise, self.sweeps).to(y)
+            operator, sigma = unrounded(operator), left
+        measurement = Measurement(operator, y, sigma, noise.particles, "gaussian")
         guess = mean.expand(len(y), -1, -1)
         x = measurement.condition(guess, power, tolerance=self.tolerance, limit=2000)
         if self.estimate == "mean":
