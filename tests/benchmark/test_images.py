@@ -24,6 +24,7 @@ from cryoprior.benchmark.images.page import ImageTable
 from cryoprior.benchmark.images.pairs import ImagePairs
 from cryoprior.benchmark.images.plan import ImageMethod, ImagesPlan
 from cryoprior.benchmark.images.scorer import Scorer
+from cryoprior.benchmark.images.sheets import contests
 from cryoprior.benchmark.images.table import run_images
 from cryoprior.benchmark.images.work import CellWork, ImageWork
 from cryoprior.benchmark.toml import read_plan
@@ -90,6 +91,7 @@ cells = ["K=4 C=4 hadamard"]
 """
 METHODS = {"least squares", "wiener", "exact mean", "exact sample", "DDRM", "DDRM, mean of 3"}
 BESIDE = {"constant", "spectrum noise", "crop", "quantize"}
+SCEPTICS = {"least squares, low-passed", "mean image, no data", "Gaussian with mean image", "Wiener signal"}
 TIMES = ["seconds", "seconds_network", "seconds_own"]
 
 
@@ -197,11 +199,11 @@ def test_every_cell_has_every_row(finished: Path) -> None:
         beside = {*BESIDE, "bin"} if cell == PIXEL else BESIDE  # no divisor of the box makes C = 2.5
         assert here.groupby("method")["seed"].agg(list).to_dict() == {
             **{name: [0, 1] for name in methods},
-            **{name: [0] for name in beside},
+            **{name: [0] for name in beside | SCEPTICS},
         }
     kinds = rows.groupby("method")["kind"].first()
     assert kinds[list(METHODS)].eq("method").all()
-    assert kinds[["constant", "spectrum noise"]].eq("floor").all()
+    assert kinds[["constant", "spectrum noise", *SCEPTICS]].eq("floor").all()
     assert kinds[["crop", "bin", "quantize", "full image"]].eq("control").all()
     numbers = rows[["psnr", "ssim", "correlation", "frc", "power", "compression", "effective_compression", "stored"]]
     assert np.isfinite(numbers.to_numpy()).all()
@@ -209,6 +211,26 @@ def test_every_cell_has_every_row(finished: Path) -> None:
     assert np.isfinite(costs.to_numpy()).all()
     assert rows[rows["kind"] != "method"]["evaluations"].isna().all()
     assert rows["lpips"].isna().all()
+
+
+def test_the_floors_of_a_sceptic_are_those_of_evaluate(finished: Path) -> None:
+    rows = read_rows(finished)
+    at = rows[rows["cell"] == PIXEL].groupby("method").first()
+    assert at.loc["Gaussian with mean image", "frc"] == pytest.approx(at.loc["wiener", "frc"], abs=1e-3)
+    assert at.loc["least squares, low-passed", "power"] < 0.5 * at.loc["least squares", "power"]
+    assert at.loc["Wiener signal", "power"] < at.loc["Gaussian with mean image", "power"]
+    same = rows[rows["method"] == "mean image, no data"]["frc"]
+    assert len(same) == 2
+    reached = rows["frc_half_angstrom"].dropna()
+    assert len(reached)
+    assert ((reached >= 2 * 5.0) & (reached <= 32 * 5.0)).all()  # Nyquist to shell 1
+
+
+def test_signals_are_compared_with_signals() -> None:
+    cell = pd.DataFrame(
+        {"kind": "method", "n": 4, "method": list("abcd"), "estimate": ["mean", "signal", "sample", "signal"]}
+    )
+    assert contests(cell) == [["a"], ["c"], ["b", "d"]]
 
 
 def test_rows_say_what_was_done(finished: Path) -> None:

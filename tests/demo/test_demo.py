@@ -20,7 +20,15 @@ from cryoprior.io import read_particles
 from cryoprior.prior import prior_folder
 
 SMALL = ("--n", "2", "--steps", "2", "--nesterov-steps", "2", "--threads", "1", "--json")
-METHODS = ("least squares", "Gaussian prior", "paper's sampler", "exact sample", "exact mean", "posterior mean")
+METHODS = (
+    "least squares",
+    "Gaussian prior",
+    "paper's sampler",
+    "exact sample",
+    "exact mean",
+    "posterior mean",
+    "signal",
+)
 
 
 def call(*words: str) -> int:
@@ -55,7 +63,7 @@ def page(folder: Path) -> str:
 
 def test_the_page_is_self_contained_and_its_links_lead_somewhere(folder: Path, page: str) -> None:
     assert not re.search(r"<script|<link|@import|url\(|https?:|//", re.sub(r'src="data:[^"]*"', "", page))
-    assert len(re.findall(r'src="data:image/png;base64,', page)) == 4
+    assert len(re.findall(r'src="data:image/png;base64,', page)) == 4 + 2 * (1 + 2 * 3)
     links = re.findall(r'href="([^"]*)"', page)
     assert len(links) > 20
     assert [link for link in links if not (folder / link).exists()] == []
@@ -63,17 +71,27 @@ def test_the_page_is_self_contained_and_its_links_lead_somewhere(folder: Path, p
 
 def test_the_page_names_every_method_and_floor(page: str) -> None:
     text = page.replace("&#x27;", "'")
-    for name in (*METHODS, "constant image", "spectrum-matched noise", "full noisy image"):
+    for name in (
+        *METHODS,
+        "constant image",
+        "spectrum-matched noise",
+        "full noisy image",
+        "Wiener signal",
+        "mean image, no data",
+    ):
         assert text.count(f">{name}</th>") >= 1, name
     assert "Mean or sample?" in text
+    assert text.count("Checked without the truth: ") == 2
+    assert text.count('type="range"') == 4  # two particles by two operators
+    assert "Of the sums of pixels alone, with no prior" in text
     assert "mostly noise" in text
 
 
 def test_the_summary_holds_what_the_stacks_say(folder: Path) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["n"] == 2
-    assert set(summary["pixel"]) == {"least-squares", "gaussian", "nesterov", "sample", "mean", "posterior"}
-    assert set(summary["fourier"]) == {"least-squares", "gaussian", "sample", "mean", "posterior"}
+    assert set(summary["pixel"]) == {"least-squares", "gaussian", "nesterov", "sample", "mean", "posterior", "signal"}
+    assert set(summary["fourier"]) == {"least-squares", "gaussian", "sample", "mean", "posterior", "signal"}
     for name in ("pixel", "fourier"):
         clean = read_particles(folder / "particles" / "clean.star").read(slice(None))
         for method, numbers in summary[name].items():
@@ -86,7 +104,7 @@ def test_the_summary_holds_what_the_stacks_say(folder: Path) -> None:
         assert summary[name]["least-squares"]["residual"] < 1e-4
         assert summary[name]["mean"]["residual"] < 1e-4
         evaluations = {key: scores["evaluations"] for key, scores in summary[name].items() if key != "nesterov"}
-        assert evaluations == {"least-squares": 0, "gaussian": 0, "sample": 2, "mean": 2, "posterior": 1}
+        assert evaluations == {"least-squares": 0, "gaussian": 0, "sample": 2, "mean": 2, "posterior": 1, "signal": 10}
 
 
 def test_the_numbers_of_the_page_are_those_of_the_summary(folder: Path, page: str) -> None:
@@ -94,7 +112,8 @@ def test_the_numbers_of_the_page_are_those_of_the_summary(folder: Path, page: st
     rows = re.findall(r'<th scope="row">exact mean</th>(.*?)</tr>', page)
     clean, noisy = (re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows[-2:])
     assert clean[0] == f"{numbers['clean_correlation']:.3f}"
-    assert clean[2:4] == [f"{numbers['clean_frc']:.3f}", str(numbers["evaluations"])]
+    reach = "–" if numbers["reach"] is None else f"{numbers['reach']:.1f}"
+    assert clean[2:5] == [f"{numbers['clean_frc']:.3f}", reach, str(numbers["evaluations"])]
     assert noisy[:2] == [f"{numbers['ssim']:.3f}", f"{numbers['psnr']:.2f}"]
 
 

@@ -45,10 +45,11 @@ def run(options: Options) -> dict[str, Any]:
         demo = Demo(work.folder, simulated, **decisive, **computing)
         results = {name: demo.results(name) for name in demo.operators()}
         numbers = {name: {r.name: r.summary() for r in of_operator} for name, of_operator in results.items()}
+        says = demo.map()
         seconds = time.perf_counter() - started
-        write_demo_page(demo, results, seconds)
+        write_demo_page(demo, results, says, seconds)
         write_provenance(work.folder, "demo", options, given, options.seed)
-        write_summary(work.folder, {"n": options.n, "seconds": seconds, "prior": options.prior, **numbers})
+        write_summary(work.folder, {"n": options.n, "seconds": seconds, "prior": options.prior, "map": says, **numbers})
         report = work.complete() / "report.html"
     correlations = {
         name: {method: scores["clean_correlation"] for method, scores in methods.items()}

@@ -18,13 +18,14 @@ COLUMNS = {
     "correlation": ("Correlation ↑", "z.3f"),
     "gain": ("over least squares ↑", ""),
     "frc": ("FRC ↑", "z.3f"),
+    "reach": ("FRC ≥ 0.5 to (Å) ↓", ".1f"),
     "ssim": ("SSIM ↑", "z.3f"),
     "psnr": ("PSNR (dB) ↑", ".2f"),
     "residual": ("Residual", ".0e"),
     "evaluations": ("Evaluations", "d"),
     "seconds": ("Seconds", ".2g"),
 }
-AGAINST_CLEAN = ("correlation", "gain", "frc", "evaluations", "seconds")
+AGAINST_CLEAN = ("correlation", "gain", "frc", "reach", "evaluations", "seconds")
 AGAINST_NOISY = ("ssim", "psnr", "residual")
 ON_FEW = ("correlation", "gain", "frc", "ssim", "residual", "evaluations", "seconds")
 MOSTLY_NOISE = (
@@ -44,7 +45,9 @@ HOW_CLEAN = (
     "Against the clean image, means over particles. Over least squares: mean of the differences in correlation, "
     "particle by particle, ± its standard error. FRC: numerators and denominators summed over particles, averaged over "
     "shells by their number of coefficients. Evaluations of the network, and seconds, for one image. The full noisy "
-    "image is what was there before anything was compressed."
+    "image is what was there before anything was compressed. A signal leaves out the noise, which the others have: "
+    "compare it with the Wiener signal, which knows the prior's spectrum and mean image alone. Smoothing and the mean "
+    "image, which knows no data, raise the correlation and not the FRC."
 )
 HOW_NOISY = (
     "Against the noisy original, means over particles, beside the floors. SSIM (uniform 7-pixel window) and PSNR: both "
@@ -75,11 +78,15 @@ class Links(KeyValues):
         return f"<dt>{escape(link.label)}</dt><dd>{' · '.join(anchors)}</dd>"
 
 
+MAP_LINK = Links((), [FileLinks("Map", [("report", "map/report.html"), ("map.mrc", "map/map.mrc")])])
+
+
 @dataclass(frozen=True)
 class ScoreRow:
     """The scores of one method, or of a floor: None where a score is not defined.
 
-    correlation, frc: with the clean image; ssim, psnr: with the noisy original.
+    correlation, frc: with the clean image; reach: the resolution in angstrom to which that FRC is at least a half.
+    ssim, psnr: with the noisy original.
     gain: mean difference from least squares in correlation with the clean image, and its standard error.
     """
 
@@ -87,6 +94,7 @@ class ScoreRow:
     correlation: float | None = None
     gain: tuple[float, float] | None = None
     frc: float | None = None
+    reach: float | None = None
     ssim: float | None = None
     psnr: float | None = None
     residual: float | None = None
@@ -133,13 +141,16 @@ class Study:
     resolution_angstrom: Float[np.ndarray, " shells"]
     curves: Mapping[str, Float[np.ndarray, " shells"]]
     links: Sequence[FileLinks]
+    signals: Sequence[Block] = ()
+    """Signals beside smoothed views, and what the check says of them."""
 
 
 @dataclass(frozen=True)
 class DemoPage:
-    """All that the page shows; ``done`` says in three sentences what was done."""
+    """All that the page shows; ``done`` says in three sentences what was done, ``map_says`` how good the map is."""
 
     done: str
+    map_says: str
     facts: Sequence[tuple[str, str]]
     studies: Sequence[Study]
     links: Sequence[FileLinks]
@@ -154,7 +165,8 @@ class DemoPage:
                 Alert("Mean or sample?", MEAN_OR_SAMPLE, "note"),
             ],
         )
-        return [head, reading, *map(_section, self.studies), Section("Files", [Links((), self.links)])]
+        mapped = Section("A map", [Prose(f"Of the sums of pixels alone, with no prior: {self.map_says}."), MAP_LINK])
+        return [head, reading, *map(_section, self.studies), mapped, Section("Files", [Links((), self.links)])]
 
     def overview(self) -> bytes:
         """Return the first particle as every study shows it, one row per study, as PNG."""
@@ -190,6 +202,7 @@ def _section(study: Study) -> Section:
     blocks: list[Block] = [
         KeyValues(study.facts),
         Prose(_verdict(study.scores)),
+        *study.signals,
         pictures,
         _table([row for row in study.scores if row.correlation is not None], AGAINST_CLEAN, HOW_CLEAN),
         *_few(study),

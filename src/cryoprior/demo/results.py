@@ -19,6 +19,12 @@ from cryoprior.io import read_particles
 from cryoprior.metrics import frc_mean, pooled_frc
 
 NOISY = "full noisy image"
+SCEPTICS = {
+    "Wiener signal": "wiener_signal",
+    "least squares, low-passed": "low_passed",
+    "mean image, no data": "mean_image",
+    NOISY: "full_image",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class Result:
 
     def scores(self) -> ScoreRow:
         """Return the scores over all particles that were reconstructed."""
-        return self._row(self.particles, self.judged["clean"]["frc"])
+        clean = self.judged["clean"]
+        return self._row(self.particles, clean["frc"], clean["frc_half_angstrom"])
 
     def scores_of_first(self, count: int, clean: Path) -> ScoreRow:
         """Return the scores over the first particles; ``clean`` is the star file of their clean images."""
@@ -61,7 +68,7 @@ class Result:
         curve = pooled_frc(torch.from_numpy(self.images(count)), torch.from_numpy(truth))
         return self._row(self.particles.iloc[:count], float(frc_mean(curve, truth.shape[-1])))
 
-    def _row(self, particles: pd.DataFrame, frc: float) -> ScoreRow:
+    def _row(self, particles: pd.DataFrame, frc: float, reach: float | None = None) -> ScoreRow:
         gain = particles["clean_correlation"] - particles["least_squares.clean_correlation"]
         error = float(gain.std()) / len(gain) ** 0.5 if len(gain) > 1 else 0.0
         is_floor = self.name == "least-squares"
@@ -70,6 +77,7 @@ class Result:
             correlation=float(particles["clean_correlation"].mean()),
             gain=None if is_floor else (float(gain.mean()), error),
             frc=frc,
+            reach=reach,
             ssim=float(particles["ssim"].mean()),
             psnr=float(particles["psnr"].mean()),
             residual=float(particles["residual"].mean()),
@@ -78,11 +86,18 @@ class Result:
         )
 
     def floors(self) -> list[ScoreRow]:
-        """Return images that need no measurement: the original itself, and two that know nothing of the particle."""
-        clean, floors = self.judged["clean"]["full_image"], self.judged["floors"]
+        """Return floors: a sceptic's against the clean image, the original, and two that know nothing of the particle.
+
+        The sceptic's are known where a prior was asked: smoothing, no data at all, the Wiener estimate of the signal.
+        """
+        clean, floors = self.judged["clean"], self.judged["floors"]
+        sceptics = {title: clean[key] for title, key in SCEPTICS.items() if key in clean}
         named = {"spectrum-matched noise": "spectrum_noise", "constant image": "constant"}
         return [
-            ScoreRow(NOISY, correlation=clean["correlation"], frc=clean["frc"]),
+            *(
+                ScoreRow(title, correlation=part["correlation"], frc=part["frc"], reach=part["frc_half_angstrom"])
+                for title, part in sceptics.items()
+            ),
             *(ScoreRow(title, ssim=floors[key]["ssim"], psnr=floors[key]["psnr"]) for title, key in named.items()),
         ]
 

@@ -10,15 +10,18 @@ from cryoprior.demo.particles import BOX
 from cryoprior.demo.results import Result
 from cryoprior.errors import InputError
 from cryoprior.evaluation import command as evaluate
+from cryoprior.maps import command as maps
 from cryoprior.measurement import command as measure
 from cryoprior.prior import load_prior, prior_folder, read_config
 from cryoprior.reconstruction import command as reconstruct
 from cryoprior.reconstruction.choice import suited_prior
 from cryoprior.solvers import parse_solver
 
-FEW, PICTURES = 4, 3
+FEW, PICTURES = 2, 3
 """Particles for the paper's sampler, which takes 1000 evaluations per image; particles in the pictures."""
-PAPER = "nesterov"
+PAPER, SIGNAL = "nesterov", "signal"
+PASSES = 2
+"""Passes of the map: enough for a look."""
 
 log = logging.getLogger("cryoprior")
 
@@ -72,7 +75,14 @@ class Demo:
             *(paper if operator == "pixel" else []),
             Method("sample", "exact sample", f"exact:estimate=sample,steps={self.steps}"),
             Method("mean", "exact mean", f"exact:estimate=mean,steps={self.steps}"),
-            *([Method("posterior", "posterior mean", "posterior")] if self.prior_knows_operators else []),
+            *(self._of_aware() if self.prior_knows_operators else []),
+        ]
+
+    @staticmethod
+    def _of_aware() -> list[Method]:
+        return [
+            Method("posterior", "posterior mean", "posterior"),
+            Method(SIGNAL, "signal", "posterior:estimate=signal,samples=4"),
         ]
 
     @property
@@ -96,6 +106,19 @@ class Demo:
         measure.run(options)
         return [self._result(options.output, method) for method in self.methods(operator)]
 
+    def map(self) -> str:
+        """Return what the map of the sums of pixels says of itself; it lies beside them with its report."""
+        options = maps.Options(
+            particles=self.folder / "pixel" / "measurements.zarr",
+            output=self.folder / "map",
+            truth=self.simulated.parent / "assembly.mrc",
+            passes=PASSES,
+            device=self.device,
+            threads=self.threads,
+            overwrite=True,
+        )
+        return str(maps.run(options)["says"])
+
     def _result(self, measurements: Path, method: Method) -> Result:
         folder, is_slow = measurements.with_name(method.name), method.name == PAPER
         limit = self.few if is_slow else self.n
@@ -111,6 +134,7 @@ class Demo:
             device=self.device,
             threads=self.threads,
             seed=self.seed,
+            check=method.name == SIGNAL,
             overwrite=True,
         )
         reconstructed = reconstruct.run(job)

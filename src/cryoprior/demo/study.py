@@ -8,6 +8,7 @@ from cryoprior.demo.page import DemoPage, FileLinks, PictureRow, Study
 from cryoprior.demo.particles import BOX, PIXEL_SIZE_ANGSTROM, SNR
 from cryoprior.demo.results import Result, clean_curves, read_images
 from cryoprior.demo.runs import PAPER, PICTURES, Demo
+from cryoprior.demo.signals import signal_blocks
 from cryoprior.report.page import write_page
 
 REPORT = "report.html"
@@ -20,10 +21,10 @@ FILES = (
 )
 
 
-def write_demo_page(demo: Demo, results: Mapping[str, list[Result]], seconds: float) -> None:
+def write_demo_page(demo: Demo, results: Mapping[str, list[Result]], map_says: str, seconds: float) -> None:
     """Write the page and its first picture; ``results`` are those of every operator, ``seconds`` what all took."""
     studies = [_study(demo, name, of_operator) for name, of_operator in results.items()]
-    page = DemoPage(_done(demo), _facts(demo, seconds), studies, FILES)
+    page = DemoPage(_done(demo), map_says, _facts(demo, seconds), studies, FILES)
     (demo.folder / "figures").mkdir(exist_ok=True)
     (demo.folder / "figures" / "overview.png").write_bytes(page.overview())
     write_page(demo.folder / REPORT, "cryoprior demo", page.sections())
@@ -53,6 +54,7 @@ def _study(demo: Demo, name: str, results: list[Result]) -> Study:
         resolution,
         curves,
         _links(name, results),
+        signal_blocks(demo, results),
     )
 
 

@@ -39,7 +39,8 @@ class Evaluation:
 
     n: particles. box: pixels a side.
     scores: image (``reconstruction`` or the name of a floor), then metric, to ``mean`` and ``std`` over particles.
-    clean: image to ``correlation``, ``correlation_std`` and ``frc`` with the clean one; empty where none is known.
+    clean: image to ``correlation``, ``correlation_std``, ``frc`` and ``frc_half_angstrom`` (None where it never is one
+        half) with the clean one; empty where none is known.
     summary: what ``summary.json`` holds: ``metrics``, ``floors``, ``over_least_squares`` and ``clean``.
     particles: one column per score, (n,) each; those of floors are called ``image.metric``.
     shells: one column per curve, (box // 2 + 1,) each: ``resolution_angstrom``, ``frc.image.against`` and others.
@@ -49,7 +50,7 @@ class Evaluation:
     n: int
     box: int
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
-    clean: Mapping[str, Mapping[str, float]]
+    clean: Mapping[str, Mapping[str, float | None]]
     summary: Mapping[str, Any]
     particles: Mapping[str, Float[np.ndarray, " n"]]
     shells: Mapping[str, Float[np.ndarray, " shells"]]
@@ -141,8 +142,8 @@ def summed_up(scores: Scores, box: int, pixel_size: float, lpips_note: str) -> E
         scores.n,
         box,
         mean_scores(scores),
-        clean_scores(scores, box),
-        summarise(scores, box, lpips_note),
+        clean_scores(scores, box, pixel_size),
+        summarise(scores, box, pixel_size, lpips_note),
         particle_columns(scores),
         shell_columns(scores, box, pixel_size),
         lpips_note,

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
+from cryoprior.image.smoothing import smoothed_views
 from cryoprior.metrics import METRICS, Metric
 from cryoprior.report.figures import MontageRow, grey_limits, montage, shell_curves
 from cryoprior.report.page import Alert, Block, KeyValues, Picture, Prose, Section, Table
+from cryoprior.report.slider import Slider, own_grey
 
 Score = Mapping[str, float]
 
@@ -43,6 +46,8 @@ MOSTLY_NOISE = (
     "their floors: an image of one grey value, noise that shares nothing but the power spectrum, and least squares, "
     "which uses no prior at all. What the prior adds shows against a clean image, where one is known."
 )
+WIPED = 3
+"""Particles with a slider."""
 HOW_COMPUTED = (
     "Means ± standard deviations over particles. SSIM (uniform 7-pixel window) and PSNR: both images mapped to [0, 1] "
     "by the original's minimum and maximum, data range 1. SSIM on [−1, 1] uses data range 2; the paper states neither. "
@@ -78,7 +83,7 @@ class EvaluationPage:
     """
 
     scores: Mapping[str, Mapping[str, Score]]
-    clean: Mapping[str, Mapping[str, float]]
+    clean: Mapping[str, Mapping[str, float | None]]
     facts: Sequence[tuple[str, str]]
     examples: Sequence[Example]
     resolution_angstrom: Float[np.ndarray, " shells"]
@@ -100,6 +105,8 @@ class EvaluationPage:
     def _pictures(self) -> list[Block]:
         if not self.examples:
             return []
+        if self.estimate == "signal":
+            return self._signals()
         columns = ["original", "least squares", "reconstruction", "difference"]
         with_clean = self.examples[0].clean is not None
         columns += ["clean"] if with_clean else []
@@ -109,6 +116,21 @@ class EvaluationPage:
             "picture. Difference: reconstruction − original, the same width about zero."
         )
         return [Picture(png, "Originals, least squares, reconstructions and differences", caption, 180 * len(columns))]
+
+    def _signals(self) -> list[Block]:
+        """Return signals beside smoothed views of what was measured, and sliders of the first of them."""
+        shown = [_signal_views(example) for example in self.examples]
+        rows = [
+            MontageRow(example.title, [own_grey(image) for image in views.values()], -3.0, 3.0)
+            for example, views in zip(self.examples, shown, strict=True)
+        ]
+        names, wiped = list(shown[0]), ("original", "least squares", "signal")
+        sliders = [
+            Slider(example.title, {name: views[name] for name in wiped})
+            for example, views in zip(self.examples[:WIPED], shown, strict=False)
+        ]
+        caption = "Each picture has its own grey scale, from its mean − 3 to its mean + 3 standard deviations."
+        return [*sliders, Picture(montage(rows, names), "Signals beside smoothed views", caption, 150 * len(names))]
 
     def _scores(self) -> Table:
         order = ("reconstruction", "least_squares", "spectrum_noise", "constant")
@@ -124,7 +146,12 @@ class EvaluationPage:
     def _clean(self) -> list[Block]:
         of = METRICS["correlation"]
         rows = [
-            [NAMES[key], _spread(part["correlation"], part["correlation_std"], of), METRICS["frc"].text(part["frc"])]
+            [
+                NAMES[key],
+                _spread(part["correlation"] or 0.0, part["correlation_std"] or 0.0, of),
+                METRICS["frc"].text(part["frc"] or 0.0),
+                "never" if part["frc_half_angstrom"] is None else f"{part['frc_half_angstrom']:.1f} Å",
+            ]
             for key, part in self.clean.items()
         ]
         caption = (
@@ -135,7 +162,7 @@ class EvaluationPage:
         )
         png = shell_curves(self.resolution_angstrom, self.frc_clean, bottom=min(0.0, _lowest(self.frc_clean)), top=1)
         return [
-            Table(["", of.heading, METRICS["frc"].heading], rows, caption, strong=(0,)),
+            Table(["", of.heading, METRICS["frc"].heading, "FRC ≥ 0.5 to"], rows, caption, strong=(0,)),
             Picture(png, "Fourier ring correlation with the clean image by resolution", _frc_caption("clean"), 660),
         ]
 
@@ -153,6 +180,14 @@ class EvaluationPage:
                 660,
             ),
         ]
+
+
+def _signal_views(example: Example) -> dict[str, Float[np.ndarray, "box box"]]:
+    measured = torch.from_numpy(example.least_squares)[None]
+    plain = {name: view[0].numpy() for name, view in smoothed_views(measured).items()}
+    views = {"original": example.original, "least squares": example.least_squares, **plain}
+    clean = {} if example.clean is None else {"clean": example.clean}
+    return {**views, "signal": example.reconstruction, **clean}
 
 
 def _row(example: Example, with_clean: bool) -> MontageRow:

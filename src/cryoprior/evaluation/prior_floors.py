@@ -56,11 +56,16 @@ class PriorFloors:
         y, particles = StoredRows(measurements, device).rows(calibration_sample(measurements.n))
         decided = (recorded.get("contrast") or {}).get("particles", "auto")
         fitted = calibrate(y, operator, prior.denoiser, measurements.sigma, particles, contrast=decided)
+        return cls.of(fitted, measurements.sigma, box, y)
+
+    @classmethod
+    def of(cls, fitted: Calibration, sigma: float, box: int, like: Tensor) -> PriorFloors:
+        """Return them for a prior that was fitted to measurements of images of this box."""
         try:
-            signal_and_noise(fitted.denoiser, box, y)
+            signal_and_noise(fitted.denoiser, box, like)
         except InputError:
-            return cls(fitted, measurements.sigma, splits=False)
-        return cls(fitted, measurements.sigma, splits=True)
+            return cls(fitted, sigma, splits=False)
+        return cls(fitted, sigma, splits=True)
 
     @torch.no_grad()
     def images(
@@ -73,7 +78,8 @@ class PriorFloors:
         solvers = {"gaussian": Gaussian(tolerance=TOLERANCE)}
         if self.splits:
             solvers["wiener_signal"] = Gaussian(estimate="signal", tolerance=TOLERANCE)
-        made = {name: solver.solve(inner, operator, prior, sigma, noise).x for name, solver in solvers.items()}
+        inside = intensity.operator(operator)
+        made = {name: solver.solve(inner, inside, prior, sigma, noise).x for name, solver in solvers.items()}
         if isinstance(prior, Centred):
             made["mean_image"] = prior.mean_image(operator.box, y).expand(len(y), -1, -1)
         return {name: intensity.from_prior(x) for name, x in made.items()}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cryoprior.evaluation.gathering import FLOORS, SCEPTICS, Scores
 from cryoprior.metrics import METRICS
-from cryoprior.metrics.rings import frc_mean, shell_coefficients, shell_resolution_angstrom
+from cryoprior.metrics.rings import frc_mean, frc_reach_angstrom, shell_coefficients, shell_resolution_angstrom
 
 CLEAN_IMAGES = ("reconstruction", "least_squares", *SCEPTICS, "original")
 _LABELS = {
@@ -38,15 +38,23 @@ def mean_scores(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
     }
 
 
-def clean_scores(scores: Scores, box: int) -> dict[str, dict[str, float]]:
-    """Return image to its ``correlation`` (mean, and std) and pooled ``frc`` with the clean one; empty without one."""
-    by_image: dict[str, dict[str, float]] = {}
+def clean_scores(scores: Scores, box: int, pixel_size_angstrom: float) -> dict[str, dict[str, float | None]]:
+    """Return image to its ``correlation`` (mean, and std) and pooled ``frc`` with the clean one; empty without one.
+
+    ``frc_half_angstrom``: the resolution to which that FRC is at least a half, None where it never is.
+    """
+    by_image: dict[str, dict[str, float | None]] = {}
     for image in CLEAN_IMAGES:
         column = scores.column(image, "clean_correlation")
         if column is not None:
             part = mean_and_std(column)
-            pooled = float(frc_mean(scores.shells[image, "clean"].frc, box)[0])
-            by_image[image] = {"correlation": part["mean"], "correlation_std": part["std"], "frc": pooled}
+            curve = scores.shells[image, "clean"].frc
+            by_image[image] = {
+                "correlation": part["mean"],
+                "correlation_std": part["std"],
+                "frc": float(frc_mean(curve, box)[0]),
+                "frc_half_angstrom": frc_reach_angstrom(curve[0], box, pixel_size_angstrom),
+            }
     return by_image
 
 
@@ -59,7 +67,7 @@ def gain(scores: Scores, metric: str) -> dict[str, float] | None:
     return {"mean": part["mean"], "standard_error": part["std"] / len(ours) ** 0.5}
 
 
-def summarise(scores: Scores, box: int, lpips_note: str = "") -> dict[str, Any]:
+def summarise(scores: Scores, box: int, pixel_size_angstrom: float, lpips_note: str = "") -> dict[str, Any]:
     """Return what ``summary.json`` holds: ``metrics``, ``floors``, ``over_least_squares`` and, if known, ``clean``."""
     by_image = mean_scores(scores)
     metrics: dict[str, Any] = dict(by_image["reconstruction"])
@@ -79,7 +87,7 @@ def summarise(scores: Scores, box: int, lpips_note: str = "") -> dict[str, Any]:
         "floors": floors,
         "over_least_squares": {key: value for key, value in gains.items() if value is not None},
     }
-    clean = clean_scores(scores, box)
+    clean = clean_scores(scores, box, pixel_size_angstrom)
     if clean:
         others = {name: clean[image] for image, name in _OTHERS.items() if image in clean}
         summary["clean"] = {**clean["reconstruction"], **others}

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.benchmark.images.method_images import ImagesBySeed
-from cryoprior.benchmark.images.scorer import Scorer
+from cryoprior.benchmark.images.sceptics import sceptic_floors
+from cryoprior.benchmark.images.scorer import HALF, Scorer
 from cryoprior.benchmark.images.work import CellWork, ImageWork
 from cryoprior.evaluation.floors import constant_image, radial_spectrum, spectrum_noise
-from cryoprior.evaluation.pooled import pooled_scores
 from cryoprior.measurement.reading import calibration_sample
 from cryoprior.operators import Operator, rounded
 from cryoprior.operators.equal_size import control_operators
@@ -50,6 +50,8 @@ class ImageRows:
 
         for name, scores in self._floors.items():
             yield self._row(cell, name, "floor", "floor", gained(scores, len(self.work.original)))
+        for name, x in sceptic_floors(cell).items() if self.scorer.clean is not None else ():
+            yield self._row(cell, name, "floor", "floor", gained(self.scorer.scores(x), len(x)))
         for name, operator in self._controls(cell.operator.storage_compression).items():
             x = _kept(operator, self.work.original, cell.particles)
             values = gained(self.scorer.scores(x), len(x))
@@ -82,7 +84,7 @@ class ImageRows:
             return {}
         whole = self.work.original.clone()
         whole[round(len(whole) / cell.operator.storage_compression) :] = 0
-        return pooled_scores(self.scorer.sums(whole))
+        return self.scorer.agreement(whole)
 
     def _controls(self, compression: float) -> dict[str, Operator]:
         sample = torch.from_numpy(calibration_sample(len(self.work.original)))
@@ -140,6 +142,7 @@ COLUMNS = (
     "lpips_std",
     "correlation",
     "frc",
+    HALF,
     "ssim_gain",
     "correlation_gain",
     "frc_gain",

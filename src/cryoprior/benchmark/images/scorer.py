@@ -11,10 +11,13 @@ from torch import Tensor
 
 from cryoprior.evaluation.pooled import PairSums, pooled_scores
 from cryoprior.metrics import METRICS, Lpips, ssim
+from cryoprior.metrics.rings import frc_reach_angstrom
 
 SCORE_BATCH = 32
 POOLED = ("correlation", "frc")
 """Scores with the clean images, of all particles together."""
+HALF = "frc_half_angstrom"
+"""The resolution to which the pooled FRC with the clean images is at least a half, NaN where it never is."""
 
 
 def image_scores() -> list[str]:
@@ -24,12 +27,16 @@ def image_scores() -> list[str]:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores images against the particles and their clean images; lpips is None where it is not known."""
+    """Scores images against the particles and their clean images; lpips is None where it is not known.
+
+    pixel_size: in angstrom, for resolutions; 1 gives them in pixels.
+    """
 
     original: Float[Tensor, "n box box"]
     clean: Float[Tensor, "n box box"] | None
     lpips: Lpips | None
     names: tuple[str, ...] = ("psnr", "ssim", "lpips")
+    pixel_size: float = 1.0
 
     def scores(self, x: Float[Tensor, "n box box"]) -> dict[str, float]:
         """Return mean and deviation of the image scores, the power against the original's, and the pooled agreement.
@@ -47,8 +54,13 @@ class Scorer:
             score = values.get(name, torch.full((1,), torch.nan)).double()
             scores[name], scores[f"{name}_std"] = float(score.mean()), float(score.std(correction=0))
         scores["power"] = power_of(x) / power_of(original)
-        agreement = dict.fromkeys(POOLED, float("nan"))
-        return scores | (agreement if self.clean is None else pooled_scores(self.sums(x)))
+        return scores | (dict.fromkeys((*POOLED, HALF), float("nan")) if self.clean is None else self.agreement(x))
+
+    def agreement(self, x: Float[Tensor, "n box box"]) -> dict[str, float]:
+        """Return the pooled scores with the clean images."""
+        sums = self.sums(x)
+        reach = frc_reach_angstrom(sums.total().shells.frc[0], sums.box, self.pixel_size)
+        return pooled_scores(sums) | {HALF: float("nan") if reach is None else reach}
 
     def sums(self, x: Float[Tensor, "n box box"]) -> PairSums:
         """Return the products with the clean images, particle by particle."""

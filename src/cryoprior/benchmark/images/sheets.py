@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from cryoprior.benchmark.images.published import Published
-from cryoprior.benchmark.images.scorer import POOLED
+from cryoprior.benchmark.images.scorer import HALF, POOLED
 from cryoprior.benchmark.images.sheet import Sheet, Spread, general, winners
 from cryoprior.metrics import METRICS
 
 PAPER = "paper"
 FULL = "full image"
 BOLD = (
-    "Bold: the best of those that give one best guess (means, least squares, sparse), and the best of the samples. "
+    "Bold: the best of those that give one best guess (means, least squares, sparse), of the samples, and of the "
+    "estimates of the signal, which leave out the noise that the others have. "
     "n: particles of a method that has only some; its scores are of other images and are never bold. The comparisons "
     "use the particles that both methods have."
 )
@@ -23,6 +24,7 @@ SHORT_OF_PAPER = "To two decimals; of other particles than the paper's. Hermitia
 AGAINST = {
     "correlation": "Correlation with the clean image",
     "frc": "FRC with the clean image, pooled over particles",
+    HALF: "Resolution to which the FRC with the clean image is at least .5 (Å; – where it never is)",
     "psnr": "PSNR against the recorded image (dB)",
 }
 """The scores that stand in no sheet of LPIPS and SSIM; others that a plan asks for follow."""
@@ -35,14 +37,17 @@ def method_names(rows: pd.DataFrame) -> list[str]:
     return [name for kind in kinds for name in dict.fromkeys(named[named["kind"] == kind]["method"])]
 
 
-def contests(cell: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return the methods of a cell that give one best guess, and those that give samples: what may be compared.
+def contests(cell: pd.DataFrame) -> list[list[str]]:
+    """Return the methods of a cell that may be compared: those of one best guess, of samples, and of the signal.
 
-    Methods that have only some of the particles stand apart: their scores are of other images.
+    Methods that have only some of the particles stand apart: their scores are of other images. A signal leaves out the
+    noise that a best guess of the image has, and so wins against it what it did not earn.
     """
     methods = cell[(cell["kind"] == "method") & (cell["n"] == cell["n"].max())]
-    sampled = methods["estimate"] == "sample"
-    return list(dict.fromkeys(methods[~sampled]["method"])), list(dict.fromkeys(methods[sampled]["method"]))
+    apart = ("sample", "signal")
+    guesses = methods[~methods["estimate"].isin(apart)]
+    groups = [guesses, *(methods[methods["estimate"] == kind] for kind in apart)]
+    return [list(dict.fromkeys(group["method"])) for group in groups]
 
 
 def score_sheets(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterator[Sheet]:
@@ -98,14 +103,15 @@ def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:
     methods = method_names(rows)
     full = rows[rows["cell"] == ""]
     more = [name for name in rows if name in METRICS and name not in (*AGAINST, "ssim", "lpips", "residual")]
-    for score in [name for name in (*AGAINST, *more) if rows[name].notna().any()]:
-        heading = AGAINST.get(score, f"{METRICS[score].title} against the recorded image")
-        digits = METRICS[score].digits
+    for score in [name for name in (*AGAINST, *more) if name in rows and rows[name].notna().any()]:
+        heading = AGAINST[score] if score in AGAINST else f"{METRICS[score].title} against the recorded image"
+        digits = METRICS[score].digits if score in METRICS else 1
+        higher = score != HALF and METRICS[score].higher_is_better
         beside = Spread.of(full[score], digits).text() if len(full) and score in POOLED else None
         lines = []
         for name, cell in rows[rows["cell"] != ""].groupby("cell", sort=False):
             scores = {m: Spread.of(of[score], digits) for m, of in cell.groupby("method", sort=False)}
-            best, few = winners(scores, contests(cell), METRICS[score].higher_is_better), few_particles(cell)
+            best, few = winners(scores, contests(cell), higher), few_particles(cell)
             shown = {m: scores[m].text(m in best) + few.get(m, "") for m in scores}
             line = [str(name), bytes_of(cell), *(shown.get(m, "") for m in methods)]
             lines.append(line if beside is None else [*line, beside])

@@ -28,7 +28,7 @@ def run_images(plan: ImagesPlan, folder: Path, **computing: Any) -> dict[str, An
     published, downstream = plan.figures, [_downstream(plan, wanted) for wanted in plan.downstream]
     work = ImageWork(plan, folder, **computing)
     lpips, note = choose_lpips(plan.lpips, work.stacks[0].box)
-    scorer = Scorer(work.original, work.clean, lpips, plan.scores)
+    scorer = Scorer(work.original, work.clean, lpips, plan.scores, float(work.stacks[0].pixel_size[0]))
     rows, pairs = ImageRows(work, scorer), ImagePairs(plan, scorer)
     lines, compared, drawn = [rows.full()], list[dict[str, Any]](), list[dict[str, Any]]()
     examples: dict[str, dict[str, np.ndarray]] = {}
