@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,18 +17,24 @@ from scipy.spatial.transform import Rotation
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cost import backprojection
+from benchmarks.cost import map_prior as map_prior_cost
 from benchmarks.cost.backprojection import GRIDDING, PLAIN, Run
 from benchmarks.kit.floors import FLOORS, HalfMaps
 from benchmarks.kit.maps import amplitude_ratio, symmetrised
 from benchmarks.kit.particles import VIEWS, particle_tables, project, write_particles
-from benchmarks.maps import map_prior_page, relion_refinement, ribosome_tilts, views_and_numbers
+from benchmarks.maps import deviation as deviation_table
+from benchmarks.maps import harm, map_prior_page, relion_refinement, ribosome_tilts, views_and_numbers
 from benchmarks.maps import referee as benchmark_referee
 from benchmarks.maps.views_and_numbers import Case
 
 from cryoprior.image import project_particles
 from cryoprior.image.symmetry import point_group
 from cryoprior.io import read_particles
-from kit.half_maps import Halves, particle
+from cryoprior.maps import MapSet
+from cryoprior.prior.volume.sampling import mean_and_deviation
+from cryoprior.referee.deviation import PriorDeviation
+from cryoprior.referee.judging import judge_prior
+from kit.half_maps import D, Halves, particle
 
 BOX, PIXEL = 16, 3.0
 
@@ -231,3 +238,65 @@ def test_a_turn_and_a_shift_of_the_map_are_no_errors_of_poses() -> None:
     assert float(errors.angle_deg.max()) < 1e-4
     torch.testing.assert_close(back, known[1], rtol=0, atol=1e-6)
     assert relion_refinement.crossing(torch.tensor([1, 0.9, 0.6, 0.4, 0.7]), 0.5) == pytest.approx(32 * 4 / 2)
+
+
+@pytest.mark.parametrize("kind", ["good", "planted", "harmful"])
+def test_harm_is_what_the_truth_finds_in_the_gated_map(kind: str) -> None:
+    of = Halves(1)
+    truth = of.truth.float()
+    halves = (of.halves[0].float(), of.halves[1].float())
+    priors = tuple(volume.float() for volume in of.prior(kind))
+    audit = judge_prior(halves, (priors[0], priors[1]), PIXEL)
+    masks = SimpleNamespace(generous=torch.ones_like(truth), tight=of.solvent.float())
+    given: Any = SimpleNamespace(truth=truth, masks=masks)
+    row = harm.judged(given, audit)
+    assert row["generous_harmed"] == 0
+    assert row["generous_least"] > harm.LEAST
+    assert row["open"] > 0 or kind == "harmful"
+    ungated = replace(audit, maps=replace(audit.maps, gated=audit.maps.prior))
+    broken = harm.judged(given, ungated)
+    assert broken["generous_worth"] == pytest.approx(row["generous_prior"], rel=1e-6)
+    assert broken["generous_harmed"] > 3  # every one of these maps is worse by itself at coarse shells
+    assert harm.judged(given, None) == {"asked": False}
+
+
+def test_the_page_of_harm_counts_what_was_harmed_and_what_was_not_asked() -> None:
+    row = {"trial": "a", "molecule": "1gk9", "kind": "protein", "seed": 0, "asked": True, "known": 10, "open": 5}
+    row |= {"said": 2.0, "said_error": 0.1, "supported": 5, "measured": 5, "prior only": 0, "unknown": 0}
+    for name in ("generous", "tight"):
+        row |= {f"{name}_worth": 1.5, f"{name}_prior": 1.6, f"{name}_least": 0.9, f"{name}_harmed": 2}
+        row |= {f"{name}_shells": 12}
+    silent = {"trial": "b", "molecule": "1gk9", "kind": "protein", "seed": 0, "asked": False}
+    page = harm.page([row, {**row, "seed": 1, "said": 0.5}, silent], 10, [], "")
+    line = next(text for text in page.splitlines() if text.startswith("| a |"))
+    assert line.startswith("| a | 2 of 2 | 50% | 50% / 50% / 0% / 0% | 1.00 | 1.50 |")
+    assert "| 4 of 24 |" in line
+    assert "| b | 0 of 1 | - |" in page
+
+
+def test_a_deviation_is_told_from_the_real_error() -> None:
+    of = Halves(2)
+    truth, generator = of.truth.float(), torch.Generator().manual_seed(4)
+    halves = (of.halves[0].float(), of.halves[1].float())
+    error = torch.randn(truth.shape, generator=generator)
+    off = [truth + error + 0.01 * torch.randn(truth.shape, generator=generator) for _ in range(2)]
+    audit = judge_prior(halves, (off[0], off[1]), PIXEL)
+    draws = [0.5 * torch.randn(truth.shape, generator=generator) + truth for _ in range(12)]
+    mean, deviation = mean_and_deviation(draws)
+    known = torch.ones(D // 2 + 1, dtype=torch.bool)
+    spread = sum(deviation_table.shell_power(one - mean) for one in draws) / 11
+    drawn = PriorDeviation(12, 0, PIXEL, mean, deviation, spread, spread, spread, known)
+    maps = MapSet(*halves, (halves[0] + halves[1]) / 2, 5, 5, PIXEL, audit=audit)
+    row = deviation_table.judged(maps, drawn, None, draws, truth, of.solvent.float())
+    for name in ("true, same mask", "in the molecule"):
+        assert row[name] == pytest.approx(2, rel=0.1)
+    assert row["within 1"] == pytest.approx(0.37, abs=0.06)  # of errors twice the deviation
+    assert row["mean of draws"] == pytest.approx(12**-0.5 / (13 / 12) ** 0.5, rel=0.1)
+
+
+def test_the_page_of_costs_marks_what_was_extrapolated() -> None:
+    found = {"seconds": 8.0, "wall": 9.0, "gigabytes": 0.5, "extrapolated": False}
+    steps = {name: {**found, "extrapolated": name == "draw"} for name in map_prior_cost.STEP_NAMES}
+    page = map_prior_cost.page({256: steps}, {200: {"maps": 1.0, "seconds": 2.0}}, [])
+    assert "| one draw (25 evaluations) | about 8 s, 0.5 GB |" in page
+    assert "| referee, gate and gated maps | 8 s, 0.5 GB |" in page
