@@ -47,6 +47,7 @@ def test_the_command_and_the_verb_are_one(maps: dict[str, Path]) -> None:
     four = [arrays[name] for name in ("half1", "half2", "good1", "good2")]
     audit = cryoprior.audit_maps(*four, VOXEL, arrays["mask"], arrays["truth"])
     assert audit.summary() == summary
+    assert "No mask was given" not in summary["says"]
     out = maps["half1"].parent / "out"
     assert json.loads((out / "summary.json").read_text()) == summary
     names = {"map": "free", "map_prior": "prior", "map_gated": "gated"}
@@ -72,6 +73,7 @@ def test_what_it_finds(maps: dict[str, Path]) -> None:
     assert sum(summary["shells"].values()) == len(summary["verdict"]) == D // 2
     assert "confirms what it adds" in summary["says"]
     assert "Å nothing can be said" in summary["says"]
+    assert "No mask was given: the solvent of the whole box" in summary["says"]
 
 
 def test_the_page_opens_with_what_must_not_be_believed(maps: dict[str, Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from cryoprior.simulation import command as simulate
 from kit.half_maps import D, particle
 from prior.volume.test_map_prior import VOXEL_SIZE, gaussian_world, prior
 
-BOX = 32
+BOX = 24
 
 
 class Shrunk(MapPrior):
@@ -54,6 +55,12 @@ def world(asked: MapPrior) -> tuple[Tensor, tuple[Tensor, Tensor], Audit]:
     return truth, halves, judge_prior(halves, (made[0], made[1]), VOXEL_SIZE)
 
 
+@lru_cache
+def gaussian() -> MapPrior:
+    return prior(trained=False)
+
+
+@lru_cache
 def drawn(asked: MapPrior, count: int = 6) -> tuple[PriorDeviation, Tensor]:
     truth, halves, found = world(asked)
     made = Drawing(asked, (halves[0] + halves[1]) / 2, halves, None, count, seed=1).made(found)
@@ -61,7 +68,7 @@ def drawn(asked: MapPrior, count: int = 6) -> tuple[PriorDeviation, Tensor]:
 
 
 def test_draws_of_a_gaussian_prior_are_as_far_apart_as_its_mean_is_from_the_truth() -> None:
-    made, truth = drawn(prior(trained=False))
+    made, truth = drawn(gaussian())
     assert made.ratio is not None
     value, error = made.ratio
     assert value == pytest.approx(1, abs=0.12)
@@ -73,7 +80,7 @@ def test_draws_of_a_gaussian_prior_are_as_far_apart_as_its_mean_is_from_the_trut
 
 
 def test_the_half_maps_find_out_a_deviation_that_is_too_small() -> None:
-    model = prior(trained=False)
+    model = gaussian()
     whole, _ = drawn(model)
     half, _ = drawn(Shrunk(model.network, model.config))
     assert whole.ratio is not None
@@ -84,8 +91,8 @@ def test_the_half_maps_find_out_a_deviation_that_is_too_small() -> None:
 
 
 def test_the_error_that_the_half_maps_say_is_the_true_one() -> None:
-    truth, _, found = world(prior(trained=False))
-    made, _ = drawn(prior(trained=False), 2)
+    truth, _, found = world(gaussian())
+    made, _ = drawn(gaussian())
     off = torch.fft.rfftn((found.maps.prior - truth).double(), norm="ortho").abs().square()
     true = volume_shell_sums(off)
     deviations = ((made.error - true) / made.error_deviation)[made.known]

@@ -88,7 +88,11 @@ class PriorSide:
             return Section("With a map prior", [Prose(NOT_ASKED)])
         pictures = audit_pictures(self.audit)
         blocks: list[Block] = [Prose(" ".join(sentences(self.audit))), *audit_alerts(self.audit), *self._notes()]
-        blocks += [Prose(FILES), Prose(COUNTED), *worth_blocks(self.audit, pictures["worth"], "fsc.csv")]
+        blocks += [
+            Prose(FILES),
+            *([Prose(COUNTED)] if self.audit.masked else []),
+            *worth_blocks(self.audit, pictures["worth"], "fsc.csv"),
+        ]
         blocks += [*agreement_blocks(self.audit, pictures["agreement"]), sections_block(self.audit)]
         return Section("With a map prior", blocks)
 

@@ -19,6 +19,11 @@ MEANING = {
 }
 """What a verdict on a shell says."""
 
+UNMASKED = (
+    "No mask was given: the solvent of the whole box, which a prior makes flat, is part of these worths, and inside "
+    "the molecule they are smaller."
+)
+
 
 def sentences(audit: Audit) -> list[str]:
     """Return the verdict on the maps, the most important sentence first: what must not be believed, if anything."""
@@ -59,6 +64,8 @@ def _worth(audit: Audit) -> Iterator[str]:
                 f"The gated map is worth {worth.ratio:.2f} ± {worth.error:.2f} times the particles {span}; the prior's "
                 f"own map is worth {alone.ratio:.2f} ± {alone.error:.2f} times."
             )
+            if not audit.masked:
+                yield UNMASKED
 
 
 def _invented(audit: Audit) -> Iterator[str]:
