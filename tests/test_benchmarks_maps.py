@@ -267,7 +267,7 @@ def test_the_page_of_harm_counts_what_was_harmed_and_what_was_not_asked() -> Non
         row |= {f"{name}_worth": 1.5, f"{name}_prior": 1.6, f"{name}_least": 0.9, f"{name}_harmed": 2}
         row |= {f"{name}_shells": 12}
     silent = {"trial": "b", "molecule": "1gk9", "kind": "protein", "seed": 0, "asked": False}
-    page = harm.page([row, {**row, "seed": 1, "said": 0.5}, silent], 10, [], "")
+    page = harm.page([row, {**row, "seed": 1, "said": 0.5}, silent], 10, [])
     line = next(text for text in page.splitlines() if text.startswith("| a |"))
     assert line.startswith("| a | 2 of 2 | 50% | 50% / 50% / 0% / 0% | 1.00 | 1.50 |")
     assert "| 4 of 24 |" in line

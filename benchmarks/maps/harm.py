@@ -21,14 +21,17 @@ from benchmarks.kit.table import command, machine, markdown, parser, progress, w
 from benchmarks.maps.map_prior import FULL, MOLECULES, VOXEL, Masks, mapped, masks_of, simulated, true_volume
 from torch import Tensor
 
+from cryoprior import make_maps, read_particles
+from cryoprior.errors import InputError
 from cryoprior.maps import MapSet
 from cryoprior.maps.judgement import judge_maps
-from cryoprior.maps.prior_maps import referee_mask
+from cryoprior.maps.prior_maps import ask_beside, referee_mask
 from cryoprior.metrics.fsc import fsc
 from cryoprior.prior import MapPrior, load_map_prior
 from cryoprior.prior.volume.asking import ask_map_prior, signal_to_noise
 from cryoprior.referee.judging import judge_prior
 from cryoprior.referee.result import Audit
+from cryoprior.referee.words import sentences
 from cryoprior.simulation import SimulatedParticles
 
 CHOSEN = ("1gk9", "3j5p_TRPV1", "4gxy")
@@ -206,7 +209,41 @@ def run(data: Path, n: int, seeds: int, others: dict[str, MapPrior]) -> Iterator
             progress(f"{molecule}, seed {seed}")
 
 
-def page(rows: Sequence[dict[str, Any]], n: int, words: Sequence[str], note: str) -> str:
+def ribosomes(data: Path, prior: MapPrior) -> list[str]:
+    """Return in sentences what is said of real ribosomes in cells, whose voxels are coarser than the prior ever saw."""
+    maps = make_maps(read_particles(data / "real" / "ribosome_tilts" / "particles.star"), device="cpu")
+    try:
+        ask_beside(maps, judge_maps(maps), prior)
+        said = "it was asked"
+    except InputError as error:
+        said = f"it is refused: `{error}`"
+    box = 2 * maps.box
+    halves = {name: finer(getattr(maps, name), box) for name in ("half_1", "half_2", "full")}
+    fine = dataclasses.replace(maps, **halves, voxel_size_angstrom=maps.voxel_size_angstrom / 2, unregularised=None)
+    judgement = judge_maps(fine)
+    audit = ask_beside(fine, judgement, prior)
+    assert audit is not None
+    alone, opened = audit.prior_worth, int((audit.weights.opening > 0).sum())
+    resampled = (
+        f"Half maps and map resampled to {box} voxels of {fine.voxel_size_angstrom:g} Å, which it takes: "
+        f'{judgement.resolution.angstrom:.1f} Å by half maps; the gate is open in {opened} shells. "'
+        f"{' '.join(sentences(audit))}\" The prior's own map is worth {alone.ratio:.2f} ± {alone.error:.2f} times the "
+        "particles."
+    )
+    return [f"As it is, {maps.box} voxels of {maps.voxel_size_angstrom:g} Å, {said}.", resampled]
+
+
+def finer(volume: Tensor, box: int) -> Tensor:
+    """Return a map on a finer grid of the same extent, both even, without any new frequencies."""
+    d, old = len(volume), torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(volume.double())))
+    new = torch.zeros(box, box, box, dtype=old.dtype)
+    kept = slice(box // 2 - d // 2, box // 2 - d // 2 + d)
+    new[kept, kept, kept] = old
+    back = torch.fft.fftshift(torch.fft.ifftn(torch.fft.ifftshift(new))).real
+    return (back * (box / d) ** 3).float()
+
+
+def page(rows: Sequence[dict[str, Any]], n: int, words: Sequence[str], note: str = "", real: Sequence[str] = ()) -> str:
     """Return the page."""
     table = pd.DataFrame(rows)
     head = ["what is wrong", "asked", "open", "verdicts", "said", "true", "in the molecule", "least", "least in it",
@@ -225,7 +262,7 @@ def page(rows: Sequence[dict[str, Any]], n: int, words: Sequence[str], note: str
     by = markdown([head[0], "molecule", *head[1:]], by_kind)
     return (
         f"# Where a map prior should do harm\n\n{MEANING}\n\n{markdown(head, lines)}\n## Priors by kind of molecule\n\n"
-        f"{by}\n{facts}\n\n    {command('maps.harm', list(words))}\n"
+        f"{by}\n## Real ribosomes in cells\n\n{' '.join(real)}\n\n{facts}\n\n    {command('maps.harm', list(words))}\n"
     )
 
 
@@ -264,8 +301,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = options.out / "map_prior_harm"
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(folder / "rows.csv", index=False, float_format="%.5g")
+    real = ribosomes(options.data, load_map_prior())
     words = list(sys.argv[1:] if arguments is None else arguments)
-    write(options.out / "map_prior_harm.md", page(rows, options.n, words, options.note))
+    write(options.out / "map_prior_harm.md", page(rows, options.n, words, options.note, real))
 
 
 if __name__ == "__main__":

@@ -168,7 +168,8 @@ def test_maps_that_it_cannot_take_are_refused() -> None:
         ((noisy[1:], VOXEL_SIZE, ssnr), "31 x 32 x 32: expected a cube"),
         ((noisy, VOXEL_SIZE, ssnr[1:]), "16 shells for a map of 32 x 32 x 32: expected 17"),
         ((noisy * float("nan"), VOXEL_SIZE, ssnr), "not finite"),
-        ((noisy, 8.0, ssnr), "trained at 1.5 to 6; resample the map"),
+        ((noisy, 8.0, ssnr), "trained at 1.5 to 6; leave it out: a map so coarse shows nothing that it knows"),
+        ((noisy, 1.0, ssnr), "trained at 1.5 to 6; resample the map"),
     ):
         with pytest.raises((InputError, TypeError), match=text):
             prior().mean(*given)

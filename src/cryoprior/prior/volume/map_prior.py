@@ -174,9 +174,9 @@ class MapPrior:
             raise InputError(f"map of {box} voxels a side: the map prior takes {least} or more; pad the images")
         low, high = self.config.voxel_size_angstrom
         if not 0.99 * low <= voxel_size <= 1.01 * high:
-            raise InputError(
-                f"voxels of {voxel_size:g} A: the map prior was trained at {low:g} to {high:g}; resample the map"
-            )
+            coarse = "leave it out: a map so coarse shows nothing that it knows"
+            remedy = coarse if voxel_size > high else "resample the map"
+            raise InputError(f"voxels of {voxel_size:g} A: the map prior was trained at {low:g} to {high:g}; {remedy}")
 
     def _check(self, volume: Tensor, voxel_size: float, ssnr: Tensor) -> None:
         sides = " x ".join(map(str, volume.shape))
