@@ -33,6 +33,9 @@ python -m benchmarks.cost.own_work --threads "$threads"
 python -m benchmarks.maps.resize_control --threads "$threads"
 python -m benchmarks.maps.referee --threads "$threads"
 python -m benchmarks.maps.map_prior --threads "$threads"
+python -m benchmarks.maps.deviation --threads "$threads"
+python -m benchmarks.maps.harm --threads "$threads"
+python -m benchmarks.cost.map_prior --threads "$threads"
 if command -v relion_reconstruct >/dev/null; then
   python -m benchmarks.cost.backprojection
   for script in relion_cases views_and_numbers ribosome_tilts relion_refinement; do

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,12 @@ MEANING = (
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Particles of one molecule, the priors, and what is made of them when nothing is wrong."""
+    """Particles of one molecule, the prior, and what is made of them when nothing is wrong."""
 
     made: SimulatedParticles
     n: int
     seed: int
     prior: MapPrior
-    others: dict[str, MapPrior]
 
     @property
     def truth(self) -> Tensor:
@@ -192,21 +191,32 @@ def judged(of: Given, audit: Audit | None) -> dict[str, Any]:
     return row
 
 
-def run(data: Path, n: int, seeds: int, others: dict[str, MapPrior]) -> Iterator[dict[str, Any]]:
-    """Yield a row a trial, molecule and seed."""
+def run(data: Path, table: Path, n: int, seeds: int, others: dict[str, MapPrior]) -> list[dict[str, Any]]:
+    """Return a row a trial, molecule and seed; those that the table holds already are not made again."""
+    rows: list[dict[str, Any]] = pd.read_json(table).to_dict("records") if table.is_file() else []
+    done = {(row["trial"], row["molecule"], row["seed"]) for row in rows}
     prior = load_map_prior()
-    others = {"weights at random": random_prior(prior), **others}
+    trials = dict(TRIALS)
+    for name, other in {"weights at random": random_prior(prior), **others}.items():
+        trials[f"prior: {name}"] = partial(other_prior, other)
+    table.parent.mkdir(parents=True, exist_ok=True)
     for seed in range(seeds):
         for molecule in CHOSEN:
-            made = simulated(true_volume(data, molecule), MANY * n, SNR, seed)
-            of = Given(made, n, seed, prior, others)
-            kind = MOLECULES[molecule]
-            for name, trial in TRIALS.items():
-                yield {"trial": name, "molecule": molecule, "kind": kind, "seed": seed, **judged(of, trial(of))}
-            for name, other in others.items():
-                row = judged(of, audited(of, of.maps, other))
-                yield {"trial": f"prior: {name}", "molecule": molecule, "kind": kind, "seed": seed, **row}
-            progress(f"{molecule}, seed {seed}")
+            left = {name: trial for name, trial in trials.items() if (name, molecule, seed) not in done}
+            if not left:
+                continue
+            of = Given(simulated(true_volume(data, molecule), MANY * n, SNR, seed), n, seed, prior)
+            for name, trial in left.items():
+                about = {"trial": name, "molecule": molecule, "kind": MOLECULES[molecule], "seed": seed}
+                rows.append({**about, **judged(of, trial(of))})
+                pd.DataFrame(rows).to_json(table, orient="records")
+                progress(f"{molecule}, seed {seed}, {name}")
+    return rows
+
+
+def other_prior(prior: MapPrior, of: Given) -> Audit | None:
+    """Return the audit of another prior on the same maps."""
+    return audited(of, of.maps, prior)
 
 
 def ribosomes(data: Path, prior: MapPrior) -> list[str]:
@@ -297,7 +307,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = given.parse_args(arguments)
     torch.set_num_threads(options.threads)
     others = {} if options.proteins is None else {"of proteins alone": load_map_prior(options.proteins)}
-    rows = list(run(options.data, options.n, options.seeds, others))
+    rows = run(options.data, options.work / f"n{options.n}.json", options.n, options.seeds, others)
     folder = options.out / "map_prior_harm"
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(folder / "rows.csv", index=False, float_format="%.5g")

@@ -200,6 +200,19 @@ def test_the_mask_of_the_referee_is_wider_than_that_of_the_fsc_and_as_soft() -> 
     assert referee_mask(torch.full((D, D, D), 0.5)) is None
 
 
+def test_views_that_leave_directions_out_are_said_to_flatter_the_verdict() -> None:
+    of, maps, rng = Halves(0), map_set(), np.random.default_rng(0)
+    good = stand_in(lambda half: by_shell(half.double() + of.truth, of.wiener_gain).float())
+    even = np.degrees(np.arccos(rng.uniform(-1, 1, 1000)))
+    capped = np.degrees(np.arccos(rng.uniform(np.cos(np.radians(35)), 1, 1000)))
+    for tilt, missing in ((even, False), (capped, True)):
+        euler = np.stack([rng.uniform(0, 360, 1000), tilt, rng.uniform(0, 360, 1000)], 1)
+        audit = asked(maps, good, euler_deg=euler)
+        assert audit.summary()["missing_views"] is missing
+        assert audit.summary()["says"].startswith("Views leave directions out") is missing
+        assert ("overstated since views are missing" in PriorSide("good", good, audit).said()) is missing
+
+
 def test_the_page_says_why_a_prior_was_not_asked_or_may_have_seen_the_particles(tmp_path: Path) -> None:
     silent = PriorSide("default", embedded(), None)
     silent.write(tmp_path)

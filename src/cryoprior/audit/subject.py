@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from cryoprior.devices import choose_device
 from cryoprior.image.symmetry import point_group
+from cryoprior.maps.anisotropy import missing_views
 from cryoprior.maps.judgement import judge_maps
 from cryoprior.maps.prior_maps import referee_mask
 from cryoprior.maps.solving import solve_maps
@@ -29,6 +31,7 @@ class Subject:
     """Two half maps without a prior, (d, d, d), and what is known beside them.
 
     mask: generous and soft, for all maps. full: the map of all particles, where it is more than the mean of the halves.
+    missing_views: whether the views of the particles leave directions out.
     """
 
     halves: tuple[Volume, Volume]
@@ -38,6 +41,7 @@ class Subject:
     symmetry: str = "C1"
     full: Volume | None = None
     device: str = "cpu"
+    missing_views: bool = False
 
     @classmethod
     def of_particles(
@@ -45,10 +49,12 @@ class Subject:
     ) -> Subject:
         """Return the half maps of particles; where no mask is given, one that the map shows, wide and soft."""
         maps = solve_maps(source, settings)
-        within = referee_mask(judge_maps(maps).mask) if mask is None else mask
+        judgement = judge_maps(maps)
+        within = referee_mask(judgement.mask) if mask is None else mask
+        left_out = missing_views(maps, judgement, source.geometry.euler_deg, settings.symmetry)
         halves = (maps.half_1, maps.half_2)
         size, device = maps.voxel_size_angstrom, settings.device
-        return cls(halves, size, within, truth, settings.symmetry, maps.full, device)
+        return cls(halves, size, within, truth, settings.symmetry, maps.full, device, left_out)
 
     def asked(
         self,
@@ -67,7 +73,8 @@ class Subject:
         beside = (self.mask, self.truth, self.full)
         mask, truth, full = (None if volume is None else volume.float().to(place) for volume in beside)
         order = len(point_group(self.symmetry))
-        return judge_prior((f1, f2), (d1, d2), self.voxel_size_angstrom, mask, truth, order, full, randomised)
+        audit = judge_prior((f1, f2), (d1, d2), self.voxel_size_angstrom, mask, truth, order, full, randomised)
+        return dataclasses.replace(audit, missing_views=self.missing_views)
 
     def drawing(self, prior: MapPrior, count: int, seed: int = 0) -> Drawing:
         """Return the draws that are to be made of the map of all particles, 2 or more."""

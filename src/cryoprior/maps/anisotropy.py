@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cryoprior.maps.arrays import Array
 from cryoprior.maps.judgement import HALF_MAPS, Judgement, NamedMaps
+from cryoprior.maps.map_set import MapSet
 from cryoprior.maps.missing_views import view_warning
 from cryoprior.maps.views import ViewDistribution, view_distribution
 from cryoprior.metrics.directional_fsc import TENTH, DirectionalFsc, directional_fsc, worst_and_best
@@ -94,6 +95,14 @@ def map_anisotropy(named: NamedMaps, euler_deg: Array, symmetry: str) -> Anisotr
     by_cone = _corrected(masked, judgement)
     worst, best = worst_and_best(by_cone.resolutions(*grid, HALF_MAPS))
     return Anisotropy(views, by_cone, worst, best, view_warning(views, symmetry, angstrom), *grid)
+
+
+def missing_views(maps: MapSet, judgement: Judgement, euler_deg: Array, symmetry: str) -> bool:
+    """Return whether views leave directions out, or nearly so, at the resolution of a map."""
+    angstrom = min(judgement.resolution.angstrom, maps.box * maps.voxel_size_angstrom)
+    diameter = mask_diameter(judgement.mask) * maps.voxel_size_angstrom
+    views = view_distribution(euler_deg, symmetry, angstrom, diameter)
+    return view_warning(views, symmetry, angstrom) is not None
 
 
 def mask_diameter(mask: Float[Tensor, "d d d"]) -> float:

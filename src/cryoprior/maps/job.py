@@ -133,7 +133,7 @@ class MapJob:
         maps = _finite_maps(self.source, settings, "map")
         judgement = judge_maps(maps, mask, truth, seed)
         if prior is not None:
-            audit = ask_beside(maps, judgement, prior, settings.symmetry, truth)
+            audit = ask_beside(maps, judgement, prior, settings.symmetry, truth, self.source.geometry.euler_deg)
             maps = dataclasses.replace(maps, audit=audit)
         first = NamedMaps(self.name, maps, judgement)
         others = [(name, _finite_maps(source, settings, name)) for name, source in beside]

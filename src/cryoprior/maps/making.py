@@ -98,7 +98,7 @@ def make_maps(
     if prior is None:
         return maps
     judgement = judge_maps(maps)
-    audit = ask_beside(maps, judgement, prior, symmetry)
+    audit = ask_beside(maps, judgement, prior, symmetry, None, source.geometry.euler_deg)
     if audit is None or not samples:
         return dataclasses.replace(maps, audit=audit)
     drawn = drawing_beside(maps, judgement, prior, samples, seed).made(audit)

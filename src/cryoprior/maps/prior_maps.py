@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cryoprior.devices import choose_device
 from cryoprior.errors import InputError
 from cryoprior.image.soft_mask import widened_mask
 from cryoprior.image.symmetry import point_group
+from cryoprior.maps.anisotropy import missing_views
 from cryoprior.maps.arrays import Array, volume_tensor
 from cryoprior.maps.judgement import Judgement
 from cryoprior.maps.map_set import MapSet
@@ -53,7 +55,12 @@ def prior_for(source: Source, prior: str | Path | MapPrior, device: str = "auto"
 
 
 def ask_beside(
-    maps: MapSet, judgement: Judgement, prior: MapPrior, symmetry: str = "C1", truth: Array | None = None
+    maps: MapSet,
+    judgement: Judgement,
+    prior: MapPrior,
+    symmetry: str = "C1",
+    truth: Array | None = None,
+    euler_deg: Array | None = None,
 ) -> Audit | None:
     """Return what a map prior makes of half maps and what they say of it; None where they determine no map.
 
@@ -67,6 +74,7 @@ def ask_beside(
     judgement: of the maps; its mask, widened, is that of the referee.
     symmetry: point group that was imposed on the maps.
     truth: the true map, (d, d, d), where it is known.
+    euler_deg: the views of the particles, (n, 3): whether they leave directions out, where given.
 
     Raises
     ------
@@ -78,7 +86,7 @@ def ask_beside(
         return None
     halves = (maps.half_1, maps.half_2)
     first, second = ask_map_prior(*halves, maps.voxel_size_angstrom, prior)
-    return judge_prior(
+    audit = judge_prior(
         halves,
         (first, second),
         maps.voxel_size_angstrom,
@@ -87,6 +95,8 @@ def ask_beside(
         len(point_group(symmetry)),
         maps.full,
     )
+    left_out = euler_deg is not None and missing_views(maps, judgement, euler_deg, symmetry)
+    return dataclasses.replace(audit, missing_views=left_out)
 
 
 def drawing_beside(maps: MapSet, judgement: Judgement, prior: MapPrior, count: int, seed: int = 0) -> Drawing:

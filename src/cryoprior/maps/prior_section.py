@@ -23,7 +23,8 @@ FILES = (
 )
 COUNTED = (
     "Worth is counted within the mask of the referee, which is wider than that of the FSC. The solvent in it is part "
-    "of the gain: a prior makes it flat. Inside the molecule alone the gain is smaller."
+    "of the gain: a prior makes it flat. Inside the molecule alone the gain is smaller, and coarse shells may lose a "
+    "little there."
 )
 LEARNED = (
     "This map prior was trained on half maps. If they came from these particles, it has seen both halves, and the "
@@ -57,7 +58,8 @@ class PriorSide:
         if not self.audit.weights.opening.any():
             return "the data confirm nothing that the map prior adds"
         worth = self.audit.worth
-        return f"with the map prior, beside it, worth {worth.ratio:.2f} ± {worth.error:.2f} times the particles"
+        said = f"with the map prior, beside it, worth {worth.ratio:.2f} ± {worth.error:.2f} times the particles"
+        return f"{said}, overstated since views are missing" if self.audit.missing_views else said
 
     def write(self, folder: Path) -> None:
         """Write the maps, and pictures of agreement and worth; make the draws and write them."""

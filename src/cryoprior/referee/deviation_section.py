@@ -50,7 +50,7 @@ def deviation_section(folder: Path, made: PriorDeviation) -> Section:
     size = made.voxel_size_angstrom
     one = read_map(folder / SAMPLES / "sample_001.mrc")[0]
     looks = slice_montage({"mean of the draws": made.mean.numpy(), "one draw": one}, size, 2)
-    blocks: list[Block] = [Prose(f"{made.count} draws. {made.says()}"), Prose(MEANS)]
+    blocks: list[Block] = [Prose(f"{made.count} draws. {made.says()}"), Prose(f"{MEANS} {_sureness(made)}")]
     blocks.append(
         Picture(looks, "central sections of the mean of the draws and of one draw", CAPTION, 2 * SECTION_WIDTH)
     )
@@ -59,3 +59,8 @@ def deviation_section(folder: Path, made: PriorDeviation) -> Section:
         blocks.append(Picture(picture, "central sections of the deviation", DEVIATION, SECTION_WIDTH))
     blocks.append(Alert("What the deviation does not know", LIMITS, "note"))
     return Section("How uncertain the prior's map is", blocks)
+
+
+def _sureness(made: PriorDeviation) -> str:
+    """Return how well so few draws give the deviation of one voxel: to 1 / sqrt(2 (count - 1)) of itself."""
+    return f"Of {made.count} draws the deviation of one voxel is known to {(2 * (made.count - 1)) ** -0.5:.0%}."

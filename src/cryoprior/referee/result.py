@@ -65,7 +65,8 @@ class Audit:
     """What half maps say of the maps that a prior made of them.
 
     found: the sums by shell and what follows from them. weights: of the gate. truth: where the true map was given.
-    randomised: where the prior's maps of half maps with random phases were given.
+    randomised: where the prior's maps of half maps with random phases were given. missing_views: whether the views of
+    the particles are known to leave directions out, of which the half maps then say nothing.
     """
 
     voxel_size_angstrom: float
@@ -75,6 +76,7 @@ class Audit:
     maps: AuditedMaps
     truth: TrueCurves | None = None
     randomised: RandomisedPair | None = None
+    missing_views: bool = False
 
     @property
     def box(self) -> int:
@@ -171,6 +173,7 @@ class Audit:
             "shells": counts,
             "other_half_seen": self.other_half_seen,
             "masked": self.masked,
+            "missing_views": self.missing_views,
             "box": self.box,
             "voxel_size_angstrom": self.voxel_size_angstrom,
         }

@@ -27,7 +27,7 @@ UNMASKED = (
 
 def sentences(audit: Audit) -> list[str]:
     """Return the verdict on the maps, the most important sentence first: what must not be believed, if anything."""
-    return [sentence for part in (_seen, _invented, _worth, _randomised, _unknown) for sentence in part(audit)]
+    return [sentence for part in (_seen, _views, _invented, _worth, _randomised, _unknown) for sentence in part(audit)]
 
 
 def runs(verdicts: Sequence[str], wanted: str) -> list[tuple[int, int]]:
@@ -46,6 +46,13 @@ def _seen(audit: Audit) -> Iterator[str]:
         yield (
             "The prior's maps agree with the half that they should not have seen better than the truth itself could: "
             "they have seen it, and nothing below holds. Make each of its own half alone, with poses of its own."
+        )
+
+
+def _views(audit: Audit) -> Iterator[str]:
+    if audit.missing_views:
+        yield (
+            "Views leave directions out: the truth is judged without these, so that agreement and worth are overstated."
         )
 
 
