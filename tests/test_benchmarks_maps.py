@@ -261,7 +261,17 @@ def test_harm_is_what_the_truth_finds_in_the_gated_map(kind: str) -> None:
 
 
 def test_the_page_of_harm_counts_what_was_harmed_and_what_was_not_asked() -> None:
-    row = {"trial": "a", "molecule": "1gk9", "kind": "protein", "seed": 0, "asked": True, "known": 10, "open": 5}
+    row = {
+        "trial": "a",
+        "molecule": "1gk9",
+        "kind": "protein",
+        "seed": 0,
+        "asked": True,
+        "known": 10,
+        "open": 5,
+        "cut": 0.2,
+        "views": False,
+    }
     row |= {"said": 2.0, "said_error": 0.1, "supported": 5, "measured": 5, "prior only": 0, "unknown": 0}
     for name in ("generous", "tight"):
         row |= {f"{name}_worth": 1.5, f"{name}_prior": 1.6, f"{name}_least": 0.9, f"{name}_harmed": 2}
@@ -269,7 +279,7 @@ def test_the_page_of_harm_counts_what_was_harmed_and_what_was_not_asked() -> Non
     silent = {"trial": "b", "molecule": "1gk9", "kind": "protein", "seed": 0, "asked": False}
     page = harm.page([row, {**row, "seed": 1, "said": 0.5}, silent], 10, [])
     line = next(text for text in page.splitlines() if text.startswith("| a |"))
-    assert line.startswith("| a | 2 of 2 | 50% | 50% / 50% / 0% / 0% | 1.00 | 1.50 |")
+    assert line.startswith("| a | 2 of 2 | 2 of 2 | 50% | 50% / 50% / 0% / 0% | 1.00 | 1.50 |")
     assert "| 4 of 24 |" in line
     assert "| b | 0 of 1 | - |" in page
 

@@ -24,25 +24,27 @@ from torch import Tensor
 from cryoprior import make_maps, read_particles
 from cryoprior.errors import InputError
 from cryoprior.maps import MapSet
+from cryoprior.maps.anisotropy import missing_views
 from cryoprior.maps.judgement import judge_maps
 from cryoprior.maps.prior_maps import ask_beside, referee_mask
 from cryoprior.metrics.fsc import fsc
 from cryoprior.prior import MapPrior, load_map_prior
 from cryoprior.prior.volume.asking import ask_map_prior, signal_to_noise
 from cryoprior.referee.judging import judge_prior
-from cryoprior.referee.result import Audit
+from cryoprior.referee.result import CUTS, Audit
 from cryoprior.referee.words import sentences
 from cryoprior.simulation import SimulatedParticles
 
 CHOSEN = ("1gk9", "3j5p_TRPV1", "4gxy")
 SNR = 0.2
 WRONG = 0.05
-SHIFTED = 8
+SHIFTED = (8, 12)
 LEAST, LOWER = 0.97, 0.143
 MANY = 12
 """Times as many particles are simulated, so that enough of them have the preferred views."""
 MEANING = (
-    "Each row is one thing gone wrong, over the molecules and seeds. Open: share of the known shells that the gate is "
+    "Each row is one thing gone wrong, over the molecules and seeds. Warned: data sets whose verdict begins with "
+    "missing views or a mask that cuts the particle. Open: share of the known shells that the gate is "
     "open in, and of all shells with each verdict: supported, measured, prior only, unknown. Said: what the gated map "
     "is worth in particles, as the audit says. True: the same by the truth, within a generous fixed mask, geometric "
     "mean over the shells where the half maps' FSC that belongs to the prior-free agreement with the truth there is "
@@ -84,6 +86,11 @@ class Given:
         return mapped(self.made, rows, FULL, self.seed)
 
 
+def view_aware(of: Given, rows: np.ndarray) -> Audit | None:
+    """Return the audit of the maps of chosen views, told these."""
+    return audited(of, of.of_views(rows), views=of.made.euler_deg[np.flatnonzero(rows)[: of.n]])
+
+
 def audited(
     of: Given,
     maps: MapSet,
@@ -91,6 +98,7 @@ def audited(
     voxel: float = VOXEL,
     mask: Callable[[Tensor], Tensor | None] = referee_mask,
     told: Tensor | None = None,
+    views: np.ndarray | None = None,
 ) -> Audit | None:
     """Return the audit of maps as ``map --map-prior`` makes it; None where the prior is not asked.
 
@@ -101,7 +109,9 @@ def audited(
         return None
     halves = (maps.half_1, maps.half_2)
     first, second = ask_map_prior(*halves, voxel, prior or of.prior, told=told)
-    return judge_prior(halves, (first, second), voxel, mask(judgement.mask), full=maps.full)
+    audit = judge_prior(halves, (first, second), voxel, mask(judgement.mask), full=maps.full)
+    left_out = views is not None and missing_views(maps, judgement, views, "C1")
+    return dataclasses.replace(audit, missing_views=left_out)
 
 
 def wrong_voxel(of: Given, factor: float) -> Audit | None:
@@ -129,9 +139,12 @@ TRIALS: dict[str, Callable[[Given], Audit | None]] = {
     "voxel size 5 % too small": lambda of: wrong_voxel(of, 1 - WRONG),
     "prior told voxels 5 % too large": lambda of: audited(of, of.maps, voxel=VOXEL * (1 + WRONG)),
     "prior told voxels 5 % too small": lambda of: audited(of, of.maps, voxel=VOXEL * (1 - WRONG)),
-    "views within 35° of an axis": lambda of: audited(of, of.of_views(tilts(of) < 35)),
-    "side views of one axis": lambda of: audited(of, of.of_views(np.abs(tilts(of) - 90) < 6)),
-    "mask shifted by 8 voxels": lambda of: audited(of, of.maps, mask=shifted),
+    "views within 35° of an axis": lambda of: view_aware(of, tilts(of) < 35),
+    "side views of one axis": lambda of: view_aware(of, np.abs(tilts(of) - 90) < 6),
+    **{
+        f"mask shifted by {by} voxels": lambda of, by=by: audited(of, of.maps, mask=lambda mask: shifted(mask, by))
+        for by in SHIFTED
+    },
     "mask too tight and sharp": lambda of: audited(of, of.maps, mask=lambda mask: (mask > 0.999).float()),
     "no mask": lambda of: audited(of, of.maps, mask=lambda mask: None),
     "noise for particles": lambda of: noise_alone(of, led=False),
@@ -139,10 +152,10 @@ TRIALS: dict[str, Callable[[Given], Audit | None]] = {
 }
 
 
-def shifted(mask: Tensor) -> Tensor | None:
+def shifted(mask: Tensor, by: int) -> Tensor | None:
     """Return the referee's mask beside the molecule."""
     wide = referee_mask(mask)
-    return None if wide is None else wide.roll(SHIFTED, 2)
+    return None if wide is None else wide.roll(by, 2)
 
 
 def random_prior(like: MapPrior, seed: int = 1) -> MapPrior:
@@ -168,6 +181,8 @@ def judged(of: Given, audit: Audit | None) -> dict[str, Any]:
         "open": int((audit.weights.opening > 0).sum()),
         "said": audit.worth.ratio,
         "said_error": audit.worth.error,
+        "cut": audit.cut_share,
+        "views": audit.missing_views,
         **counts,
     }
     bars = audit.weights.worth_error.nan_to_num(0.0)
@@ -256,8 +271,8 @@ def finer(volume: Tensor, box: int) -> Tensor:
 def page(rows: Sequence[dict[str, Any]], n: int, words: Sequence[str], note: str = "", real: Sequence[str] = ()) -> str:
     """Return the page."""
     table = pd.DataFrame(rows)
-    head = ["what is wrong", "asked", "open", "verdicts", "said", "true", "in the molecule", "least", "least in it",
-            "harmed", "harmed in it", "prior"]  # fmt: skip
+    head = ["what is wrong", "asked", "warned", "open", "verdicts", "said", "true", "in the molecule"]
+    head += ["least", "least in it", "harmed", "harmed in it", "prior"]
     lines = [[name, *line(group)] for name, group in table.groupby("trial", sort=False)]
     by_kind = [
         [str(name), str(kind), *line(group)]
@@ -281,7 +296,9 @@ def line(group: pd.DataFrame) -> list[str]:
     asked = group[group["asked"]]
     places = [f"{len(asked)} of {len(group)}"]
     if asked.empty:
-        return [*places, *["-"] * 10]
+        return [*places, *["-"] * 11]
+    warned = (asked["cut"] > CUTS) | asked["views"].astype(bool)
+    places.append(f"{warned.sum()} of {len(asked)}")
     verdicts = asked[["supported", "measured", "prior only", "unknown"]].sum()
     shares = " / ".join(f"{share:.0%}" for share in verdicts / verdicts.sum())
     opened, known = asked["open"].sum(), max(1, asked["known"].sum())

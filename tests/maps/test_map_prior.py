@@ -26,6 +26,7 @@ from cryoprior.metrics.fsc import fsc
 from cryoprior.metrics.gate import gate, gated_map
 from cryoprior.metrics.referee import referee
 from cryoprior.prior import MapPrior
+from cryoprior.referee.judging import judge_prior
 from cryoprior.simulation import command as simulate
 from kit.half_maps import D, Halves, by_shell, particle
 from kit.map_priors import embedded, stand_in
@@ -211,6 +212,19 @@ def test_views_that_leave_directions_out_are_said_to_flatter_the_verdict() -> No
         assert audit.summary()["missing_views"] is missing
         assert audit.summary()["says"].startswith("Views leave directions out") is missing
         assert ("overstated since views are missing" in PriorSide("good", good, audit).said()) is missing
+
+
+def test_a_mask_that_cuts_the_particle_is_named_first() -> None:
+    of, maps = Halves(0), map_set()
+    wide = referee_mask(judge_maps(maps).mask)
+    assert wide is not None
+    priors = tuple(by_shell(half.double(), of.wiener_gain).float() for half in (maps.half_1, maps.half_2))
+    for sign, mask, cut in ((1, wide, False), (1, wide.roll(10, 2), True), (-1, wide.roll(10, 2), True)):
+        halves = (sign * maps.half_1, sign * maps.half_2)
+        audit = judge_prior(halves, (sign * priors[0], sign * priors[1]), VOXEL, mask, full=sign * maps.full)
+        assert (audit.cut_share > 0.05) is cut
+        assert (audit.cut_share == 0) is not cut
+        assert audit.summary()["says"].startswith("The mask leaves out") is cut
 
 
 def test_the_page_says_why_a_prior_was_not_asked_or_may_have_seen_the_particles(tmp_path: Path) -> None:

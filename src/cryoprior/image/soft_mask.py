@@ -62,6 +62,18 @@ def soft_mask(
     return mask.to(volume)
 
 
+def cut_share(mask: Float[Tensor, "d d d"], volume: Float[Tensor, "d d d"], voxel_size_angstrom: float) -> float:
+    """Return the share of the particle's own voxels where a mask is below 1/2; 0 where no particle stands out.
+
+    The particle is what :func:`soft_mask` finds in the map, not widened: a mask that is meant to hold it cuts nothing.
+    """
+    try:
+        inside = _particle(volume, voxel_size_angstrom, None)
+    except InputError:
+        return 0.0
+    return float((inside & (mask.cpu().numpy() < 0.5)).sum() / inside.sum())
+
+
 def widened_mask(mask: Float[Tensor, "d d d"], extend_voxel: float, edge_voxel: float) -> Float[Tensor, "d d d"]:
     """Return a mask that is 1 wherever the given one is, and so many voxels farther, before it falls to 0.
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoprior.image.density import is_dark
+from cryoprior.image.soft_mask import cut_share
 from cryoprior.metrics.fsc import fsc
 from cryoprior.metrics.gate import gate, gated_map
 from cryoprior.metrics.referee import referee
@@ -40,7 +42,9 @@ def judge_prior(
     maps = AuditedMaps(*(volume.cpu() for volume in (free, prior, d1, d2, *gated)))
     inside = None if mask is None else mask.cpu()
     true = None if truth is None else true_curves(truth.cpu(), maps, inside)
-    return Audit(float(voxel_size), mask is not None, found.cpu(), weights, maps, true, randomised)
+    sign = -1.0 if is_dark(maps.free, voxel_size) else 1.0
+    cut = 0.0 if inside is None else cut_share(inside, sign * maps.free, voxel_size)
+    return Audit(float(voxel_size), mask is not None, found.cpu(), weights, maps, true, randomised, cut_share=cut)
 
 
 def of_one_power(

@@ -21,6 +21,9 @@ JUDGED = (0.143, 0.95)
 BEYOND = 4.0
 """Standard errors above 1, in two shells, by which the agreement of a prior's map with the truth is impossible."""
 
+CUTS = 0.005
+"""Share of the particle outside a mask above which it is said to cut the particle."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditedMaps:
@@ -66,7 +69,7 @@ class Audit:
 
     found: the sums by shell and what follows from them. weights: of the gate. truth: where the true map was given.
     randomised: where the prior's maps of half maps with random phases were given. missing_views: whether the views of
-    the particles are known to leave directions out, of which the half maps then say nothing.
+    the particles are known to leave directions out, of which the half maps then say nothing. cut_share: share of the particle that the mask leaves out.
     """
 
     voxel_size_angstrom: float
@@ -77,6 +80,7 @@ class Audit:
     truth: TrueCurves | None = None
     randomised: RandomisedPair | None = None
     missing_views: bool = False
+    cut_share: float = 0.0
 
     @property
     def box(self) -> int:
@@ -174,6 +178,7 @@ class Audit:
             "other_half_seen": self.other_half_seen,
             "masked": self.masked,
             "missing_views": self.missing_views,
+            "mask_cuts_share": self.cut_share,
             "box": self.box,
             "voxel_size_angstrom": self.voxel_size_angstrom,
         }

@@ -27,7 +27,9 @@ UNMASKED = (
 
 def sentences(audit: Audit) -> list[str]:
     """Return the verdict on the maps, the most important sentence first: what must not be believed, if anything."""
-    return [sentence for part in (_seen, _views, _invented, _worth, _randomised, _unknown) for sentence in part(audit)]
+    return [
+        sentence for part in (_seen, _cut, _views, _invented, _worth, _randomised, _unknown) for sentence in part(audit)
+    ]
 
 
 def runs(verdicts: Sequence[str], wanted: str) -> list[tuple[int, int]]:
@@ -46,6 +48,16 @@ def _seen(audit: Audit) -> Iterator[str]:
         yield (
             "The prior's maps agree with the half that they should not have seen better than the truth itself could: "
             "they have seen it, and nothing below holds. Make each of its own half alone, with poses of its own."
+        )
+
+
+def _cut(audit: Audit) -> Iterator[str]:
+    from cryoprior.referee.result import CUTS
+
+    if audit.cut_share > CUTS:
+        yield (
+            f"The mask leaves out {audit.cut_share:.1%} of the particle: the gated map is cut off there, and nothing "
+            "below holds outside it. Give a mask that holds the whole particle."
         )
 
 
