@@ -69,7 +69,8 @@ class Audit:
 
     found: the sums by shell and what follows from them. weights: of the gate. truth: where the true map was given.
     randomised: where the prior's maps of half maps with random phases were given. missing_views: whether the views of
-    the particles are known to leave directions out, of which the half maps then say nothing. cut_share: share of the particle that the mask leaves out.
+    the particles are known to leave directions out, of which the half maps then say nothing. cut_share: of the
+    particle, what the mask leaves out.
     """
 
     voxel_size_angstrom: float
