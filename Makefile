@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-external test-long test-fuzz lint bench prior clean
+.PHONY: install demo test test-external test-long test-fuzz mutants lint bench prior clean
 
 install: $(STAMP)
 
@@ -35,6 +35,10 @@ test-fuzz: $(STAMP)
 	export PYTHONPATH=tests OMP_NUM_THREADS=1; \
 	$(BIN)/python -m fuzz --seed 1 --count 1500 --part 1/2 & first=$$!; \
 	$(BIN)/python -m fuzz --seed 1 --count 1500 --part 2/2 && wait $$first
+
+# faults put in on purpose, one at a time: the default suite must notice every one
+mutants: $(STAMP)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m mutants
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 
+from cryoprior.measurement.conditioning import Measurement
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers import Exact, Gaussian, LeastSquares, Nesterov, Posterior
+from cryoprior.solvers.exact import _Chain
 
 OPERATORS = (
     "pixel:block=4,masks=4,rows=bernoulli",
@@ -84,6 +87,28 @@ def test_one_chain_of_the_mean_keeps_the_sampling_error(oracle: Make) -> None:
     case = oracle(OPERATORS[0])
     one = Exact(steps=8, chains=1, tolerance=1e-6).solve(case.y, case.operator, case.prior, 0.0, case.noise(1))
     assert 1e-3 < relative(one.x, case.mean) < 0.6
+
+
+@pytest.mark.parametrize("text", OPERATORS[:3])
+def test_the_chain_of_a_mean_keeps_the_law_of_its_level(oracle: Make, text: str) -> None:
+    # The mirrored chains of a mean cancel any noise of a linear denoiser, so that the mean cannot tell how much it is.
+    tau, b = 1.0, 1500
+    case = oracle(text, box=8, sigma=0.5)
+    measured = Measurement(case.operator, case.y.expand(b, -1), 0.5, [0] * b, "exact")
+    chain = _Chain(measured, case.prior, 8, 1e-5)
+    seen: list[torch.Tensor] = []
+
+    def watched(x: torch.Tensor, level: float) -> Any:
+        seen.append(x)
+        return chain.conditional_mean(x, level)
+
+    chain.hold(watched, [20.0, 5.0, tau], 4, case.noise(b))
+    expected = float(case.covariance.trace()) + 64 * tau**2
+    for x in seen:
+        error = (x - case.mean).flatten(1)
+        assert float(error.square().sum(1).mean()) == pytest.approx(expected, rel=0.03)
+    near = [float(((a - case.mean) * (b - case.mean)).flatten(1).sum(1).mean()) for a, b in pairwise(seen)]
+    assert all(0 < value < 0.8 * expected for value in near)
 
 
 @pytest.mark.parametrize("text", OPERATORS)

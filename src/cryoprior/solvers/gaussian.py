@@ -31,6 +31,8 @@ class Gaussian:
     M is the prior's mean image, and P the power about it. Of a prior of signal and noise, P = Q + N, the signal is
     M + Q / P (x - M).
 
+    Known bias: the best linear estimate; the posterior mean of Gaussian images alone.
+
     estimate: ``mean`` of the image, or ``signal``, E[s | y] under the same law.
     centred: False leaves the mean image out, and takes P about 0.
     samples: draws of the signal for its deviation, which is returned above 1.
