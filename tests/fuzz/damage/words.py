@@ -38,6 +38,7 @@ OPTIONS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("--batch", NO_COUNT),
         ("--shard-size", NO_COUNT),
         ("--shard", ("0/0", "3/2", "-1/2", "1/x", "1")),
+        ("--check-particles", (*NO_COUNT, "1")),
     ),
     "denoise": (
         ("--box", (*NO_COUNT, "1", "63")),
