@@ -180,6 +180,18 @@ def test_a_wrong_prior_is_compared(tmp_path: Path) -> None:
     assert "the wrong prior" in section.html()
 
 
+def test_an_image_prior_is_judged_by_withheld_numbers_too(particles: Path, tmp_path: Path, tiny_prior: Path) -> None:
+    measure.run(measure.Options(particles=particles, output=tmp_path / "y.zarr", operator=str(OPERATORS["fourier"])))
+    for given in (particles, tmp_path / "y.zarr"):
+        out = tmp_path / f"audit-{given.stem}"
+        asked: dict[str, Any] = {"map_prior": "default", "tests": False, "passes": 0, "image_prior": str(tiny_prior)}
+        summary = run(Options(particles=given, output=out, **asked))
+        assert summary["check"]["n"] == 120
+        assert "cannot tell the prior from the linear estimate" in summary["check"]["says"]  # it is the linear estimate
+        assert len(pd.read_csv(out / "check.csv")) == D // 2
+        assert "What the prior knows, without truth" in (out / "report.html").read_text()
+
+
 def test_what_excludes_each_other_is_refused(particles: Path, tmp_path: Path) -> None:
     given = {"particles": particles, "output": tmp_path / "out"}
     with pytest.raises(InputError, match="map_prior is missing: of particles only a map prior can be asked"):
@@ -191,6 +203,8 @@ def test_what_excludes_each_other_is_refused(particles: Path, tmp_path: Path) ->
     with pytest.raises(InputError, match="wrong_prior without map_prior"):
         Options(half1=particles, half2=particles, prior_half1=particles, prior_half2=particles, wrong_prior="default",
                 output=tmp_path)  # fmt: skip
+    with pytest.raises(InputError, match="image_prior without particles: half maps hold no images"):
+        Options(half1=particles, half2=particles, map_prior="default", image_prior="default", output=tmp_path)
     with pytest.raises(InputError, match="no such map prior"):
         run(Options(**given, map_prior=str(tmp_path) + "/none"))
     with pytest.raises(InputError, match=r"voxels of 9 A: the map prior was trained at"):

@@ -21,6 +21,7 @@ from cryoprior.options import (
 
 if TYPE_CHECKING:
     from cryoprior.audit.standard import StandardTests
+    from cryoprior.reconstruction.check import Check
     from cryoprior.referee.deviation import Drawing
     from cryoprior.referee.result import Audit
 
@@ -76,6 +77,12 @@ class Options(ParticleFiles, Computing):
         0,
         minimum=0,
     )
+    image_prior: str | None = option(
+        "Of particles or measurements: a prior of images too (default, or a folder), judged by numbers of theirs that "
+        "are withheld from it and predicted; needs no map, no poses and no truth.",
+        None,
+        group=INPUT,
+    )
     symmetry: str = option("Point group that was imposed on the maps, or is on particles: C1, D7, O, I ...", "C1")
     passes: int = option("For sums of pixels: passes over the particles at most, as in map.", 8, minimum=0)
     invert: bool = option("Reverse the contrast of all images, for particles that are dark.", False)
@@ -101,6 +108,8 @@ class Options(ParticleFiles, Computing):
             raise InputError(f"<{missing[0]}> is missing: expected what the prior made of each half map; pass its file")
         if self.wrong_prior is not None and self.map_prior is None:
             raise InputError("<wrong_prior> without <map_prior>: it is compared with that; pass one")
+        if self.image_prior is not None and self.particles is None:
+            raise InputError("<image_prior> without particles: half maps hold no images of it; leave it out")
         if self.samples and self.map_prior is None:
             raise InputError("<samples> without <map_prior>: a map prior is what they are drawn from; pass default")
         if self.samples:
@@ -181,12 +190,17 @@ def _audit_asked(options: Options, name: str) -> dict[str, Any]:
     from cryoprior.devices import choose_device
     from cryoprior.prior import load_map_prior
     from cryoprior.prior.volume.checkpoint import own_folder
+    from cryoprior.reconstruction.checking import check_file
 
     device = choose_device(options.device)
     prior = load_map_prior(name, device)
     wrong = None if options.wrong_prior is None else load_map_prior(options.wrong_prior, device)
     read: list[Path] = own_folder(name) + own_folder(options.wrong_prior or "default")
     beside = Beside(options.mask, options.truth, options.symmetry, str(device))
+    check = None
+    if options.particles is not None and options.image_prior is not None:
+        check = check_file(options.particles, options.image_prior, device, options.seed, **options.companions)
+        read += [path for path in (Path(options.image_prior),) if path.is_dir()]
     if options.particles is None:
         subject, particles = open_half_maps(*_halves(options), beside), None
     else:
@@ -196,16 +210,22 @@ def _audit_asked(options: Options, name: str) -> dict[str, Any]:
         read += [*options.companion_files, *particles[0].files]
     audit, tests = audit_map_prior(subject, prior, wrong, particles, tests=options.tests, seed=options.seed)
     drawing = subject.drawing(prior, options.samples, options.seed) if options.samples else None
-    return _write(options, audit, tests, drawing, read)
+    return _write(options, audit, tests, drawing, read, check)
 
 
 def _write(
-    options: Options, audit: Audit, tests: StandardTests | None, drawing: Drawing | None, read: list[Path]
+    options: Options,
+    audit: Audit,
+    tests: StandardTests | None,
+    drawing: Drawing | None,
+    read: list[Path],
+    check: Check | None = None,
 ) -> dict[str, Any]:
     from cryoprior.audit.files import write_audit, write_noise
     from cryoprior.audit.page import write_audit_page
     from cryoprior.output.folder import claim_output
     from cryoprior.output.record import write_provenance, write_summary
+    from cryoprior.reconstruction.page import check_section
     from cryoprior.referee.deviation_section import deviation_section, write_deviation
 
     named = {
@@ -232,6 +252,9 @@ def _write(
         if drawing is not None:
             drawn = write_deviation(folder, drawing, audit)
             summary["prior_deviation"], more = drawn.summary(), [deviation_section(folder, drawn)]
+        if check is not None:
+            check.shells.to_csv(folder / "check.csv", index=False, float_format="%.6g")
+            summary["check"], more = check.summary(), [*more, check_section(check)]
         write_audit_page(folder, audit, {"Mask": made, **shown}, tests, more)
         write_summary(folder, summary)
         write_provenance(folder, "audit", options, inputs, options.seed)

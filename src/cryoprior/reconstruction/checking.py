@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,20 +12,26 @@ from torch import Tensor
 
 from cryoprior.errors import InputError
 from cryoprior.image.spectrum import radial_average
+from cryoprior.io import read_particles
 from cryoprior.io.rows import row_batches, spread_rows
 from cryoprior.measurement.conditioning import Measurement, seen_share
-from cryoprior.measurement.reading import StoredRows
+from cryoprior.measurement.full_images import FullImages, Measured
+from cryoprior.measurement.reading import StoredRows, open_measurements
 from cryoprior.operators import Operator
 from cryoprior.prior import Prior, load_prior
 from cryoprior.prior.denoiser import Denoiser, OperatorAware
 from cryoprior.progress import track
 from cryoprior.reconstruction.check import Check
+from cryoprior.reconstruction.choice import open_prior
 from cryoprior.reconstruction.job import ReconstructionJob
 from cryoprior.reconstruction.reconstructor import fit_prior
 from cryoprior.reconstruction.withholding import Withheld, as_frequencies, predict_withheld
+from cryoprior.solvers import parse_solver
 
 log = logging.getLogger("cryoprior")
 PROBES = 4
+BATCH, PARTICLES = 16, 256
+"""Particles at a time, and those of a check that nobody gave a number."""
 
 
 def prior_to_check(job: ReconstructionJob) -> Denoiser:
@@ -42,6 +50,35 @@ def prior_to_check(job: ReconstructionJob) -> Denoiser:
             "prior, or one trained with <operator_aware>"
         )
     return known
+
+
+def check_file(path: Path, prior: str, device: torch.device, seed: int = 0, **companions: Any) -> Check:
+    """Return what an image prior knows of measurements (.zarr) or of particles, by 256 of them.
+
+    prior: ``default``, or the folder of one. seed: of the split.
+    companions: what :func:`cryoprior.read_particles` takes beside the path.
+
+    Raises
+    ------
+    InputError: as ``reconstruct`` raises; a prior that cannot be asked about a part of a measurement.
+    """
+    measured: Measured
+    if path.suffix == ".zarr":
+        measured, operator = open_measurements(path)
+    else:
+        measured = FullImages(read_particles(path, **companions))
+        operator = measured.operator
+    solver = parse_solver("posterior")
+    opened = open_prior(prior, solver, measured.box, device, str(path))
+    ways: dict[str, Any] = {
+        "contrast": "auto",
+        "spectrum": "measured",
+        "dtype": "float32",
+        "seed": seed,
+        "batch": BATCH,
+    }
+    job = ReconstructionJob(measured, operator, solver, opened, prior, n=measured.n, device=device, **ways)
+    return check_prior(job, prior_to_check(job), PARTICLES)
 
 
 @torch.no_grad()
