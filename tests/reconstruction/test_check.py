@@ -262,3 +262,15 @@ def test_a_prior_that_cannot_be_asked_is_refused_before_any_work(star: Path, mon
             denoise.Options(particles=star, output=star.parent / "x", solver="gaussian", prior="prior", check=True)
         )
     assert not (star.parent / "x").exists()
+
+
+def test_sums_of_pixels_are_said_to_be_mixed(star: Path) -> None:
+    found = {}
+    for name, operator in (("pixel", OPERATORS[1]), ("fourier", OPERATORS[0])):
+        y = star.with_name(f"{name}.zarr")
+        measure.run(measure.Options(particles=star, output=y, operator=operator, limit=40))
+        check = checking.check_file(y, "default", torch.device("cpu"))
+        assert check.n == 40
+        found[name] = check_section(check).html()
+    assert "sum of pixels" in found["pixel"]
+    assert "sum of pixels" not in found["fourier"]

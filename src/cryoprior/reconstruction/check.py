@@ -25,6 +25,7 @@ class Check:
     """Sums over particles by shell 0 .. box // 2, and what they say; pixel size in angstrom.
 
     seen: share of the shell's coefficients that was measured. snr: power of the signal over that of all noise on it.
+    mixes: whether a number lies across shells, so that noise of a colour is correlated between numbers.
     """
 
     withheld: Withheld
@@ -32,6 +33,7 @@ class Check:
     snr: Float[Tensor, " shells"]
     box: int
     pixel_size: float
+    mixes: bool = False
 
     @property
     def n(self) -> int:

@@ -99,9 +99,9 @@ def check_prior(job: ReconstructionJob, prior: Denoiser, particles: int) -> Chec
     seen, added = _seen(inside, inner, sigma / scale, numbers)
     snr = radial_average(signal.double()) / (radial_average(noise.double()) + added)
     last = box // 2 + 1
-    check = Check(
-        Withheld.joined(parts), seen[:last].cpu(), snr[:last].cpu(), box, float(job.measurements.pixel_size.mean())
-    )
+    withheld, pixel_size = Withheld.joined(parts), float(job.measurements.pixel_size.mean())
+    mixes = as_frequencies(inside, inner, numbers)[0].fourier_diagonal([0]) is None
+    check = Check(withheld, seen[:last].cpu(), snr[:last].cpu(), box, pixel_size, mixes)
     (log.info if check.better else log.warning)("check: %s", check.says)
     return check
 
