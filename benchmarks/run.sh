@@ -36,6 +36,8 @@ python -m benchmarks.maps.map_prior --threads "$threads"
 python -m benchmarks.maps.deviation --threads "$threads"
 python -m benchmarks.maps.harm --threads "$threads"
 python -m benchmarks.cost.map_prior --threads "$threads"
+python -m benchmarks.maps.what_to_keep --threads "$threads"
+python -m benchmarks.images.rounding_likelihood --threads "$threads"
 if command -v relion_reconstruct >/dev/null; then
   python -m benchmarks.cost.backprojection
   for script in relion_cases views_and_numbers ribosome_tilts relion_refinement; do

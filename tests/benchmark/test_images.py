@@ -43,6 +43,7 @@ PIXEL, FOURIER = "K=4 C=4 hadamard", "uniform C=2.5 hermitian"
 PLAN = """
 table = "images"
 title = "small"
+encodings = ["float16", "integer:bits=3"]
 lpips = "off"
 prior = "prior"
 seeds = [0, 1]
@@ -193,7 +194,7 @@ def state(files: list[Path]) -> dict[Path, tuple[int, bytes]]:
 def test_every_cell_has_every_row(finished: Path) -> None:
     rows = read_rows(finished)
     assert len(rows[rows["method"] == "full image"]) == 1
-    assert (rows[rows["cell"] == ""]["method"] == "full image").all()
+    assert rows[rows["cell"] == ""]["method"].tolist() == ["full image", "float16", "integer:bits=3"]
     for cell, methods in ((PIXEL, {*METHODS, "DPS"}), (FOURIER, METHODS)):
         here = rows[rows["cell"] == cell]
         beside = {*BESIDE, "bin"} if cell == PIXEL else BESIDE  # no divisor of the box makes C = 2.5
@@ -233,6 +234,18 @@ def test_signals_are_compared_with_signals() -> None:
     assert contests(cell) == [["a"], ["c"], ["b", "d"]]
 
 
+def test_formats_have_rows_and_a_table_of_their_own(finished: Path) -> None:
+    rows = read_rows(finished)
+    stored = rows[rows["kind"] == "storage"].set_index("method")
+    assert stored["bytes_per_particle"].to_dict() == {"float16": 2048, "integer:bits=3": 384 + 8}
+    assert stored.loc["float16", "compression"] == 2
+    assert stored.loc["integer:bits=3", "ssim"] < stored.loc["float16", "ssim"] == pytest.approx(1, abs=1e-4)
+    assert stored["frc"].notna().all()
+    text = (finished / "table.md").read_text()
+    assert "### Formats" in text
+    assert "| integer:bits=3 | 392 | " in text
+
+
 def test_rows_say_what_was_done(finished: Path) -> None:
     rows = read_rows(finished)
     at = rows[rows["cell"] == PIXEL].groupby("method").first()
@@ -256,7 +269,7 @@ def test_floors_and_controls_are_where_they_belong(finished: Path) -> None:
     assert abs(at.loc["spectrum noise", "frc"]) < 0.2
     assert at.loc["least squares", "power"] < 0.9  # the measured part alone
     assert at.loc[["least squares", "exact mean"], "residual"].max() < 1e-5
-    full = read_rows(finished).query("cell == ''")["frc"].item()
+    full = read_rows(finished).query("method == 'full image'")["frc"].item()
     assert (at.loc[list(BESIDE), "frc"] < full).all()
 
 
@@ -754,6 +767,8 @@ MEAN_OF_3 = "samples = 3\nparticles = 4"
         ('headline = ["exact mean"]', 'headline = ["best"]', "headline: no best; expected some of DDRM"),
         ('solver = "ddrm:steps=3"', 'solver = "ddrm:steps=0"', "steps=0"),
         ('solver = "gaussian"', 'solver = "magic"', "magic"),
+        ('["float16", "integer:bits=3"]', '["float17"]', "no encoding is called .float17"),
+        ('"integer:bits=3"', '"float16"', "encodings named float16 more than once"),
         ('title = "small"', 'title = "small"\nsymmetry = "C1"', "unknown symmetry"),
         ("ours = true", "ours = 1", "expected bool"),
     ],

@@ -22,6 +22,7 @@ from cryoprior.output.folder import resume_output
 
 PLAN = """
 table = "maps"
+encodings = ["integer:bits=4"]
 title = "small"
 prior_weights = [1.0, 0.5]
 passes = 2
@@ -96,10 +97,23 @@ def test_every_row_has_its_numbers(finished: Path) -> None:
 def test_bytes_stand_beside_compression(finished: Path) -> None:
     rows = pd.read_csv(finished / "rows.csv", keep_default_na=False)
     sizes = rows.groupby("cell")["bytes_per_particle"].agg(set).to_dict()
-    assert sizes == {"": {4096}, "half": {2048}, "K=4": {1024}}
+    assert sizes == {"": {4096}, "half": {2048}, "K=4": {1024}, "integer:bits=4": {520}}
     text = (finished / "table.md").read_text()
     assert "| cell | C | bytes |" in text
     assert "half | 2 | 2,048 |" in text
+
+
+def test_formats_stand_beside_masks_and_fewer_particles(finished: Path) -> None:
+    rows = pd.read_csv(finished / "rows.csv", keep_default_na=False)
+    of = rows[(rows["series"] == "storage") & (rows["particles"] == 24)].set_index("method")
+    assert set(of.index) == {"prior-free map", "fewer particles"}
+    full = rows[(rows["method"] == "full particles") & (rows["particles"] == 24)]["truth_correlation"].item()
+    stored, fewer = (float(of.loc[name, "truth_correlation"]) for name in ("prior-free map", "fewer particles"))
+    assert fewer < stored
+    assert stored == pytest.approx(float(full), abs=0.02)
+    assert stored != float(full)
+    assert of.loc["fewer particles", "kept"] == round(24 * 520 / 4096)
+    assert "storage integer:bits=4 | 7.88 | 520 |" in (finished / "table.md").read_text()
 
 
 def test_differences_are_those_of_the_curves(finished: Path) -> None:
@@ -116,7 +130,7 @@ def test_more_is_better(finished: Path) -> None:
     rows = pd.read_csv(finished / "rows.csv", keep_default_na=False)
     full = rows[(rows["method"] == "full particles") & (rows["particles"] == 24)]["truth_correlation"].item()
     fewer = rows[(rows["method"] == "fewer particles") & (rows["particles"] == 24)]["truth_correlation"]
-    assert (fewer < full).all()
+    assert (fewer.astype(float) < float(full)).all()
 
 
 def test_tables_pictures_and_page_are_there(finished: Path) -> None:

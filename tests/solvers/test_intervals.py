@@ -70,6 +70,21 @@ def test_it_is_no_worse_than_the_linear_model(text: str, sigma: float) -> None:
     assert errors[0] < 1.003 * errors[1]
 
 
+def test_coefficients_have_a_closed_form_however_strong_the_signal() -> None:
+    power, particles = spectrum(16, white=1e-3), list(range(40))
+    x = images(16, 40, white=1e-3)
+    operator, prior = with_fit("fourier:compression=2,bits=1,sets=2", x), GaussianPrior(power)
+    y = rounded(operator, operator.forward(x, particles), particles)
+    found, linear = (
+        solver.solve(y, operator, prior, rounding_sigma(operator), ParticleNoise(2, "test", particles)).x
+        for solver in (Gaussian(centred=False, rounding="exact", sweeps=1), Gaussian(centred=False))
+    )
+    assert float((found - x).square().mean()) < 1.003 * float((linear - x).square().mean())  # levels fit each band
+    own = operator.forward(found, particles)[0]
+    assert bool((own.sign() == y[0].sign())[y[0] != 0].all())
+    assert float(own.abs().max() / own.abs()[own != 0].min()) > 3  # each by its own power, not by the bits alone
+
+
 def test_eight_bits_are_the_numbers_themselves() -> None:
     x = images(16, 4)
     operator = with_fit("quantize:bits=8", images(16, 200))

@@ -12,6 +12,7 @@ from cryoprior.io import read_particles
 from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import EMBEDDED
 from cryoprior.solvers import parse_solver
+from cryoprior.storage import parse_encoding
 
 LEAST_SQUARES = "least squares"
 """The method that a plan need not name."""
@@ -77,6 +78,7 @@ class MapsPlan:
     passes: for maps of sums of pixels, as in ``cryoprior map``.
     prior_weights: weights of what was not measured; maps of reconstructions are made with each.
     pictured: cells whose maps are shown.
+    encodings: formats in which whole particles are stored too, as text.
     """
 
     title: str
@@ -89,6 +91,7 @@ class MapsPlan:
     passes: int = 8
     prior_weights: tuple[float, ...] = (1.0,)
     pictured: tuple[str, ...] = ()
+    encodings: tuple[str, ...] = ()
     poses: PosesPlan | None = None
     seed: int = 0
     folder: Path = field(default_factory=Path)
@@ -98,6 +101,7 @@ class MapsPlan:
             raise InputError("bench: expected either [simulate] or star = ..., the particles to use; give one of them")
         check_unique("cells", [cell.name for cell in self.cells])
         check_unique("methods", [method.name for method in self.methods])
+        check_encodings(self.encodings)
         for cell in self.cells if self.simulate is not None else ():  # the box of a stack is known when it is opened
             parse_operator(cell.operator, box=self.simulate.box if self.simulate else None)
         for method in self.methods:
@@ -146,6 +150,13 @@ def check_unique(what: str, names: Sequence[str]) -> None:
     twice = {name for name, count in Counter(names).items() if count > 1}
     if twice:
         raise InputError(f"bench: {what} named {_list(twice)} more than once; give each a name of its own")
+
+
+def check_encodings(texts: Sequence[str]) -> None:
+    """Raise InputError for a text that names no encoding, or where one stands twice."""
+    check_unique("encodings", texts)
+    for text in texts:
+        parse_encoding(text)
 
 
 def _list(names: set[str]) -> str:

@@ -52,7 +52,7 @@ def quality_against_cost(rows: pd.DataFrame, cells: Sequence[str], cost: str) ->
 
 def over_least_squares(rows: pd.DataFrame, cells: Sequence[str], score: str) -> pd.DataFrame:
     """Return the rows of these cells and of the full image, with gains over least squares in place of scores."""
-    parts, full = [], rows[rows["cell"] == ""]
+    parts, full = [], rows[(rows["cell"] == "") & (rows["kind"] != "storage")]
     for cell in cells:
         here = rows[rows["cell"] == cell]
         whole = here[here["n"] == here["n"].max()].iloc[0]

@@ -17,6 +17,7 @@ from cryoprior.benchmark.images.cost_figure import PANELS, quality_against_cost
 from cryoprior.benchmark.images.figures import GAINS, SCORE_NAMES, compression_figures, example_pictures, quality_of
 from cryoprior.benchmark.images.sheet import Sheet
 from cryoprior.benchmark.images.sheets import against_paper, paper_sheets, score_sheets, signal_sheets
+from cryoprior.benchmark.images.storage import storage_sheet
 from cryoprior.benchmark.images.unmeasured import unmeasured_sheet
 from cryoprior.benchmark.images.verdicts import comparison_sheets, cost_sheet, downstream_sheet, operating_sheet
 from cryoprior.benchmark.operating_point import operating_points
@@ -97,6 +98,7 @@ class ImageTable:
             "Comparisons": list(comparison_sheets(self.pairs)) if len(self.pairs) else [],
             "Where nothing was measured": [unmeasured_sheet(self.unmeasured)] if len(self.unmeasured) else [],
             "Signal": list(signal_sheets(self.rows)),
+            "Storage": [sheet for sheet in (storage_sheet(self.rows),) if sheet is not None],
             "Cost": [cost_sheet(self.rows)],
             "LPIPS and SSIM": list(score_sheets(self.rows, self.published)),
             "Against the paper": list(against_paper(self.rows, self.published)),

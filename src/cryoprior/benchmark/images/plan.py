@@ -11,7 +11,14 @@ import pandas as pd
 from cryoprior.benchmark.images.cells import FourierGrid, FreeCell, ImageCell, PixelGrid, PublishedGrid
 from cryoprior.benchmark.images.published import read_published
 from cryoprior.benchmark.images.scorer import image_scores
-from cryoprior.benchmark.plan import SimulatePlan, check_unique, given_priors, images_of, simulated_from
+from cryoprior.benchmark.plan import (
+    SimulatePlan,
+    check_encodings,
+    check_unique,
+    given_priors,
+    images_of,
+    simulated_from,
+)
 from cryoprior.errors import InputError
 from cryoprior.operators import parse_operator
 from cryoprior.prior.checkpoint import EMBEDDED
@@ -81,6 +88,7 @@ class ImagesPlan:
     published: CSV with mask, compression, lpips and ssim of the paper. grid: its cells.
     against: methods that ours are compared with although they are of another kind.
     unmeasured: report the power and the coverage of samples where nothing was measured.
+    encodings: formats in which whole images are stored too, as text.
     fewer_particles: add a control that spends the cell's numbers on whole images of fewer particles, the others blank.
     """
 
@@ -109,6 +117,7 @@ class ImagesPlan:
     against: tuple[str, ...] = ()
     unmeasured: bool = False
     fewer_particles: bool = False
+    encodings: tuple[str, ...] = ()
     downstream: tuple[DownstreamPlan, ...] = ()
     seeds: tuple[int, ...] = (0,)
     folder: Path = field(default_factory=Path)
@@ -117,6 +126,7 @@ class ImagesPlan:
         self._check_particles()
         self._check_cells()
         self._check_methods()
+        check_encodings(self.encodings)
         for key, choices in CHOICES.items():
             if getattr(self, key) not in choices:
                 raise InputError(f"bench: {key} = {getattr(self, key)!r}; expected one of {', '.join(choices)}")

@@ -14,6 +14,7 @@ from torch import Tensor
 from cryoprior.benchmark.images.method_images import ImagesBySeed
 from cryoprior.benchmark.images.sceptics import sceptic_floors
 from cryoprior.benchmark.images.scorer import HALF, Scorer
+from cryoprior.benchmark.images.storage import KIND, stored_as
 from cryoprior.benchmark.images.work import CellWork, ImageWork
 from cryoprior.evaluation.floors import constant_image, radial_spectrum, spectrum_noise
 from cryoprior.measurement.reading import calibration_sample
@@ -35,6 +36,16 @@ class ImageRows:
     def full(self) -> dict[str, Any]:
         """Return the row of the full noisy images."""
         return self._row(None, FULL, "control", "control", self.scorer.scores(self.work.original))
+
+    def stored(self) -> Iterator[dict[str, Any]]:
+        """Yield a row for every encoding of the plan: whole images as its files give them back."""
+        pixels = self.work.original[0].numel()
+        for text in self.work.plan.encodings:
+            kept = stored_as(text, self.work.original)
+            numbers = kept.bytes_per_particle / 4
+            size = {"stored": numbers, "bytes_per_particle": kept.bytes_per_particle, "compression": pixels / numbers}
+            scores = self.scorer.scores(torch.from_numpy(kept.images))
+            yield self._row(None, text, KIND, KIND, {**scores, **size})
 
     def cell(self, cell: CellWork, images: ImagesBySeed) -> Iterator[dict[str, Any]]:
         """Yield the rows of a cell: floors, controls of equal size, then every method with every seed.

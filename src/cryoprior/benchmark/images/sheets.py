@@ -101,7 +101,7 @@ def against_paper(rows: pd.DataFrame, published: pd.DataFrame | None) -> Iterato
 def signal_sheets(rows: pd.DataFrame) -> Iterator[Sheet]:
     """Yield one sheet per known score: cells down, methods across, the full noisy image beside them."""
     methods = method_names(rows)
-    full = rows[rows["cell"] == ""]
+    full = rows[(rows["cell"] == "") & (rows["kind"] != "storage")]
     more = [name for name in rows if name in METRICS and name not in (*AGAINST, "ssim", "lpips", "residual")]
     for score in [name for name in (*AGAINST, *more) if name in rows and rows[name].notna().any()]:
         heading = AGAINST[score] if score in AGAINST else f"{METRICS[score].title} against the recorded image"

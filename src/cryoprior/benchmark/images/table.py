@@ -30,7 +30,7 @@ def run_images(plan: ImagesPlan, folder: Path, **computing: Any) -> dict[str, An
     lpips, note = choose_lpips(plan.lpips, work.stacks[0].box)
     scorer = Scorer(work.original, work.clean, lpips, plan.scores, float(work.stacks[0].pixel_size[0]))
     rows, pairs = ImageRows(work, scorer), ImagePairs(plan, scorer)
-    lines, compared, drawn = [rows.full()], list[dict[str, Any]](), list[dict[str, Any]]()
+    lines, compared, drawn = [rows.full(), *rows.stored()], list[dict[str, Any]](), list[dict[str, Any]]()
     examples: dict[str, dict[str, np.ndarray]] = {}
     for cell in track(list(work.cells()), "cells", len(plan.all_cells)):
         images: ImagesBySeed = {(m.name, s): cell.images(m, s) for m in cell.wanted() for s in plan.seeds}

@@ -122,7 +122,8 @@ class MapTable:
     def _paper_tables(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
         """Yield the paper's Table 3 of every method, at the largest number of particles."""
         particles = self.numbers["particles"].max()
-        cells = self.numbers[(self.numbers["particles"] == particles) & (self.numbers["cell"] != "")]
+        chosen = (self.numbers["particles"] == particles) & ~self.numbers["series"].isin(("", "storage"))
+        cells = self.numbers[chosen]
         for method, of_method in cells.groupby("method", sort=False):
             poses = self.poses[self.poses["method"] == method] if len(self.poses) else self.poses
             columns, rows = paper_table_3(of_method, poses)
@@ -133,6 +134,8 @@ class MapTable:
         chosen = self.curves[(self.curves["particles"] == particles) & (self.curves["cell"] != "")]
         for (series, cell), of_cell in chosen.groupby(["series", "cell"], sort=False):
             curves = {m: rows["fsc_truth"].to_numpy()[1:-1] for m, rows in of_cell.groupby("method")}
+            if other not in curves:  # formats have no reconstructions
+                continue
             gains = {m: curves[m] - curves[other] for m in methods if m in curves and m != other}
             yield [f"{series} {cell}", *(_gain(gains[m]) if m in gains else "" for m in methods)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,8 @@ class RowMaker:
     truth: Float[Tensor, "d d d"] | None
     seed: int
 
-    def row(self, key: RowKey, place: str, source: Source) -> MapRow:
-        """Return the row that lies in ``place``, made from the source if it is not there yet.
+    def row(self, key: RowKey, place: str, source: Source, more: Mapping[str, Any] | None = None) -> MapRow:
+        """Return the row that lies in ``place``, made from the source if it is not there yet; ``more`` numbers go in.
 
         Raises
         ------
@@ -86,18 +87,18 @@ class RowMaker:
         folder = self.folder / place
         if not (folder / ROW).is_file():
             maps = solve_maps(source, self.settings, f"{key.series} {key.cell} {key.method}".strip())
-            self._write(folder, key, maps)
+            self._write(folder, key, maps, more or {})
         remedy = f"delete {folder}, and run the benchmark again"
         recorded = read_json(folder / ROW, "a row of a table of maps", remedy, {"key": dict, "numbers": dict})
         if recorded["key"] != json.loads(to_json(key)):
             raise InputError(f"{folder}: holds the row {recorded['key']}; expected {vars(key)}; pass another <output>")
         return MapRow(key, recorded["numbers"], pd.read_csv(folder / "fsc.csv"), folder)
 
-    def _write(self, folder: Path, key: RowKey, maps: MapSet) -> None:
+    def _write(self, folder: Path, key: RowKey, maps: MapSet, more: Mapping[str, Any]) -> None:
         judgement = judge_maps(maps, self.mask, self.truth, self.seed)
         with claim_output(folder, "bench", overwrite=True) as partial:
             write_map_set(partial, NamedMaps(key.method, maps, judgement))
-            numbers = _flat({"kept": maps.n, **judgement.summary()})
+            numbers = _flat({"kept": maps.n, **more, **judgement.summary()})
             (partial / ROW).write_text(to_json({"key": key, "numbers": numbers}) + "\n")
 
 

@@ -12,14 +12,15 @@ import pandas as pd
 import torch
 
 from cryoprior.benchmark.maps.images import BY_LEAST_SQUARES, BenchImages
-from cryoprior.benchmark.maps.page import FULL, PRIOR_FREE, MapTable, Pictured
+from cryoprior.benchmark.maps.page import FEWER, FULL, PRIOR_FREE, MapTable, Pictured
 from cryoprior.benchmark.maps.poses import pose_table
 from cryoprior.benchmark.maps.rows import MapRow, RowKey, RowMaker
 from cryoprior.benchmark.plan import CellPlan, MapsPlan
 from cryoprior.benchmark.steps import slug
-from cryoprior.io import read_particles, write_map
+from cryoprior.io import ParticleStack, read_particles, write_map
 from cryoprior.io.volumes import read_mask
 from cryoprior.maps.controls import equal_size_controls
+from cryoprior.maps.encoded import EncodedParticles
 from cryoprior.maps.judgement import map_mask
 from cryoprior.maps.solving import solve_maps
 from cryoprior.maps.source import Source, Subset
@@ -29,6 +30,7 @@ from cryoprior.measurement.reading import open_measurements
 from cryoprior.metrics.local_resolution import local_resolution
 from cryoprior.operators import parse_operator
 from cryoprior.output.files import whole_file
+from cryoprior.storage import parse_encoding
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class MapBench:
         for particles in self._sizes():
             stack = self.images.stack.subset(slice(particles))
             yield maker.row(RowKey("", "", FULL, particles), f"maps/{particles}/full", FullParticles(stack))
+            for text in self.plan.encodings:
+                yield from self._stored(maker, text, stack)
             for cell in self.plan.cells:
                 for method, source in self._sources(cell, particles):
                     key = self._key(cell, method, particles)
@@ -97,6 +101,15 @@ class MapBench:
             for weight in self.plan.prior_weights if method is not BY_LEAST_SQUARES else (1.0,):
                 name = method.name if weight == 1 else f"{method.name}, weight {weight:g}"
                 yield name, _first(ReconstructedParticles(star, measured.sight, weight), particles)
+
+    def _stored(self, maker: RowMaker, text: str, stack: ParticleStack) -> Iterator[MapRow]:
+        """Yield the row of whole particles stored in a format, and that of as many as take the same bytes unstored."""
+        whole, place = EncodedParticles(stack, parse_encoding(text)), f"maps/{stack.n}/{slug(f'storage {text}')}"
+        size, full = whole.bytes_per_particle, 4 * stack.box**2
+        few = FullParticles(stack.subset(slice(max(2, round(stack.n * size / full)))))
+        for method, source in ((PRIOR_FREE, whole), (FEWER, few)):
+            key = RowKey("storage", text, method, stack.n, full / size)
+            yield maker.row(key, f"{place}/{slug(method)}", source, {"bytes_per_particle": size})
 
     def _measured(self, cell: CellPlan) -> MeasuredParticles:
         return MeasuredParticles(*open_measurements(self.images.measurements(cell)))

@@ -1,13 +1,17 @@
 """What rounded numbers were before they were rounded, by the exact likelihood: each lay within its cell.
 
-The image is Gaussian, x = u + w with w its white part. Given u every number is independent of the others, and normal
-within its cell; given the numbers u is normal. Drawn in turn (J. H. Albert and S. Chib, J. Am. Stat. Assoc. 88 (1993)
-669) they give E[y | cells], and with it E[x | cells], which is linear in y.
+Where numbers are coefficients of the Fourier transform they are independent, and E[y | cells] has a closed form.
+
+Elsewhere x = u + w with w the white part of the Gaussian image. Given u every number is independent of the others, and
+normal within its cell; given the numbers u is normal. Drawn in turn (J. H. Albert and S. Chib, J. Am. Stat. Assoc. 88
+(1993) 669) they give E[y | cells], and with it E[x | cells], which is linear in y. A sweep moves a number by about the
+deviation of the white part: where that is small beside the image, many sweeps are needed.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -15,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoprior.errors import InputError
+from cryoprior.image.spectrum import apply_filter
 from cryoprior.measurement.conditioning import Measurement
 from cryoprior.operators import Identity, Operator, Quantize
 from cryoprior.operators.levels import lloyd_max
@@ -69,14 +74,19 @@ def mean_within_cells(
             f"gaussian: rounding=exact with the operator {operator.name!r}; expected numbers that are one coordinate "
             "each, all with one singular value: quantize, Hermitian Fourier masks, crop or bin; use rounding=linear"
         )
-    white = WHITE * float(power.min())
-    spread = math.sqrt(white * scale**2 + sigma**2)
     low, high = _cells(y, operator, noise)
     plain, guess = unrounded(operator), mean.expand(len(y), -1, -1)
+    variance = _own_variance(plain, power, y, noise.particles)
+    if variance is not None:
+        alone = (variance + sigma**2).sqrt().clamp_min(FAR)
+        centre = _within(plain.forward(guess, noise.particles), alone, low, high, torch.zeros_like(y))[1]
+        return torch.where(values.expand_as(y) > 0, centre, 0.0)
+    white = WHITE * float(power.min())
+    spread = y.new_tensor(math.sqrt(white * scale**2 + sigma**2))
     numbers, total, counted = y, torch.zeros_like(y), 0
     for sweep in range(sweeps):
         stream = noise.fork(f"sweep{sweep}")
-        given = Measurement(plain, numbers, spread, noise.particles, "gaussian")
+        given = Measurement(plain, numbers, float(spread), noise.particles, "gaussian")
         about = plain.forward(given.condition(guess, power - white, stream), noise.particles)
         numbers, centre = _within(about, spread, low, high, stream.normal_like(y))
         if sweep >= sweeps // BURN_IN:
@@ -95,7 +105,20 @@ def _cells(y: Tensor, operator: Operator, noise: ParticleNoise) -> tuple[Tensor,
     return mean + deviation * ends[cell], mean + deviation * ends[cell + 1]
 
 
-def _within(about: Tensor, spread: float, low: Tensor, high: Tensor, white: Tensor) -> tuple[Tensor, Tensor]:
+def _own_variance(operator: Operator, power: Tensor, y: Tensor, particles: Sequence[int]) -> Tensor | None:
+    """Return the variance of every number, (b, m), where all are independent of each other; None where they are not.
+
+    A P A^T of two vectors of random signs, divided by these, is its diagonal twice if it is diagonal.
+    """
+    signs = torch.randint(0, 2, (2, *y.shape), generator=torch.Generator().manual_seed(0)).to(y) * 2 - 1
+    first, second = (
+        sign * operator.forward(apply_filter(operator.adjoint(sign, particles), power), particles) for sign in signs
+    )
+    diagonal = bool((first - second).abs().max() < 1e-6 * first.abs().max())
+    return first.clamp_min(0) if diagonal else None
+
+
+def _within(about: Tensor, spread: Tensor, low: Tensor, high: Tensor, white: Tensor) -> tuple[Tensor, Tensor]:
     """Return draws of N(about, spread^2) between two ends, and the means there.
 
     Where both ends lie above, the tail is taken from the other side, so that its probability keeps its digits.
