@@ -188,6 +188,7 @@ def walk(folder: Path) -> Iterator[tuple[str, Any]]:
             )
             yield f"reconstruct/{name}/{kind}", stack(Path(f"recon-{name}-{kind}"))
     yield from embedded()
+    yield from denoised()
     yield from judged()
     yield from mapped()
     yield from asked()
@@ -232,6 +233,13 @@ def embedded() -> Iterator[tuple[str, Any]]:
     for solver in ("auto", "exact:steps=3"):
         run(*f"reconstruct big.zarr -o embedded-{solver[:4]} --limit 2 --threads 1 --solver {solver}".split())
         yield f"reconstruct/embedded/{solver}", stack(Path(f"embedded-{solver[:4]}"))
+
+
+def denoised() -> Iterator[tuple[str, Any]]:
+    """Yield signals of recorded images with their deviation, and what withheld numbers say of the prior."""
+    run(*"denoise sim/particles.star -o denoised --prior prior --threads 1 --contrast bright --seed 7 --check".split())
+    yield "denoise/images", stack(Path("denoised"))
+    yield "denoise/check", table(Path("denoised/check.csv"))
 
 
 def judged() -> Iterator[tuple[str, Any]]:
