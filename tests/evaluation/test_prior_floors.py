@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from cryoprior.evaluation.summary import CLEAN_IMAGES
 from cryoprior.image.smoothing import low_passed
 from cryoprior.image.spectrum import power_spectrum
 from cryoprior.measurement.intensity import Contrast, Intensity
-from cryoprior.operators import parse_operator
+from cryoprior.operators import parse_operator, rounded
 from cryoprior.prior.calibration import Calibration
 from cryoprior.prior.gaussian import GaussianPrior
 
@@ -41,6 +43,20 @@ def test_they_are_in_the_grey_scale_and_the_contrast_of_the_input() -> None:
     assert found[0].keys() == {"gaussian", "wiener_signal", "mean_image"}
     for name, image in found[0].items():
         torch.testing.assert_close(found[1][name], 7 - 2 * image, atol=1e-4, rtol=1e-4)
+
+
+def test_levels_of_rounding_are_taken_along_into_the_priors_grey_scale() -> None:
+    # Seen to fail where the operator kept the levels of the input's grey scale.
+    inner = torch.randn(3, BOX, BOX, generator=torch.Generator().manual_seed(0))
+    found, text = [], f"crop:size=12,box={BOX}"
+    for intensity, sigma in ((Intensity(0.0, 1.0), 0.9), (Intensity(7.0, -4.0), 3.6)):
+        bands = [abs(intensity.scale) * (2.0 if band == 0 else 0.5) for band in range(parse_operator(text).bands)]
+        levels = f"mean={intensity.offset},deviation={'/'.join(map(str, bands))}"
+        operator = parse_operator(f"{text},bits=2,{levels}")
+        y = rounded(operator, operator.forward(intensity.from_prior(inner), PARTICLES), PARTICLES)
+        prior = dataclasses.replace(floors(intensity), sigma=sigma)
+        found.append((prior.images(y, operator, PARTICLES)["wiener_signal"] - intensity.offset) / intensity.scale)
+    torch.testing.assert_close(found[0], found[1], atol=1e-3, rtol=1e-3)
 
 
 def test_a_prior_that_tells_no_signal_has_no_wiener_signal() -> None:

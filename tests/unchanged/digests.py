@@ -237,7 +237,8 @@ def embedded() -> Iterator[tuple[str, Any]]:
 
 def denoised() -> Iterator[tuple[str, Any]]:
     """Yield signals of recorded images with their deviation, and what withheld numbers say of the prior."""
-    run(*"denoise sim/particles.star -o denoised --prior prior --threads 1 --contrast bright --seed 7 --check".split())
+    common = "--prior prior --threads 1 --contrast bright --seed 7"
+    run(*f"denoise sim/particles.star -o denoised --check {common}".split())
     yield "denoise/images", stack(Path("denoised"))
     yield "denoise/check", table(Path("denoised/check.csv"))
 
