@@ -101,6 +101,26 @@ def test_the_solution_is_that_of_dense_algebra() -> None:
     assert float(difference.norm()) < 0.05 * float((torch.fft.rfftn(found.volume) * kept).norm())
 
 
+def test_lambda_is_what_the_same_views_show_without_noise() -> None:
+    # Sums are linear: of the same views without noise the signal is known, and the difference is the noise alone.
+    noisy, clean = halves(200, NOISE), halves(200, 0.0)
+    _, _, ridge, _ = all_of(noisy)
+    shells, support = Shells(BOX), support_sphere(BOX)
+    signal, noise, weight = (torch.zeros(BOX // 2 + 1).double() for _ in range(3))
+    for one, without in zip(noisy, clean, strict=True):
+        w = one.equations().eigenvalues
+        of_signal = torch.fft.rfftn(support * without.target()).abs().square()
+        of_noise = torch.fft.rfftn(support * (one.target() - without.target())).abs().square()
+        signal += shells.mean(of_signal) / shells.mean(w.square()) / 2
+        noise += shells.mean(of_noise) / (support.mean() * shells.mean(w)) / 2
+        weight += shells.mean(w.square()) / shells.mean(w) / 2
+    low, high = (bound * weight for bound in (regularised.LEAST_NOISE, regularised.MOST_NOISE))
+    expected = torch.minimum(torch.maximum(noise / signal, low), high)
+    assert float((noise / signal / weight)[4:9].min()) > 2 * regularised.LEAST_NOISE
+    torch.testing.assert_close(ridge[4:9], expected[4:9], rtol=0.35, atol=0)
+    assert float((ridge[4:9] / expected[4:9]).log().mean().exp()) == pytest.approx(1, abs=0.2)
+
+
 def test_every_step_lowers_the_objective_to_the_stated_residual() -> None:
     equations, target, ridge, _ = all_of(halves(12, NOISE, most_deg=40))
     support = support_sphere(BOX)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cryoprior.image.soft_mask import sphere_mask
 from cryoprior.metrics.fsc import fsc
-from cryoprior.metrics.gate import Gate, gate, gated_map, verdicts
+from cryoprior.metrics.gate import Gate, _opening, gate, gated_map, verdicts
 from cryoprior.metrics.referee import Referee, referee
 from kit.half_maps import INVENTED_FROM, KINDS, D, Halves, by_shell
 
@@ -108,6 +108,16 @@ def test_it_is_the_best_combination_of_three_correlations(s: float, q: float, ow
     ratio = (r - x * a) / math.sqrt(power) / ((a - x * r) / math.sqrt(signal + noise))
     assert float(weights.prior[6] / weights.free[6]) == pytest.approx(ratio, rel=1e-3)
     assert float(weights.free[6] + s * weights.prior[6]) == pytest.approx(1, rel=1e-6)
+
+
+def test_what_a_prior_adds_is_lowered_by_two_standard_errors() -> None:
+    z, error = torch.ones(15).double(), torch.full((15,), 0.1).double()
+    w, _ = _opening(z, error, torch.ones(15, dtype=torch.bool))
+    expected = 1 - 2 * 0.1 * 19**0.5 / 9  # weights 1 2 3 2 1 of five shells
+    torch.testing.assert_close(w[3:-3], torch.full((9,), expected).double())
+    doubtful, _ = _opening(z, torch.full((15,), 0.6).double(), torch.ones(15, dtype=torch.bool))
+    assert float(doubtful.abs().max()) == 0  # of a shell by itself nothing is sure
+    assert float(_opening(z, error, torch.zeros(15, dtype=torch.bool))[0].abs().max()) == 0
 
 
 def test_a_step_of_the_prior_does_not_leak_over_it() -> None:

@@ -30,6 +30,16 @@ def test_ssim_equals_skimage(ours, interval, dtype) -> None:
         assert float(score) == pytest.approx(theirs, abs=1e-4)
 
 
+@pytest.mark.parametrize(("ours", "interval"), [(ssim, (0, 1)), (ssim_range2, (-1, 1))])
+def test_ssim_of_faint_images_equals_skimage(ours, interval) -> None:
+    # One bright pixel makes the range: variances are then of the size of the constants, and whose they are counts.
+    u, v = 0.03 * images(2, 1), 0.03 * images(3, 1)
+    v[0, 5, 5], u = 1.0, u + v
+    mapped = (map_to_interval(t, v, interval)[0].numpy() for t in (u, v))
+    theirs = structural_similarity(*mapped, data_range=interval[1] - interval[0])
+    assert float(ours(u, v)) == pytest.approx(theirs, abs=1e-9)
+
+
 def test_psnr_equals_skimage_and_does_not_depend_on_the_interval() -> None:
     scores = psnr(ESTIMATE, ORIGINAL)
     for score, x, original in zip(scores, ESTIMATE, ORIGINAL, strict=True):

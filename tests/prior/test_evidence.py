@@ -48,10 +48,11 @@ def test_the_linear_estimate_is_the_conditional_mean_and_the_error_is_its_own(
     s, _, y, x = case.draw(200 if exact else 80)
     found = known(case, y, x)
     torch.testing.assert_close(found.linear, case.mean(case.signal, y, x), rtol=1e-4, atol=1e-4)
-    within = 0.02 if exact else 0.1  # of pixel masks the measured subspace is taken as a random one
+    # of pixel masks the measured subspace is taken as a random one, its share told by four images
+    within = 0.02 if exact else 0.1
     assert float(found.error[0]) == pytest.approx(rms(found.linear - s), rel=within)
     assert float(found.error[0]) == pytest.approx(case.error(case.signal), rel=1e-6 if exact else within)
-    assert float(found.deviation[0]) == pytest.approx(rms(found.linear), rel=1.5 * within)
+    assert float(found.deviation[0]) == pytest.approx(rms(found.linear), rel=2 * within)
     assert rms(found.pivot) == pytest.approx(0 if x is None else 1, rel=2 * within)
     assert torch.equal(found.error, found.error[:1].expand(len(y)))
 

@@ -13,6 +13,7 @@ from cryoprior.measurement.conditioning import Measurement
 from cryoprior.random import ParticleNoise
 from cryoprior.solvers import Exact, Gaussian, LeastSquares, Nesterov, Posterior
 from cryoprior.solvers.exact import _Chain
+from cryoprior.solvers.parts.chain import moments
 
 OPERATORS = (
     "pixel:block=4,masks=4,rows=bernoulli",
@@ -80,6 +81,16 @@ def test_deviation_is_the_posterior_standard_deviation(oracle: Make) -> None:
     assert found.evaluations == 150
     expected = case.covariance.diagonal().clamp_min(0).sqrt().reshape(1, 8, 8)
     assert relative(found.deviation, expected) < 0.1
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_the_deviation_of_draws_is_that_of_a_sample(count: int) -> None:
+    draws = torch.randn(count, 2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(count))
+    first, deviation = moments(iter(draws))
+    assert first is not None
+    assert torch.equal(first, draws[0])
+    torch.testing.assert_close(deviation, draws.std(0))
+    assert moments(iter(draws[:1]))[1] is None
 
 
 def test_one_chain_of_the_mean_keeps_the_sampling_error(oracle: Make) -> None:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cryoprior.random import stream_key
+from cryoprior.random import NormalStreams, stream_key
 
 
 class BatchDraws:
@@ -27,11 +27,14 @@ class BatchDraws:
         self._seed, self._stage = seed, f"{stage}/{batch}"
         self.together = torch.Generator().manual_seed(stream_key(seed, stage, batch))
         self._apart: list[torch.Generator] = []
+        self._normal = NormalStreams([])
 
     def normal_like(self, x: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
         """Return standard normal numbers of the shape, type and device of x; each image has its own."""
-        draws = [torch.randn(x.shape[1:], generator=stream) for stream in self._streams(len(x))]
-        return torch.stack(draws).to(x)
+        keys = self._normal.keys
+        places = range(self.first + len(keys), self.first + len(x))
+        keys += [stream_key(self._seed, f"{self._stage}/normal", place) for place in places]
+        return self._normal.draw_like(x)
 
     def uniform(self, count: int, *shape: int) -> Float[Tensor, "b ..."]:
         """Return numbers from 0 to 1, (count, \\*shape); of a longer last axis the first are the same."""
