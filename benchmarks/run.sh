@@ -37,6 +37,7 @@ python -m benchmarks.maps.deviation --threads "$threads"
 python -m benchmarks.maps.harm --threads "$threads"
 python -m benchmarks.cost.map_prior --threads "$threads"
 python -m benchmarks.maps.what_to_keep --threads "$threads"
+python -m benchmarks.maps.dose --threads "$threads"
 python -m benchmarks.images.rounding_likelihood --threads "$threads"
 if command -v relion_reconstruct >/dev/null; then
   python -m benchmarks.cost.backprojection

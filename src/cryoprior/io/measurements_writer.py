@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float, UInt64
 
 from cryoprior.errors import InputError
+from cryoprior.io.compressors import COMPRESSORS, NONE, Compressor
 from cryoprior.io.half import Baseline, HalfEncoder
 from cryoprior.io.measurement_header import DTYPES, IMAGE_DIGEST, PARTICLES, MeasurementHeader, header_attributes
 from cryoprior.io.packing import row_bytes
@@ -40,6 +41,7 @@ class MeasurementsWriter:
     baseline: what float16 removes first; None for nothing.
     encoder: rounds to levels and packs in place of a ``dtype``; what it changed is measured and added to sigma.
     digests: how many digests of its image each particle comes with; see :mod:`cryoprior.io.digests`.
+    compressor: of y: none, gzip or zstd.
 
     Raises
     ------
@@ -58,9 +60,13 @@ class MeasurementsWriter:
         baseline: Baseline | None = None,
         encoder: RoundingEncoder | None = None,
         digests: int = 0,
+        compressor: str = NONE,
     ) -> None:
         if dtype not in DTYPES:
             raise InputError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
+        if compressor not in (NONE, *COMPRESSORS):
+            raise InputError(f"compressor {compressor!r}: expected one of {', '.join((NONE, *COMPRESSORS))}")
+        self._compressor = COMPRESSORS.get(compressor)
         self.folder, self.header, self.n = Path(folder), header, len(table)
         self.written = 0
         self._table, self._optics = table, optics
@@ -73,7 +79,7 @@ class MeasurementsWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * self.header.m)))
         if self._encoder is None:
-            self._open("y", (self.n, self.header.m), self._dtype, rows)
+            self._open("y", (self.n, self.header.m), self._dtype, rows, self._compressor)
         else:
             self._open_packed(self._encoder.levels)
         self._open("particle_index", (self.n,), "int64", self.n).append(self._index)
@@ -139,13 +145,16 @@ class MeasurementsWriter:
         if kind is None:
             self.finish()
 
-    def _open(self, name: str, shape: tuple[int, ...], dtype: str, rows: int) -> ArrayWriter:
-        self._arrays[name] = ArrayWriter(self.folder, name, shape, dtype, rows)
+    def _open(
+        self, name: str, shape: tuple[int, ...], dtype: str, rows: int, compressor: Compressor | None = None
+    ) -> ArrayWriter:
+        self._arrays[name] = ArrayWriter(self.folder, name, shape, dtype, rows, compressor)
         return self._arrays[name]
 
     def _open_packed(self, levels: NumberLevels) -> None:
         width = row_bytes(levels.m, levels.bits)
-        self._open("y", (self.n, width), "uint8", max(1, min(PACKED_ROWS, CHUNK_BYTES // width)))
+        rows = max(1, min(PACKED_ROWS, CHUNK_BYTES // width))
+        self._open("y", (self.n, width), "uint8", rows, self._compressor)
         for name, values in level_arrays(levels).items():
             self._open(name, values.shape, ARRAYS[name], len(values)).append(values)
 

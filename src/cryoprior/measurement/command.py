@@ -50,6 +50,12 @@ class Options(ParticleFiles, Computing):
         choices=("float32", "float16"),
         group=OUTPUT,
     )
+    compressor: str = option(
+        "Compress the numbers without loss, as zarr does. Noise hardly shrinks; packed bits and sums do a little.",
+        "none",
+        choices=("none", "gzip", "zstd"),
+        group=OUTPUT,
+    )
     batch: int = option("Particles in memory at a time.", 256, minimum=1, group=COMPUTING)
     overwrite: bool = overwrite_option()
 
@@ -112,6 +118,7 @@ def run(options: Options) -> dict[str, Any]:
             baseline=baseline,
             encoder=rounding_encoder(operator),
             digests=digests,
+            compressor=options.compressor,
         ) as writer:
             write_measured(writer, stack, numbers, options.batch, device)
         summary = measurement_summary(stack, operator, header, writer, dose)
