@@ -198,3 +198,8 @@ def test_the_assembly_is_centred_within_the_box_and_decided_by_the_seed() -> Non
     assert density[np.sqrt(z**2 + y**2 + x**2) > 31].max() < 0.02
     np.testing.assert_array_equal(density, made_up_assembly(64, 5.0, 0))
     assert np.abs(density - made_up_assembly(64, 5.0, 1)).max() > 0.1
+
+
+def test_the_slow_sampler_has_all_particles_of_the_pictures() -> None:
+    # Seen to fail at the page, when everything else was done.
+    assert runs.FEW >= runs.PICTURES

@@ -17,8 +17,8 @@ from cryoprior.reconstruction import command as reconstruct
 from cryoprior.reconstruction.choice import suited_prior
 from cryoprior.solvers import parse_solver
 
-FEW, PICTURES = 2, 3
-"""Particles for the paper's sampler, which takes 1000 evaluations per image; particles in the pictures."""
+FEW, PICTURES = 3, 3
+"""Particles for the paper's sampler, which takes 1000 evaluations an image, and in the pictures, which show its own."""
 PAPER, SIGNAL = "nesterov", "signal"
 PASSES = 2
 """Passes of the map: enough for a look."""

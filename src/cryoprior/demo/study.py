@@ -84,7 +84,11 @@ def _done(demo: Demo) -> str:
         "sets of numbers were measured, sums of pixels under masks and Fourier coefficients, fewer than it has pixels. "
         "From these numbers alone it was reconstructed with no prior (least squares), with a power spectrum (Gaussian "
         f"prior), and with {prior} by the paper's sampler, by ours (exact)"
-        + (" and in one evaluation (posterior)." if demo.prior_knows_operators else ".")
+        + (
+            " and in one evaluation (posterior), which gives the signal without the noise too."
+            if demo.prior_knows_operators
+            else "."
+        )
     )
 
 
