@@ -28,21 +28,23 @@ from cryoprior.maps import make_maps
 from cryoprior.maps.judgement import judge_maps
 from cryoprior.maps.prior_maps import ask_beside
 from cryoprior.prior import load_map_prior
-from cryoprior.prior.volume.asking import ask_map_prior, signal_to_noise
+from cryoprior.prior.volume.asking import signal_to_noise
 from cryoprior.prior.volume.sampling import STEPS
+from cryoprior.prior.volume.turning import TURNS
 from cryoprior.referee.judging import judge_prior
 from cryoprior.simulation import simulate
 
 VOXEL = 2.0
-FEW = 3
-"""Levels of a draw where a whole one would take longer than is waited for."""
 WHOLE = 128
+"""Boxes above this are asked in one orientation, and the rest is called so many times that."""
+ASKED = 2 * TURNS
+"""Evaluations of asking for both half maps."""
 PARTICLES = (200, 1000, 4000)
 STEP_NAMES = {
     "read": "reading the maps and the prior (in all rows below)",
-    "ask": "asking the prior for both half maps (8 evaluations)",
+    "ask": f"asking the prior for both half maps ({ASKED} evaluations)",
     "judge": "referee, gate and gated maps",
-    "draw": "one draw (25 evaluations)",
+    "draw": f"one draw ({STEPS} evaluations)",
 }
 
 
@@ -69,25 +71,27 @@ def write_halves(folder: Path, box: int) -> None:
 def one(folder: Path, step: str) -> dict[str, Any]:
     """Return seconds of the processor, of the clock, and gigabytes at most, of one step in this process."""
     halves = tuple(volume(folder / f"half{half}.mrc") for half in (1, 2))
-    prior, box = load_map_prior(), len(halves[0])
+    prior, box, full = load_map_prior(), len(halves[0]), (halves[0] + halves[1]) / 2
+    turns = TURNS if box <= WHOLE else 1
     mask = sphere_mask(box, 0.35 * box, 0.06 * box)
     steps: dict[str, Callable[[], Any]] = {
         "read": lambda: None,
-        "ask": lambda: ask_map_prior(halves[0], halves[1], VOXEL, prior, device="cpu"),
+        "ask": lambda: [prior.mean(half, VOXEL, signal_to_noise(*halves), turns=turns) for half in halves],
         "judge": lambda: judge_prior(halves, halves[::-1], VOXEL, mask),
-        "draw": lambda: next(
-            prior.samples(
-                (halves[0] + halves[1]) / 2, VOXEL, 2 * signal_to_noise(*halves), 1,
-                steps=STEPS if box <= WHOLE else FEW,
-            )
-        ),
-    }  # fmt: skip
+        "draw": lambda: next(iter(prior.samples(full, VOXEL, 2 * signal_to_noise(*halves), 1))),
+    }
     begun, wall = time.process_time(), time.perf_counter()
     steps[step]()
     spent, wall = time.process_time() - begun, time.perf_counter() - wall
-    factor = STEPS / FEW if step == "draw" and box > WHOLE else 1.0
+    factor = TURNS / turns if step == "ask" else 1.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return {"seconds": spent * factor, "wall": wall * factor, "gigabytes": peak, "extrapolated": factor > 1}
+
+
+def as_draw(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what a draw costs about, from what asking does."""
+    more = STEPS / ASKED
+    return {**asked, "seconds": asked["seconds"] * more, "wall": asked["wall"] * more, "extrapolated": True}
 
 
 def by_particles(n: int) -> dict[str, Any]:
@@ -130,7 +134,8 @@ def page(
         lines.append(row)
     rows = [[str(n), f"{found['maps']:.1f}", f"{found['seconds']:.1f}"] for n, found in particles.items()]
     extrapolated = (
-        f" Above {WHOLE} voxels a draw was measured with {FEW} evaluations and is called about {STEPS} / {FEW} of that."
+        f" Above {WHOLE} voxels the prior was asked in one orientation of {TURNS}, and what is called about is so many "
+        "times that, by evaluations."
     )
     return (
         "# What the map prior costs\n\nSeconds of one processor (not of the clock: other work ran beside it), and the "
@@ -161,7 +166,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for box in options.boxes:
         folder = options.work / str(box)
         write_halves(folder, box)
-        boxes[box] = {step: in_a_process(["--one", folder, step]) for step in STEP_NAMES}
+        measured = [step for step in STEP_NAMES if step != "draw" or box <= WHOLE]
+        boxes[box] = {step: in_a_process(["--one", folder, step]) for step in measured}
+        boxes[box].setdefault("draw", as_draw(boxes[box]["ask"]))
     particles = {n: in_a_process(["--particles", n]) for n in PARTICLES}
     words = list(sys.argv[1:] if arguments is None else arguments)
     write(options.out / "map_prior_cost.md", page(boxes, particles, words))
