@@ -18,7 +18,17 @@ import numpy as np
 import pandas as pd
 import torch
 from benchmarks.kit.table import command, machine, markdown, parser, progress, write
-from benchmarks.maps.map_prior import FULL, MOLECULES, VOXEL, Masks, mapped, masks_of, simulated, true_volume
+from benchmarks.maps.map_prior import (
+    FULL,
+    MOLECULES,
+    VOXEL,
+    Masks,
+    mapped,
+    masks_of,
+    restored_fsc,
+    simulated,
+    true_volume,
+)
 from torch import Tensor
 
 from cryoprior import make_maps, read_particles
@@ -27,12 +37,11 @@ from cryoprior.maps import MapSet
 from cryoprior.maps.anisotropy import missing_views
 from cryoprior.maps.judgement import judge_maps
 from cryoprior.maps.prior_maps import ask_beside, referee_mask
-from cryoprior.metrics.fsc import fsc
 from cryoprior.prior import MapPrior, load_map_prior
 from cryoprior.prior.volume.asking import ask_map_prior, signal_to_noise
 from cryoprior.referee.judging import judge_prior
-from cryoprior.referee.result import CUTS, Audit
-from cryoprior.referee.words import sentences
+from cryoprior.referee.result import Audit
+from cryoprior.referee.words import CUTS, sentences
 from cryoprior.simulation import SimulatedParticles
 
 CHOSEN = ("1gk9", "3j5p_TRPV1", "4gxy")
@@ -44,14 +53,14 @@ MANY = 12
 """Times as many particles are simulated, so that enough of them have the preferred views."""
 MEANING = (
     "Each row is one thing gone wrong, over the molecules and seeds. Warned: data sets whose verdict begins with "
-    "missing views or a mask that cuts the particle. Open: share of the known shells that the gate is "
-    "open in, and of all shells with each verdict: supported, measured, prior only, unknown. Said: what the gated map "
-    "is worth in particles, as the audit says. True: the same by the truth, within a generous fixed mask, geometric "
-    "mean over the shells where the half maps' FSC that belongs to the prior-free agreement with the truth there is "
-    "from .143 to .95; then within a tight mask, in the molecule. Least: of any shell above .143, of all data sets. "
-    "Harmed: shells of the gated map below .97 by more than the standard error that the audit states there, of all "
-    "shells above .143; within the generous and within the tight mask. Prior: what the prior's own map is worth by the "
-    "truth, within the generous mask: what the gate had to keep out."
+    "missing views or a mask that cuts the particle. Open: share of the known shells that the gate is open in, and of "
+    "all shells with each verdict: supported, measured, prior only, unknown. Said: what the gated map is worth in "
+    "particles, as the audit says. True: the same by the truth, within a generous fixed mask, every shell with the "
+    "amplitude of the truth: geometric mean over the shells where the half maps' FSC that belongs to the prior-free "
+    "agreement with the truth there is from .143 to .95; then within a tight mask, in the molecule. Least: of any "
+    "shell above .143, of all data sets. Harmed: shells of the gated map below .97 by more than the standard error "
+    "that the audit states there, of all shells above .143; within the generous and within the tight mask. Prior: what "
+    "the prior's own map is worth by the truth, within the generous mask: what the gate had to keep out."
 )
 
 
@@ -188,7 +197,7 @@ def judged(of: Given, audit: Audit | None) -> dict[str, Any]:
     bars = audit.weights.worth_error.nan_to_num(0.0)
     for name, mask in (("generous", of.masks.generous), ("tight", of.masks.tight)):
         free, gated, prior = (
-            fsc(volume * mask, of.truth * mask).clamp(1e-4, 1 - 1e-9).square()
+            restored_fsc(volume, of.truth, mask).clamp(1e-4, 1 - 1e-9).square()
             for volume in (audit.maps.free, audit.maps.gated, audit.maps.prior)
         )
         worth, alone = (own / (1 - own) * (1 - free) / free for own in (gated, prior))

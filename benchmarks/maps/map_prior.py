@@ -143,7 +143,12 @@ def said(audit: Audit | None) -> dict[str, Any]:
 
 
 def curve(volume: Tensor, truth: Tensor, mask: Tensor) -> str:
-    """Return the FSC with the truth in a mask, as text.
+    """Return the FSC with the truth in a mask, as text."""
+    return " ".join(f"{value:.6f}" for value in restored_fsc(volume, truth, mask).tolist())
+
+
+def restored_fsc(volume: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Return the FSC with the truth in a mask by shell.
 
     A mask mixes neighbouring shells, so that a map whose fine shells are damped looks worse in it than it is: the
     signal of every shell is first given the amplitude that it has in the truth.
@@ -151,8 +156,7 @@ def curve(volume: Tensor, truth: Tensor, mask: Tensor) -> str:
     slope = amplitude_ratio(volume, truth).clamp_min(LEAST_SLOPE)
     transfer = torch.cat([1 / slope, slope.new_zeros(1)])[volume_shells(len(truth)).long()]
     restored = torch.fft.irfftn(torch.fft.rfftn(volume.double()) * transfer, s=tuple(truth.shape))
-    values = fsc(restored * mask, truth.double() * mask)
-    return " ".join(f"{value:.6f}" for value in values.tolist())
+    return fsc(restored * mask, truth.double() * mask)
 
 
 def data_sets(molecules: Sequence[str], seeds: int) -> Iterator[tuple[str, float, int]]:

@@ -214,17 +214,24 @@ def test_views_that_leave_directions_out_are_said_to_flatter_the_verdict() -> No
         assert ("overstated since views are missing" in PriorSide("good", good, audit).said()) is missing
 
 
-def test_a_mask_that_cuts_the_particle_is_named_first() -> None:
+def test_a_mask_that_cuts_the_particle_closes_the_gate() -> None:
     of, maps = Halves(0), map_set()
     wide = referee_mask(judge_maps(maps).mask)
     assert wide is not None
-    priors = tuple(by_shell(half.double(), of.wiener_gain).float() for half in (maps.half_1, maps.half_2))
+    good = [by_shell(half.double() + of.truth, of.wiener_gain).float() for half in (maps.half_1, maps.half_2)]
     for sign, mask, cut in ((1, wide, False), (1, wide.roll(10, 2), True), (-1, wide.roll(10, 2), True)):
         halves = (sign * maps.half_1, sign * maps.half_2)
-        audit = judge_prior(halves, (sign * priors[0], sign * priors[1]), VOXEL, mask, full=sign * maps.full)
+        audit = judge_prior(halves, (sign * good[0], sign * good[1]), VOXEL, mask, full=sign * maps.full)
         assert (audit.cut_share > 0.05) is cut
         assert (audit.cut_share == 0) is not cut
+        assert bool(audit.weights.opening.any()) is not cut
         assert audit.summary()["says"].startswith("The mask leaves out") is cut
+        side = PriorSide("good", embedded(), audit)
+        assert ("the mask cuts the particle" in side.said()) is cut
+        if cut:  # nothing of the particle is lost with the mask
+            torch.testing.assert_close(audit.maps.gated, sign * maps.full, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(audit.maps.gated_half_2, halves[1], rtol=1e-4, atol=1e-5)
+            assert "The gated map is the map without the prior." in audit.summary()["says"]
 
 
 def test_the_page_says_why_a_prior_was_not_asked_or_may_have_seen_the_particles(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from cryoprior.referee.deviation_section import deviation_section, write_deviati
 from cryoprior.referee.result import Audit
 from cryoprior.referee.section import agreement_blocks, audit_alerts, audit_pictures, sections_block, worth_blocks
 from cryoprior.referee.volumes import write_prior_volumes
-from cryoprior.referee.words import sentences
+from cryoprior.referee.words import CUTS, sentences
 from cryoprior.report.page import Alert, Block, Prose, Section
 
 NOT_ASKED = "The half maps agree at no resolution, so the map prior was not asked."
@@ -55,6 +55,8 @@ class PriorSide:
         """Return in a few words what the prior adds, to go with the sentence on the map."""
         if self.audit is None:
             return "the map prior was not asked"
+        if self.audit.cut_share > CUTS:
+            return "the mask cuts the particle, so that the gate is closed for the map prior"
         if not self.audit.weights.opening.any():
             return "the data confirm nothing that the map prior adds"
         worth = self.audit.worth

@@ -63,11 +63,13 @@ class Gate:
         return f"Gate(open in {int((self.opening > 0).sum())} of {len(self.opening)} shells)"
 
 
-def gate(found: Referee) -> Gate:
-    """Return the weights by shell for what the referee found."""
+def gate(found: Referee, *, closed: bool = False) -> Gate:
+    """Return the weights by shell for what the referee found; ``closed``: none of the prior, whatever it found."""
     z = own_information(found)
     error = found.error(z)
     open_to = found.known & (found.counts >= FEWEST_NUMBERS) & torch.isfinite(z.value) & torch.isfinite(error)
+    if closed:
+        open_to = torch.zeros_like(open_to)
     w, own = _opening(z.value, error, open_to)
     rho = w / _root(_raised_deviation(found) / found.noise.clamp_min(1e-300))
     rho = torch.where(w > 0, rho, torch.zeros_like(rho))

@@ -13,6 +13,7 @@ from cryoprior.metrics.gate import gate, gated_map
 from cryoprior.metrics.referee import referee
 from cryoprior.referee.randomising import RandomisedPair
 from cryoprior.referee.result import Audit, AuditedMaps, TrueCurves
+from cryoprior.referee.words import CUTS
 
 
 def judge_prior(
@@ -27,6 +28,8 @@ def judge_prior(
 ) -> Audit:
     """Return what half maps say of the maps that a prior made of them; maps of one box on one device, unchecked.
 
+    Where the mask cuts the particle the gate stays closed: the gated map is the prior-free one, everywhere.
+
     Parameters
     ----------
     full: the prior-free map of all particles, where it is better than the mean of the half maps: its noise is nearly
@@ -36,15 +39,22 @@ def judge_prior(
     f1, f2 = halves
     d1, d2 = of_one_power(*priors)
     found = referee(f1, f2, d1, d2, mask, symmetry_order)
-    weights = gate(found.cpu())
     free, prior = (f1 + f2) / 2 if full is None else full, (d1 + d2) / 2
-    gated = [gated_map(f, d, weights, mask) for f, d in ((free, prior), (f1, d1), (f2, d2))]
+    cut = 0.0 if mask is None else _cut_share(mask.cpu(), free.cpu(), voxel_size)
+    closed = cut > CUTS  # a gated map would end where the mask does, within the particle
+    weights = gate(found.cpu(), closed=closed)
+    within = None if closed else mask
+    gated = [gated_map(f, d, weights, within) for f, d in ((free, prior), (f1, d1), (f2, d2))]
     maps = AuditedMaps(*(volume.cpu() for volume in (free, prior, d1, d2, *gated)))
     inside = None if mask is None else mask.cpu()
     true = None if truth is None else true_curves(truth.cpu(), maps, inside)
-    sign = -1.0 if is_dark(maps.free, voxel_size) else 1.0
-    cut = 0.0 if inside is None else cut_share(inside, sign * maps.free, voxel_size)
     return Audit(float(voxel_size), mask is not None, found.cpu(), weights, maps, true, randomised, cut_share=cut)
+
+
+def _cut_share(mask: Float[Tensor, "d d d"], free: Float[Tensor, "d d d"], voxel_size: float) -> float:
+    """Return how much of the particle, bright or dark, a mask leaves out."""
+    sign = -1.0 if is_dark(free, voxel_size) else 1.0
+    return cut_share(mask, sign * free, voxel_size)
 
 
 def of_one_power(

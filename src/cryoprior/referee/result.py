@@ -21,9 +21,6 @@ JUDGED = (0.143, 0.95)
 BEYOND = 4.0
 """Standard errors above 1, in two shells, by which the agreement of a prior's map with the truth is impossible."""
 
-CUTS = 0.005
-"""Share of the particle outside a mask above which it is said to cut the particle."""
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditedMaps:

@@ -24,6 +24,9 @@ UNMASKED = (
     "the molecule they are smaller."
 )
 
+CUTS = 0.005
+"""Share of the particle outside a mask above which it is said to cut the particle."""
+
 
 def sentences(audit: Audit) -> list[str]:
     """Return the verdict on the maps, the most important sentence first: what must not be believed, if anything."""
@@ -52,12 +55,10 @@ def _seen(audit: Audit) -> Iterator[str]:
 
 
 def _cut(audit: Audit) -> Iterator[str]:
-    from cryoprior.referee.result import CUTS
-
     if audit.cut_share > CUTS:
         yield (
-            f"The mask leaves out {audit.cut_share:.1%} of the particle: the gated map is cut off there, and nothing "
-            "below holds outside it. Give a mask that holds the whole particle."
+            f"The mask leaves out {audit.cut_share:.1%} of the particle: the gate is closed, and what is said below "
+            "holds within the mask only. Give a mask that holds the whole particle."
         )
 
 
@@ -72,6 +73,8 @@ def _worth(audit: Audit) -> Iterator[str]:
     supported = runs(audit.verdicts, SUPPORTED)
     if not bool(audit.found.known[1:].any()):
         yield "The half maps agree too little to judge the prior."
+    elif audit.cut_share > CUTS:
+        yield "The gated map is the map without the prior."
     elif not supported:
         yield "The data confirm nothing that the prior adds: use the map without it."
     else:
