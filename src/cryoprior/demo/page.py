@@ -39,8 +39,8 @@ MEAN_OR_SAMPLE = (
     "what cannot be known is left out, and the one to average further. A sample is one of those images: it has the "
     "texture of a recorded image, but its unmeasured part is invented, and another draw would invent another. Compare "
     "the mean with least squares and the Gaussian prior, and the sample of exact with the paper's sampler, which "
-    "draws samples too. The signal is the particle without its noise: compare it with the Wiener signal, look at it beside "
-    "its deviation, and make no map of it to measure resolution by."
+    "draws samples too. The signal is the particle without its noise: compare it with the Wiener signal, look at it "
+    "beside its deviation, and make no map of it to measure resolution by."
 )
 HOW_CLEAN = (
     "Against the clean image, means over particles. Over least squares: mean of the differences in correlation, "
