@@ -12,6 +12,7 @@ import torch
 from cryoprior.operators import Bin, Crop, Fourier, Identity, Pixel, Quantize
 from cryoprior.operators.masks import draw_pairs, frequencies, partners
 from cryoprior.operators.systems.cache import SystemCache
+from cryoprior.operators.systems.system import System
 
 PATTERNS = ("uniform", "ring", "spoke")
 
@@ -213,18 +214,75 @@ def test_fewer_bits_take_less() -> None:
     assert Quantize(box=5, bits=3).bytes_per_particle == 10  # 75 bits
 
 
-def test_cache_is_bounded_and_keeps_the_newest() -> None:
-    operator = Pixel(box=16, block=4, masks=9, rows="bernoulli", sets=8)
-    one = operator.set_bytes
-    object.__setattr__(operator, "_cache", SystemCache(limit=3 * one))
+def bernoulli(sets: int, held: int, most: int | None = None) -> tuple[Pixel, list[int], int]:
+    """Return an operator, the numbers of sets in the order in which they are decomposed, and the bytes of one."""
+    operator = Pixel(box=16, block=4, masks=9, rows="bernoulli", sets=sets)
+    one, decomposed = operator.set_bytes, []
+    cache: SystemCache = SystemCache(held * one, None if most is None else most * one)
+    object.__setattr__(operator, "_cache", cache)
+    system = Pixel.system
+
+    def counted(self: Pixel, index: int) -> System:
+        decomposed.append(index)
+        return system(self, index)
+
+    object.__setattr__(operator, "system", counted.__get__(operator))
+    return operator, decomposed, one
+
+
+def test_a_call_builds_no_system_twice() -> None:
+    # Seen to fail: a batch of more sets than the bound holds had each of them decomposed again in every call.
+    operator, decomposed, one = bernoulli(sets=8, held=3)
+    x = torch.randn(8, 16, 16, generator=torch.Generator().manual_seed(0))
+    z = operator.analyse(x, range(8))
+    for _ in range(3):
+        assert operator.analyse(x, range(8)).equal(z)
+    assert sorted(decomposed) == list(range(8))
+    assert operator._cache.nbytes == 8 * one
+    operator.analyse(x[:1], [8])  # set 0, held: nothing is let go
+    assert len(decomposed) == 8
+
+
+def test_cache_is_bounded_between_calls() -> None:
+    operator, _, one = bernoulli(sets=8, held=3)
     x = torch.ones(8, 16, 16)
-    y = operator.forward(x, range(8))
+    for index in range(8):
+        operator.analyse(x[:1], [index])
+        assert operator._cache.nbytes <= 3 * one
     assert len(operator._cache) == 3
-    assert operator._cache.nbytes <= 3 * one
-    assert operator.forward(x, range(8)).equal(y)
     object.__setattr__(operator, "_cache", SystemCache(limit=0))
-    assert operator.forward(x, range(8)).equal(y)
+    assert operator.analyse(x[:1], [2]).equal(operator.analyse(x[:1], [2]))
     assert len(operator._cache) == 1
+
+
+def test_a_call_that_is_larger_than_the_memory_keeps_what_fits() -> None:
+    operator, decomposed, one = bernoulli(sets=8, held=1, most=5)
+    x = torch.ones(8, 16, 16)
+    z = operator.analyse(x, range(8))
+    first = len(decomposed)
+    assert operator.analyse(x, range(8)).equal(z)
+    assert operator._cache.nbytes <= 5 * one
+    assert len(decomposed) - first == 3  # not all eight
+
+
+def test_sums_are_taken_without_a_decomposition() -> None:
+    # Seen to fail: to measure a particle with masks of its own took an SVD of each of its blocks.
+    operator, decomposed, _ = bernoulli(sets=8, held=100)
+    x = torch.randn(8, 16, 16, generator=torch.Generator().manual_seed(0))
+    y = operator.forward(x, range(8))
+    back = operator.adjoint(y, range(8))
+    assert not decomposed
+    operator.analyse(x, range(8))
+    assert operator.forward(x, range(8)).equal(y)
+    assert operator.adjoint(y, range(8)).equal(back)
+
+
+def test_rank_is_told_from_64_sets() -> None:
+    operator, decomposed, _ = bernoulli(sets=500, held=1)
+    assert operator.rank <= operator.m
+    assert operator.condition >= 1
+    assert len(set(decomposed)) == len(decomposed) == 63  # set 0 was before, for its bytes
+    assert max(decomposed) == 499
 
 
 def test_copies_and_pickles_start_with_an_empty_cache() -> None:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,16 +15,34 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.operators.levels import MOST_BITS
+from cryoprior.operators.level_fields import check_levels
 from cryoprior.operators.systems.cache import SystemCache
 from cryoprior.operators.systems.system import System
 
 Particles = Sequence[int] | None
 
+MOST_LOOKED_AT = 64
+"""Mask sets from which rank and condition are told."""
+MOST_VALUES = 1024
+"""Mask sets whose singular values are kept in float64."""
+
 MOST_BOX, MOST_SETS = 4096, 1_000_000
 """Beyond what is ever measured: a larger number is a slip or damage, and would take memory and hours."""
 MOST_MASK_BITS = 2**36
 """Of the masks of all sets: what a digest of them reads within minutes."""
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """What measures, and what adds up what was measured."""
+
+    def forward(self, x: Float[Tensor, "b box box"]) -> Float[Tensor, "b m"]:
+        """Return A x."""
+        ...
+
+    def adjoint(self, y: Float[Tensor, "b m"]) -> Float[Tensor, "b box box"]:
+        """Return A^T y."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +78,7 @@ class Operator(ABC):
     linear: ClassVar[bool] = True
     aligned: ClassVar[bool] = False
     """Whether every number is one coordinate times its singular value, so that noise on y is noise on z by itself."""
-    _cache: SystemCache = field(default_factory=SystemCache, init=False, repr=False, compare=False)
+    _cache: SystemCache[Any] = field(default_factory=SystemCache, init=False, repr=False, compare=False)
     _values: dict[int, Float[Tensor, " r"]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +91,7 @@ class Operator(ABC):
                 f"{self.name}: {self.sets} mask sets for a box of {self.box}; expected at most "
                 f"{MOST_MASK_BITS // self.box**2}; take fewer <sets>: particles share them in turn"
             )
-        self._check_levels()
+        check_levels(self)
 
     @property
     def name(self) -> str:
@@ -121,11 +139,12 @@ class Operator(ABC):
 
     def forward(self, x: Float[Tensor, "b box box"], particles: Particles = None) -> Float[Tensor, "b m"]:
         """Return y = A x, (b, m)."""
-        return self._over_sets(lambda system, x: system.forward(x), self._images(x), particles)
+        return self._over_sets(lambda part, x: part.forward(x), self._images(x), particles, self._measuring)
 
     def adjoint(self, y: Float[Tensor, "b m"], particles: Particles = None) -> Float[Tensor, "b box box"]:
         """Return A^T y, (b, box, box)."""
-        return self._over_sets(lambda system, y: system.adjoint(y), self._rows(y, self.m, "measurements"), particles)
+        rows = self._rows(y, self.m, "measurements")
+        return self._over_sets(lambda part, y: part.adjoint(y), rows, particles, self._measuring)
 
     def pinv(self, y: Float[Tensor, "b m"], particles: Particles = None) -> Float[Tensor, "b box box"]:
         """Return A+ y, the image of least norm among those that fit y best, (b, box, box)."""
@@ -173,7 +192,8 @@ class Operator(ABC):
         """Return s by particle, (b, r), or (1, r) without particles, in the dtype and on the device of ``like``."""
         like = torch.empty(0) if like is None else like
         sets = self._sets(particles, 1 if particles is None else len(particles))
-        return torch.stack([self.values(index).to(like.device, like.dtype) for index in sets])
+        found = {index: self._set_values(index, like, sets) for index in set(sets)}
+        return torch.stack([found[index] for index in sets])
 
     def groups(self, particles: Particles) -> Int[Tensor, "b r"]:
         """Return a number for every coordinate, (b, r), equal for those of a particle that were measured as one."""
@@ -193,6 +213,8 @@ class Operator(ABC):
         """Return the singular values of mask set ``index`` in float64, (r,)."""
         if index not in self._values:
             self._system(index, torch.empty(0))
+        if index not in self._values:  # the system is still held, and its values are not
+            self._keep_values(index, self.system(index))
         return self._values[index]
 
     @property
@@ -202,13 +224,13 @@ class Operator(ABC):
 
     @cached_property
     def rank(self) -> float:
-        """Return the number of nonzero singular values, mean over the mask sets."""
-        return float(np.mean([int((self.values(index) > 0).sum()) for index in range(self.sets)]))
+        """Return the number of nonzero singular values, mean over the mask sets, of at most 64 spread over all."""
+        return float(np.mean([int((self.values(index) > 0).sum()) for index in self._looked_at]))
 
     @cached_property
     def singular_range(self) -> tuple[float, float]:
-        """Return the smallest nonzero and the largest singular value over all mask sets."""
-        kept = [s[s > 0] for s in map(self.values, range(self.sets))]
+        """Return the smallest nonzero and the largest singular value of these mask sets."""
+        kept = [s[s > 0] for s in map(self.values, self._looked_at)]
         kept = [s for s in kept if len(s)]
         if not kept:
             raise InputError(f"{self.name}: every singular value is zero; take more masks or another seed")
@@ -238,13 +260,7 @@ class Operator(ABC):
         """Return of mask set ``index`` the norm of every row of A, (m,)."""
         if self.aligned:
             return self.values(index).numpy()
-        system, total = self.system(index), torch.zeros(self.m, dtype=torch.float64)
-        for start in range(0, self.r, 256):
-            places = torch.arange(start, min(start + 256, self.r))
-            unit = torch.zeros(len(places), self.r, dtype=torch.float64)
-            unit[torch.arange(len(places)), places] = 1.0
-            total += system.uncoordinates(unit).square().sum(0)
-        norms: Float[np.ndarray, " m"] = total.sqrt().numpy()
+        norms: Float[np.ndarray, " m"] = self.system(index).row_norms(self.m).numpy()
         return norms
 
     def frequency_bands(self) -> Int[np.ndarray, "box half"]:
@@ -287,25 +303,6 @@ class Operator(ABC):
                 total.update(np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
 
-    def _check_levels(self) -> None:
-        if self.bits is None:
-            if self.mean is not None or self.deviation is not None:
-                raise InputError(f"{self.name}: mean or deviation without bits; pass <bits>, or leave them out")
-            return
-        if not 1 <= self.bits <= MOST_BITS:
-            raise InputError(f"{self.name}: bits={self.bits}; expected 1 to {MOST_BITS}")
-        if (self.mean is None) != (self.deviation is None):
-            raise InputError(f"{self.name}: one of mean and deviation; pass both, or neither to have them fitted")
-        if self.mean is None or self.deviation is None:
-            return
-        if not np.isfinite(self.mean) or not all(0 < value < np.inf for value in self.deviation):
-            found = f"mean={self.mean}, deviation={self.deviation}"
-            raise InputError(f"{self.name}: {found}; expected numbers, the deviation above 0")
-        if len(self.deviation) not in (1, self.bands):
-            raise InputError(
-                f"{self.name}: {len(self.deviation)} deviations; expected one, or one for each of {self.bands} bands"
-            )
-
     def _project(self, system: System, x: Tensor) -> Tensor:
         return x if self._sees_all(system) else system.synthesise(system.analyse(x))
 
@@ -313,20 +310,50 @@ class Operator(ABC):
         # Where every pixel is determined, V V^T is the identity and its matrix products are saved.
         return self.r == self.n and system.complete
 
-    def _system(self, index: int, like: Tensor) -> System:
-        return self._cache.get((index, like.dtype, like.device), lambda: self._build(index, like))
+    @property
+    def _looked_at(self) -> list[int]:
+        places = np.linspace(0, self.sets - 1, min(self.sets, MOST_LOOKED_AT)).round().astype(int)
+        return [int(index) for index in places]
+
+    def _system(self, index: int, like: Tensor, needed: Sequence[int] = ()) -> System:
+        keys = [(other, like.dtype, like.device) for other in needed]
+        key = (index, like.dtype, like.device)
+        found: System = self._cache.get(key, lambda: self._build(index, like), keys, like.device)
+        return found
+
+    def _measuring(self, index: int, like: Tensor, needed: Sequence[int] = ()) -> Rows:
+        """Return what measures with a mask set; an operator whose rows need no decomposition gives less than all."""
+        return self._system(index, like, needed)
 
     def _build(self, index: int, like: Tensor) -> System:
         system = self.system(index)
-        self._values[index] = system.values.clone()
+        self._keep_values(index, system)
         return system.to(like)
 
-    def _over_sets(self, apply: Callable[[System, Tensor], Tensor], x: Tensor, particles: Particles) -> Tensor:
-        sets = self._sets(particles, len(x))
+    def _keep_values(self, index: int, system: System) -> None:
+        while len(self._values) >= MOST_VALUES:
+            del self._values[next(iter(self._values))]
+        self._values[index] = system.values.clone()
+
+    def _set_values(self, index: int, like: Tensor, needed: Sequence[int]) -> Float[Tensor, " r"]:
+        values = self._values.get(index)
+        if values is None:
+            values = self._system(index, like, needed).values
+        return values.to(like.device, like.dtype)
+
+    def _over_sets(
+        self,
+        apply: Callable[[Any, Tensor], Tensor],
+        x: Tensor,
+        particles: Particles,
+        part: Callable[[int, Tensor, Sequence[int]], Any] | None = None,
+    ) -> Tensor:
+        sets, part = self._sets(particles, len(x)), part or self._system
         groups = list(_positions(sets))
+        needed = [index for index, _ in groups]
         if len(groups) == 1:
-            return apply(self._system(groups[0][0], x), x)
-        parts = [apply(self._system(index, x), x[where]) for index, where in groups]
+            return apply(part(needed[0], x, needed), x)
+        parts = [apply(part(index, x, needed), x[where]) for index, where in groups]
         order = torch.tensor([position for _, where in groups for position in where], device=x.device)
         return torch.cat(parts)[order.argsort()]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from torch import Tensor
 
 from cryoprior.errors import InputError
-from cryoprior.operators.base import Operator
-from cryoprior.operators.systems.blocks import decompose
+from cryoprior.operators.base import Operator, Rows
+from cryoprior.operators.systems.blocks import BlockRows, decompose
 from cryoprior.operators.systems.hadamard import HadamardRows, decompose_hadamard, draw_hadamard
 from cryoprior.operators.systems.system import System
 from cryoprior.random import numpy_stream
@@ -120,9 +122,26 @@ class Pixel(Operator):
 
     def system(self, index: int) -> System:
         """Return one SVD per block; the closed form for large blocks of Hadamard rows with the all-ones row."""
-        if self.rows == "hadamard" and self.keep_ones and self.block >= FAST_FROM:
+        if self._is_fast:
             return decompose_hadamard(self._hadamard(index), self.box, self.block)
         return decompose(torch.from_numpy(self.masks_of(index)), self.box, self.block)
+
+    def _measuring(self, index: int, like: Tensor, needed: Sequence[int] = ()) -> Rows:
+        """Return the rows alone where they need no singular system: sums are taken without any SVD."""
+        if (index, like.dtype, like.device) in self._cache or self._is_fast:
+            return self._system(index, like, needed)
+        keys = [("rows", other, like.device) for other in needed]
+        found: BlockRows = self._cache.get(
+            ("rows", index, like.device), lambda: self._block_rows(index, like), keys, like.device
+        )
+        return found
+
+    def _block_rows(self, index: int, like: Tensor) -> BlockRows:
+        return BlockRows(self.box, self.block, torch.from_numpy(self.masks_of(index)).to(like.device))
+
+    @property
+    def _is_fast(self) -> bool:
+        return self.rows == "hadamard" and self.keep_ones and self.block >= FAST_FROM
 
     def _ones(self, index: int) -> Int[np.ndarray, " m"]:
         ones: Int[np.ndarray, " m"] = self.masks_of(index).sum(axis=-1, dtype=np.int64).ravel()

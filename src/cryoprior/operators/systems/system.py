@@ -53,6 +53,16 @@ class System(ABC):
         """Return A^T y."""
         return self.synthesise(self.values**2 * self.coordinates(y))
 
+    def row_norms(self, m: int) -> Float[Tensor, " m"]:
+        """Return the norm of each of the m rows of A."""
+        total, r = self.values.new_zeros(m), len(self.values)
+        for start in range(0, r, 256):
+            places = torch.arange(start, min(start + 256, r))
+            unit = self.values.new_zeros(len(places), r)
+            unit[torch.arange(len(places)), places] = 1.0
+            total += self.uncoordinates(unit).square().sum(0)
+        return total.sqrt()
+
     @cached_property
     def complete(self) -> bool:
         """Return whether no singular value is zero; asked of the device once."""
