@@ -15,6 +15,7 @@ import torch
 from cryoprior.errors import InputError
 from cryoprior.io import write_map
 from cryoprior.planning import command as plan
+from cryoprior.planning import opening
 from cryoprior.planning.candidates import parse_candidate
 from cryoprior.planning.cost import Rates
 from cryoprior.planning.expecting import Expected
@@ -168,6 +169,14 @@ def test_a_pilot_of_particles_is_planned_from(particles: Path, tmp_path: Path) -
     own = plan.run(plan.Options(**{**given, "output": tmp_path / "own"}))
     assert own["n"] == 300
     assert own["candidates"][0]["resolution_angstrom"] > found["float32"]
+
+
+def test_a_misspelt_candidate_is_refused_before_the_pilot(
+    particles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "run_pilot", None)
+    with pytest.raises(InputError, match="no encoding or operator is called 'tiff'"):
+        plan.run(plan.Options(particles=particles, output=tmp_path / "plan", candidate=("tiff",), threads=1))
 
 
 @pytest.mark.parametrize(

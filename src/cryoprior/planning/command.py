@@ -97,9 +97,9 @@ def run(options: Options) -> dict[str, Any]:
 
     limit_threads(options.threads)
     given = [path for path in (options.particles, options.spectrum, *options.companion_files) if path is not None]
+    ways = candidates(options.candidate, _box(options), options.seed)  # what is misspelt is said before any work
     opened = _opened(options)
     spectrum = opened.spectrum
-    ways = candidates(options.candidate, spectrum.box, options.seed)
     left_out = _prior_left_out(spectrum.box, spectrum.pixel_size)
     plan = make_plan(
         spectrum,
@@ -119,6 +119,15 @@ def run(options: Options) -> dict[str, Any]:
         write_summary(folder, summary)
         write_provenance(folder, "plan", options, given, options.seed)
     return summary
+
+
+def _box(options: Options) -> int:
+    from cryoprior.io import read_particles
+
+    if options.particles is not None:
+        return read_particles(options.particles, **options.companions).box
+    assert options.box is not None
+    return options.box
 
 
 def _opened(options: Options) -> Opened:
