@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from cryoprior.errors import InputError
 from cryoprior.training.draws import BatchDraws
 from cryoprior.training.measured import MeasuredBatch
 from cryoprior.training.objectives import VALIDATION_BATCH
+from cryoprior.training.resuming import ResumableTraining
 from cryoprior.training.setup import TrainingSetup
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Progress:
     """Correlation of the denoised with the target images, by box and noise level, for the ``signal`` objective."""
 
 
-class Training:
+class Training(ResumableTraining):
     """A network, its optimiser and its average, and the step they have reached.
 
     The network of the setup is trained in place. Steps take the groups, one for each box, in turn.
@@ -48,8 +49,7 @@ class Training:
         self.groups, self.objectives, self.preset = list(setup.groups), list(setup.objectives), setup.preset
         self.steps, self.seed, self.accelerator = setup.steps, setup.seed, setup.accelerator
         self.step, self.images, self.seconds = 0, 0, 0.0
-        self._losses: list[float] = []
-        """Those since the last validation."""
+        self.device, self._losses = self.accelerator.device, []
         network, preset = setup.network, setup.preset
         optimizer = torch.optim.AdamW(
             network.parameters(), preset.learning_rate, betas=preset.betas, eps=1e-8, weight_decay=preset.weight_decay
@@ -161,43 +161,6 @@ class Training:
         """Return the network, with the averaged weights copied into it; training does not go on from there."""
         self.ema.copy_to(self.bare_network.parameters())
         return self.bare_network
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return all that a run goes on from: tensors by name, and the counts that go with them."""
-        tensors = {f"network.{k}": v for k, v in self.bare_network.state_dict().items()}
-        tensors |= {f"ema.{i}": v for i, v in enumerate(self.ema.shadow_params)}
-        for i, slot in enumerate(self.optimizer.state_dict()["state"].values()):
-            tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in slot.items()}
-        counts: dict[str, Any] = {"step": self.step, "images": self.images, "seconds": self.seconds}
-        counts |= {"ema_step": self.ema.optimization_step, "losses": list(self._losses)}
-        return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, counts
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of all tensors that :meth:`state` returns after the first step, by name."""
-        shapes = {f"network.{name}": tuple(value.shape) for name, value in self.bare_network.state_dict().items()}
-        for i, weight in enumerate(self.bare_network.parameters()):
-            shapes[f"ema.{i}"] = shapes[f"optimizer.{i}.exp_avg"] = tuple(weight.shape)
-            shapes |= {f"optimizer.{i}.exp_avg_sq": tuple(weight.shape), f"optimizer.{i}.step": ()}
-        return shapes
-
-    def restore(self, tensors: Mapping[str, Tensor], counts: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state` returned."""
-        self.bare_network.load_state_dict(_under(tensors, "network."))
-        self.ema.shadow_params = [
-            tensors[f"ema.{i}"].to(self.accelerator.device) for i in range(len(self.ema.shadow_params))
-        ]
-        self.ema.optimization_step = counts["ema_step"]
-        saved = self.optimizer.state_dict()
-        places = range(len(saved["param_groups"][0]["params"]))
-        moments = any(key.startswith("optimizer.") for key in tensors)
-        saved["state"] = {i: _under(tensors, f"optimizer.{i}.") for i in places} if moments else {}
-        self.optimizer.load_state_dict(saved)
-        self.step, self.images, self.seconds = counts["step"], counts["images"], counts["seconds"]
-        self._losses = list(counts.get("losses", []))  # checkpoints were once made at validations alone
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _synchronised(accelerator: Accelerator, network: nn.Module, last: bool) -> AbstractContextManager[Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from cryoprior.prior.volume.network import MapNetwork
 from cryoprior.random import numpy_stream
 from cryoprior.training.loop import Progress
 from cryoprior.training.maps.patches import Batch, PatchSource, judged
+from cryoprior.training.resuming import ResumableTraining
 
 VALIDATION_BATCHES = 16
 
@@ -40,7 +40,7 @@ class MapTrainingChoices:
     seed: int = 0
 
 
-class MapTraining:
+class MapTraining(ResumableTraining):
     """A network, its optimiser and its average, and the step they have reached. The network is trained in place."""
 
     def __init__(
@@ -56,7 +56,7 @@ class MapTraining:
         self.source, self.held_out, self.choices, self.steps = source, held_out, choices, choices.steps
         self.network, self.device = network.to(device), torch.device(device)
         self.step, self.images, self.seconds = 0, 0, 0.0
-        self._losses: list[float] = []
+        self._losses = []
         self.optimizer = torch.optim.AdamW(
             network.parameters(), choices.learning_rate, betas=(0.9, 0.99), weight_decay=choices.weight_decay
         )
@@ -104,6 +104,11 @@ class MapTraining:
         wiener = (target - evidence.linear.to(self.device)) / error
         return judged(wiener - residual.float()), judged(wiener)
 
+    @property
+    def bare_network(self) -> MapNetwork:
+        """Return the network, which has no wrapper."""
+        return self.network
+
     def _schedule(self, step: int) -> float:
         """Return the factor on the learning rate: linear warm-up, then half a cosine to zero."""
         if step < self.choices.warmup:
@@ -131,37 +136,3 @@ class MapTraining:
         """Return the network with the averaged weights copied into it; training does not go on from there."""
         self.ema.copy_to(self.network.parameters())
         return self.network
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return all that a run goes on from: tensors by name, and the counts that go with them."""
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"ema.{i}": v for i, v in enumerate(self.ema.shadow_params)}
-        for i, slot in enumerate(self.optimizer.state_dict()["state"].values()):
-            tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in slot.items()}
-        counts: dict[str, Any] = {"step": self.step, "images": self.images, "seconds": self.seconds}
-        counts |= {"ema_step": self.ema.optimization_step, "losses": list(self._losses)}
-        return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}, counts
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of all tensors that :meth:`state` returns after the first step, by name."""
-        shapes = {f"network.{name}": tuple(value.shape) for name, value in self.network.state_dict().items()}
-        for i, weight in enumerate(self.network.parameters()):
-            shapes[f"ema.{i}"] = shapes[f"optimizer.{i}.exp_avg"] = tuple(weight.shape)
-            shapes |= {f"optimizer.{i}.exp_avg_sq": tuple(weight.shape), f"optimizer.{i}.step": ()}
-        return shapes
-
-    def restore(self, tensors: Mapping[str, Tensor], counts: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state` returned."""
-        self.network.load_state_dict(_under(tensors, "network."))
-        self.ema.shadow_params = [tensors[f"ema.{i}"].to(self.device) for i in range(len(self.ema.shadow_params))]
-        self.ema.optimization_step = counts["ema_step"]
-        saved = self.optimizer.state_dict()
-        places = range(len(saved["param_groups"][0]["params"]))
-        saved["state"] = {i: _under(tensors, f"optimizer.{i}.") for i in places}
-        self.optimizer.load_state_dict(saved)
-        self.step, self.images, self.seconds = counts["step"], counts["images"], counts["seconds"]
-        self._losses = list(counts["losses"])
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
