@@ -308,5 +308,5 @@ def test_the_page_of_costs_marks_what_was_extrapolated() -> None:
     found = {"seconds": 8.0, "wall": 9.0, "gigabytes": 0.5, "extrapolated": False}
     steps = {name: {**found, "extrapolated": name == "draw"} for name in map_prior_cost.STEP_NAMES}
     page = map_prior_cost.page({256: steps}, {200: {"maps": 1.0, "seconds": 2.0}}, [])
-    assert "| one draw (25 evaluations) | about 8 s, 0.5 GB |" in page
-    assert "| referee, gate and gated maps | 8 s, 0.5 GB |" in page
+    assert "| one draw (25 evaluations) | about 8.00 s, 0.50 GB |" in page
+    assert "| referee, gate and gated maps | 8.00 s, 0.50 GB |" in page

@@ -41,7 +41,7 @@ ASKED = 2 * TURNS
 """Evaluations of asking for both half maps."""
 PARTICLES = (200, 1000, 4000)
 STEP_NAMES = {
-    "read": "reading the maps and the prior (in all rows below)",
+    "read": "the program with maps and prior read (in all rows below)",
     "ask": f"asking the prior for both half maps ({ASKED} evaluations)",
     "judge": "referee, gate and gated maps",
     "draw": f"one draw ({STEPS} evaluations)",
@@ -130,7 +130,8 @@ def page(
         for steps in boxes.values():
             found = steps[name]
             about = "about " if found["extrapolated"] else ""
-            row.append(f"{about}{found['seconds']:.3g} s, {found['gigabytes']:.2g} GB")
+            memory = f"{found['gigabytes']:.2f} GB"
+            row.append(memory if name == "read" else f"{about}{_seconds(found['seconds'])} s, {memory}")
         lines.append(row)
     rows = [[str(n), f"{found['maps']:.1f}", f"{found['seconds']:.1f}"] for n, found in particles.items()]
     extrapolated = (
@@ -138,8 +139,9 @@ def page(
         "times that, by evaluations."
     )
     return (
-        "# What the map prior costs\n\nSeconds of one processor (not of the clock: other work ran beside it), and the "
-        f"most memory that the process held, its libraries and maps among it.{extrapolated} `audit` without tests and "
+        "# What the map prior costs\n\nSeconds of one processor, not of the clock: other work ran beside it, which "
+        "makes these longer too. And the most memory that the process held, its libraries and maps among it."
+        f"{extrapolated} `audit` without tests and "
         "`map --map-prior` ask once and judge once; with tests `audit` of half maps asks and judges the other hand "
         "too, and asks for random phases: three times the asking.\n\n"
         f"{markdown(['step', *(f'{box} voxels' for box in boxes)], lines)}\n"
@@ -147,6 +149,10 @@ def page(
         f"{markdown(['particles', 'maps without the prior (s)', 'asking and judging (s)'], rows)}\n"
         f"{machine(1)}.\n\n    {command('cost.map_prior', list(words))}\n"
     )
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}".rstrip(".")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
