@@ -313,7 +313,8 @@ def line(group: pd.DataFrame) -> list[str]:
     opened, known = asked["open"].sum(), max(1, asked["known"].sum())
     places += [f"{opened / known:.0%}", shares, _mean(asked["said"])]
     places += [_mean(asked["generous_worth"]), _mean(asked["tight_worth"])]
-    places += [f"{asked['generous_least'].min():.2f}", f"{asked['tight_least'].min():.2f}"]
+    least = [asked[f"{name}_least"].astype(float).min() for name in ("generous", "tight")]
+    places += ["-" if np.isnan(value) else f"{value:.2f}" for value in least]
     for name in ("generous", "tight"):
         places.append(f"{asked[f'{name}_harmed'].sum():.0f} of {asked[f'{name}_shells'].sum():.0f}")
     return [*places, _mean(asked["generous_prior"])]
