@@ -21,9 +21,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses auto --maxprocesses 4
 
-# RELION and Chromium come from the system, cryoDRGN from the extra; they are looked for on the PATH and beside Python
+# RELION, Chromium and SLURM come from the system, cryoDRGN, submitit and Dask from the extras; they are looked for on the PATH and beside Python
 test-external: $(STAMP)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,heterogeneity]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[dev,heterogeneity,cluster]' --constraint constraints.txt
 	OMP_NUM_THREADS=1 $(BIN)/pytest --quiet --numprocesses auto --maxprocesses 2 -m "external and not slow"
 
 # every command's results, bit for bit, and every command of docs/reproduce.md

@@ -15,7 +15,7 @@ import cryoprior
 from cryoprior.errors import InputError
 
 SOURCE = Path(cryoprior.__file__).parent
-FLAGS_ARE_THEIR_SUBJECT = {"cli", "options.py", "errors.py"}
+FLAGS_ARE_THEIR_SUBJECT = {"cli", "options.py", "errors.py", "words.py", "slurm.py"}
 FIELDS = {"option", "argument", "output_option", "overwrite_option"}
 FOREIGN = re.compile(r"relion_|--new_box|--invert_hand|cryoDRGN's --ind|the same --ind")
 """Sentences about the flags of other programs."""

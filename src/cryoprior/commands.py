@@ -90,6 +90,9 @@ _BUILT_IN = {
         ".housekeeping.validate",
         "Check particles, measurements, a prior or a reconstruction, and say what is wrong.",
     ),
+    "status": Command(
+        ".housekeeping.status", "Say how far a run is that other processes or a queue work on, and how long it takes."
+    ),
     "doctor": Command(".housekeeping.doctor", "Show what is installed, what is missing and how to get it."),
     "list": Command(".housekeeping.list", "List the operators, solvers, metrics, file formats and presets."),
 }

@@ -42,6 +42,18 @@ def best_device() -> str:
     return "cpu"
 
 
+def turn_about(place: int, asked: str) -> str:
+    """Return the device of the process at a place among several: with several accelerators one after another.
+
+    asked: what the user named; a device with a number, or the processor, is what all of them take.
+    """
+    import torch
+
+    if asked not in ("auto", "cuda") or torch.cuda.device_count() < 2:
+        return asked
+    return f"cuda:{place % torch.cuda.device_count()}"
+
+
 def limit_threads(threads: int | None) -> None:
     """Let torch use this many processor threads; None leaves the number to torch."""
     import torch

@@ -61,3 +61,21 @@ def write_text(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def small_measurements(folder: Path) -> Path:
+    """Return measurements of the particles that :func:`write_particles` writes, in a folder."""
+    from cryoprior.measurement.command import Options, run
+
+    star, _, _ = write_particles(folder)
+    run(Options(particles=star, output=folder / "y.zarr", operator="pixel:block=4,masks=8,sets=3"))
+    return folder / "y.zarr"
+
+
+def many_measurements(folder: Path, n: int, box: int = 48) -> Path:
+    """Return measurements of n images of noise by 50 sets of masks: some work for every particle."""
+    from cryoprior.measurement.command import Options, run
+
+    star, _, _ = write_particles(folder, n, box)
+    run(Options(particles=star, output=folder / "y.zarr", operator="pixel:block=8,masks=16,sets=50"))
+    return folder / "y.zarr"

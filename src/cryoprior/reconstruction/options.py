@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cryoprior.errors import InputError
+from cryoprior.executors import parse_executor
 from cryoprior.options import COMPUTING, INPUT, OUTPUT, Computing, check_options, option, overwrite_option
 
 
@@ -41,7 +42,11 @@ class Asking(Computing):
         False,
         group=COMPUTING,
     )
-    executor: str = option("Where shards run.", "local", choices=("local",), group=COMPUTING)
+    executor: str = option(
+        "Where shards are worked on: local (this process), processes:4, slurm:PROFILE.toml, or dask:ADDRESS.",
+        "local",
+        group=COMPUTING,
+    )
     batch: int = option("Particles at a time; results do not depend on it.", 16, minimum=1, group=COMPUTING)
     dtype: str = option("Precision of the network.", "float32", choices=("float32", "bfloat16"), group=COMPUTING)
     overwrite: bool = overwrite_option()
@@ -49,6 +54,10 @@ class Asking(Computing):
     def __post_init__(self) -> None:
         check_options(self)
         parse_shard(self.shard)
+        if parse_executor(self.executor) is not None:
+            others = [name for name in ("shard", "merge", "overwrite") if getattr(self, name)]
+            if others:
+                raise InputError(f"<executor> with <{others[0]}>: the executor does it; leave one of them out")
         if self.shard is not None and self.overwrite:
             raise InputError("<overwrite> with <shard>: processes would delete each other's work; delete the folder")
         if self.merge and (self.shard is not None or self.overwrite):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryoprior.errors import InputError
+from cryoprior.executors import Executor, parse_executor, spread
+from cryoprior.executors.words import command_words
 from cryoprior.output.folder import holds_run, resume_output
 from cryoprior.output.record import write_provenance, write_summary
 from cryoprior.progress import track
@@ -37,6 +40,7 @@ def run_job(
     if options.merge and not holds_run(output, command, identity):
         raise InputError(f"{output}: no shards of this reconstruction to merge; reconstruct them first")
     checked = prior_to_check(job) if options.check else None
+    executor = parse_executor(options.executor)
     with resume_output(
         output,
         command,
@@ -44,7 +48,7 @@ def run_job(
         makes=MAKES,
         overwrite=options.overwrite,
         inputs=inputs,
-        shared=options.shard is not None or options.merge,
+        shared=options.shard is not None or options.merge or executor is not None,
     ) as work:
         shards = Shards(work.folder, job.n, options.shard_size)
         pending = shards.pending(*parse_shard(options.shard))
@@ -53,6 +57,9 @@ def run_job(
                 f"{output}: {len(pending)} of {len(shards.all())} shards are not there, the first of rows "
                 f"{pending[0].start} to {pending[0].stop - 1}; reconstruct them, then merge"
             )
+        if executor is not None:
+            spread(executor, partial(_task, executor, command, options), shards.left, work.folder, command)
+            pending = []
         batches = sum(-(-len(rows) // options.batch) for rows in pending)
         for _ in track(job.write(pending, shards), command, total=batches):
             pass
@@ -71,3 +78,16 @@ def run_job(
         write_summary(work.folder, summary)
         work.complete()
     return summary
+
+
+def _task(executor: Executor, command: str, options: Asking, task: int, tasks: int) -> tuple[str, ...]:
+    """Return the command line of one of so many tasks; the check is left to the process that waits for them."""
+    return command_words(
+        command,
+        options,
+        shard=f"{task}/{tasks}",
+        executor="local",
+        check=False,
+        threads=options.threads or executor.threads,
+        device=executor.device(task, options.device),
+    )

@@ -22,7 +22,7 @@ log = logging.getLogger("cryoprior")
 
 MAKES = (
     *("shards", "deviation", "records", "particles.star", "particles.cs", "summary.json", "provenance.json"),
-    *("report.html", "check.csv"),
+    *("report.html", "check.csv", "jobs"),
 )
 """All that a reconstruction writes into its folder."""
 TOTALS = ("evaluations", "backward", "seconds_network", "residual")
@@ -53,6 +53,10 @@ class Shards:
         """Return the shards first, first + step, ... that are not finished."""
         done = set(self._finished())
         return [rows for rows in self.all()[first::step] if rows not in done]
+
+    def left(self) -> int:
+        """Return how many shards are not finished."""
+        return len(self.pending(0, 1))
 
     @contextmanager
     def writers(self, rows: range, box: int, pixel_size: float, *, deviation: bool) -> Iterator[list[ShardWriter]]:
