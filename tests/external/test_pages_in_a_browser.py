@@ -79,7 +79,14 @@ def bench_report(folder: Path) -> str:
     methods = ["prior-free map", "fewer particles", "least squares", *(f"{SOLVER}, seed={i}" for i in range(7))]
     places = [("", "", FULL), *(("pixel", cell, method) for cell in ("K=2 C=4", "K=16 C=1.33") for method in methods)]
     rows = [
-        {"series": series, "cell": cell, "method": method, "particles": 1000, "compression": 4.0 if cell else 1.0}
+        {
+            "series": series,
+            "cell": cell,
+            "method": method,
+            "particles": 1000,
+            "compression": 4.0 if cell else 1.0,
+            "bytes_per_particle": 4096,
+        }
         | {"operator": "pixel:block=2,masks=1,rows=hadamard", HALF: 8.0 + i, "nyquist_limited": i == 0, TRUE: 12.3456}
         | {"truth_nyquist_limited": False, "truth_correlation": 0.9876, "truth_correlation_about_mean": 0.98}
         for i, (series, cell, method) in enumerate(places)

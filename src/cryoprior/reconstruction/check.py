@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,13 @@ from cryoprior.reconstruction.withholding import SHARE, Withheld
 BANDS = 8
 CERTAIN = 2.0
 """Standard errors beyond which a difference is said to be there."""
+ROUNDING = 1e-4
+"""Share of the signal's power below which a gain is rounding and the tolerance of equations, whatever its error."""
+
+
+def certain(gain: float, error: float) -> bool:
+    """Return whether a gain, of either sign, is there beyond its error and beyond rounding."""
+    return abs(gain) > max(CERTAIN * error, ROUNDING) and math.isfinite(error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +108,7 @@ class Check:
         """Return the resolution to which every band is predicted better than by the linear estimate, None for none."""
         reach = None
         for _, band in self.bands.iterrows():
-            if not band["gain"] > CERTAIN * band["gain_error"]:
+            if not (band["gain"] > 0 and certain(band["gain"], band["gain_error"])):
                 break
             reach = float(band["resolution_angstrom"])
         return reach
@@ -109,7 +117,7 @@ class Check:
     def better(self) -> bool | None:
         """Return whether the prior predicts better than the linear estimate; None where the numbers cannot tell."""
         gain, error = float(self.whole["gain"]), float(self.whole["gain_error"])
-        return None if abs(gain) <= CERTAIN * error or not np.isfinite(error) else gain > 0
+        return gain > 0 if certain(gain, error) else None
 
     @property
     def says(self) -> str:

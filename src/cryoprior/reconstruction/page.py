@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryoprior.reconstruction.check import CERTAIN, Check
+from cryoprior.reconstruction.check import CERTAIN, Check, certain
 from cryoprior.reconstruction.pictures import SignalPictures
 from cryoprior.report.figures import shell_curves
 from cryoprior.report.page import Alert, Block, KeyValues, Lead, Picture, Prose, Section, Table
@@ -85,7 +85,7 @@ def _row(band: Mapping[Any, Any]) -> list[str]:
 def reading(band: Mapping[Any, Any]) -> str:
     """Return in words what a band says of the prior."""
     gain, error = band["gain"], band["gain_error"]
-    if not abs(gain) > CERTAIN * error:
+    if not certain(gain, error):
         return "cannot be told"
     if gain < 0:
         return "misleads"
