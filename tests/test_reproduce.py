@@ -314,7 +314,7 @@ def rehearse_tables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(made["method"]) == {m.name for m in plan.methods}
     text = (folder / "table.md").read_text()
     assert "| paper |  | .17 / .44 |" in text
-    assert "validation.star" in text
+    assert "validation_fixed.star" in text
 
 
 def write_found(star: Path, path: Path) -> None:
@@ -340,7 +340,7 @@ def check_what_was_made(folder: Path) -> None:
         for part in ("validation", "validation_fixed"):
             names = read_particles(folder / particles / f"{part}.star").table["rlnImageName"]
             assert [int(name.split("@")[0]) - 1 for name in names] == split[part]
-    assert "zeta_max=none," in str(summary("k32-paper")["solver"])
+    assert "zeta_max" not in str(summary("k32-paper")["solver"])  # the operator says it
     assert summary("k16-posterior")["evaluations"] == 1
     assert summary("poses-paper")["median_angle_deg"] == pytest.approx(2, abs=1e-3)
     assert summary("het")["n"] == 20

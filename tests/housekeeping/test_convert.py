@@ -16,6 +16,7 @@ from cryoprior import cli
 from cryoprior.errors import InputError
 from cryoprior.housekeeping import convert
 from cryoprior.io import ParticleStack, StackWriter, read_particles, read_star, resize, write_stack, write_star
+from cryoprior.output.record import read_recorded
 from cryoprior.training.data import drawn_rows, training_stack
 from kit.folders import shown
 
@@ -84,6 +85,11 @@ def test_the_star_holds_the_particles_of_the_pickles(tmp_path: Path, more: dict[
     assert (summary["poses"], summary["ctf"]) == (True, True)
     record = json.loads((out / "provenance.json").read_text())
     assert [Path(given["path"]).name for given in record["inputs"]] == ["raw.mrcs", "poses.pkl", "ctf.pkl"]
+
+
+def test_resized_particles_can_be_mapped(tmp_path: Path) -> None:
+    # Seen to fail: map took the summary beside them for that of a reconstruction, and refused how they were resized.
+    assert read_recorded(run(tmp_path, box=8))["resize"]["box"] == 8
 
 
 def test_converting_again_changes_nothing(tmp_path: Path) -> None:

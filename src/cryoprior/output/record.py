@@ -113,7 +113,8 @@ def _plain(value: Any) -> Any:
 
 SUMMARY_KEYS: dict[str, Any] = {
     **dict.fromkeys(("measurements", "measurements_from_here", "solver", "estimate", "prior"), str | None),
-    **dict.fromkeys(("images", "images_from_here", "resize"), str | None),
+    **dict.fromkeys(("images", "images_from_here"), str | None),
+    "resize": str | dict | None,  # converted particles have a summary too, with the boxes in it
     "n": int | None,
     "trained_on_overlap": int | None,
     "trained_on_known_by": str | None,
