@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,18 @@ from cryoprior.reconstruction.command import Options, run
 from kit.folders import same_images
 from kit.stacks import many_measurements
 
-pytestmark = pytest.mark.external
-distributed = pytest.importorskip("distributed", reason="needs the extra cluster")
+pytestmark = [
+    pytest.mark.external,
+    pytest.mark.skipif(find_spec("distributed") is None, reason="needs the extra cluster"),
+]
 
 PARTICLES = 400
 CHOSEN = {"solver": "total-variation:iterations=30", "shard_size": 10, "threads": 1, "batch": 5}
 
 
 def test_a_worker_that_is_killed_is_made_up_for(tmp_path: Path) -> None:
+    import distributed
+
     measured, output = many_measurements(tmp_path, PARTICLES), tmp_path / "spread"
     run(Options(measured, tmp_path / "alone", **CHOSEN))
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ from kit.folders import same_images
 from kit.slurm_node import missing, said, slurm_node
 from kit.stacks import many_measurements
 
-pytestmark = [pytest.mark.external, pytest.mark.skipif(bool(missing()), reason=missing() or "there")]
-pytest.importorskip("submitit", reason="needs the extra cluster")
+WHY_NOT = missing() or ("" if find_spec("submitit") else "needs the extra cluster")
+pytestmark = [pytest.mark.external, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "there")]
 
 SIZE, PARTICLES = 10, 400
 CHOSEN = {"solver": "total-variation:iterations=30", "shard_size": SIZE, "threads": 1, "batch": 5}
