@@ -43,6 +43,6 @@ def test_a_missing_key_is_told_unless_it_may_be_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", SUMMARY_KEYS)
 def test_the_summary_of_a_reconstruction_holds_what_is_taken_from_it(tmp_path: Path, key: str) -> None:
-    (tmp_path / "summary.json").write_text(json.dumps({key: {"a": 1}}))
+    (tmp_path / "summary.json").write_text(json.dumps({key: [{"a": 1}]}))
     with pytest.raises(InputError, match=f"{key} is"):
         read_recorded(tmp_path)

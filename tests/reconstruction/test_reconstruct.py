@@ -344,7 +344,7 @@ def test_an_output_in_use_is_refused(y: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"executor": "dask:tcp"}, "executor 'dask:tcp': expected one of local"),
+        ({"executor": "pbs:4"}, "executor 'pbs:4': expected local, processes:4"),
         ({"shard": "2/2"}, "shard '2/2': expected I/N"),
         ({"shard": "0/2", "overwrite": True}, "overwrite with shard"),
         ({"merge": True, "shard": "0/2"}, "merge with shard"),

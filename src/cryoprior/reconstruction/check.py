@@ -25,7 +25,7 @@ ROUNDING = 1e-4
 
 def certain(gain: float, error: float) -> bool:
     """Return whether a gain, of either sign, is there beyond its error and beyond rounding."""
-    return abs(gain) > max(CERTAIN * error, ROUNDING) and math.isfinite(error)
+    return bool(abs(gain) > max(CERTAIN * error, ROUNDING)) and math.isfinite(error)
 
 
 @dataclass(frozen=True, eq=False)
