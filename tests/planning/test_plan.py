@@ -171,6 +171,14 @@ def test_a_pilot_of_particles_is_planned_from(particles: Path, tmp_path: Path) -
     assert own["candidates"][0]["resolution_angstrom"] > found["float32"]
 
 
+def test_an_output_in_use_is_refused_before_the_pilot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan/thesis.txt").write_text("mine")
+    monkeypatch.setattr(plan, "_opened", lambda given: pytest.fail("the pilot was read"))
+    with pytest.raises(InputError, match="the output is in use"):
+        plan.run(options(tmp_path))
+
+
 def test_a_misspelt_candidate_is_refused_before_the_pilot(
     particles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,21 +98,20 @@ def run(options: Options) -> dict[str, Any]:
     limit_threads(options.threads)
     given = [path for path in (options.particles, options.spectrum, *options.companion_files) if path is not None]
     ways = candidates(options.candidate, _box(options), options.seed)  # what is misspelt is said before any work
-    opened = _opened(options)
-    spectrum = opened.spectrum
-    left_out = _prior_left_out(spectrum.box, spectrum.pixel_size)
-    plan = make_plan(
-        spectrum,
-        options.n or opened.n,
-        ways,
-        opened.examples,
-        Rates(options.bandwidth, options.map_seconds, options.image_seconds),
-        prior=not left_out,
-        tolerance=options.tolerance,
-        target=options.target,
-        seed=options.seed,
-    )
     with claim_output(options.output, "plan", overwrite=options.overwrite, inputs=given) as folder:
+        opened = _opened(options)
+        left_out = _prior_left_out(opened.spectrum.box, opened.spectrum.pixel_size)
+        plan = make_plan(
+            opened.spectrum,
+            options.n or opened.n,
+            ways,
+            opened.examples,
+            Rates(options.bandwidth, options.map_seconds, options.image_seconds),
+            prior=not left_out,
+            tolerance=options.tolerance,
+            target=options.target,
+            seed=options.seed,
+        )
         write_plan(folder, plan)
         write_plan_page(folder, plan, opened.source, left_out)
         summary = plan_summary(plan) | {"signal_and_noise": opened.source}
