@@ -23,7 +23,7 @@ from benchmarks.kit.floors import FLOORS, HalfMaps
 from benchmarks.kit.maps import amplitude_ratio, symmetrised
 from benchmarks.kit.particles import VIEWS, particle_tables, project, write_particles
 from benchmarks.maps import deviation as deviation_table
-from benchmarks.maps import harm, map_prior_page, relion_refinement, ribosome_tilts, views_and_numbers
+from benchmarks.maps import harm, map_prior_noise, map_prior_page, relion_refinement, ribosome_tilts, views_and_numbers
 from benchmarks.maps import referee as benchmark_referee
 from benchmarks.maps.views_and_numbers import Case
 
@@ -34,7 +34,7 @@ from cryoprior.maps import MapSet
 from cryoprior.prior.volume.sampling import mean_and_deviation
 from cryoprior.referee.deviation import PriorDeviation
 from cryoprior.referee.judging import judge_prior
-from kit.half_maps import D, Halves, particle
+from kit.half_maps import D, Halves, particle, shell_power
 
 BOX, PIXEL = 16, 3.0
 
@@ -310,3 +310,23 @@ def test_the_page_of_costs_marks_what_was_extrapolated() -> None:
     page = map_prior_cost.page({256: steps}, {200: {"maps": 1.0, "seconds": 2.0}}, [])
     assert "| one draw (25 evaluations) | about 8.00 s, 0.50 GB |" in page
     assert "| referee, gate and gated maps | 8.00 s, 0.50 GB |" in page
+
+
+def test_other_noise_has_the_power_of_the_real_one_and_nothing_else_of_it() -> None:
+    of = Halves(0)
+    found = map_prior_noise.with_other_noise(*of.halves, of.truth, 1)
+    own = found[map_prior_noise.REAL][0]
+    assert torch.equal(own, of.halves[0].float())
+    for kind in (map_prior_noise.WHITE, map_prior_noise.PHASES):
+        first, second = found[kind]
+        noise, other, real = (volume.double() - of.truth for volume in (first, second, own))
+        power, expected = (shell_power(volume)[2:12] for volume in (noise, real))
+        torch.testing.assert_close(power, expected, rtol=0.35, atol=0)
+        assert abs(float((noise * other).sum() / noise.norm() / other.norm())) < 0.05
+        assert abs(float((noise * real).sum() / noise.norm() / real.norm())) < 0.05
+
+
+def test_a_map_is_worth_one_where_it_is_the_same() -> None:
+    free = " ".join(f"{value:.3f}" for value in np.linspace(0.99, 0.2, 25))
+    assert map_prior_noise.worth(free, free) == pytest.approx(1)
+    assert map_prior_noise.worth(" ".join("0.995" for _ in range(25)), free) > 2

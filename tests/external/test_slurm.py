@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.external, pytest.mark.skipif(bool(WHY_NOT), reason=WHY
 SIZE, PARTICLES = 10, 400
 CHOSEN = {"solver": "total-variation:iterations=30", "shard_size": SIZE, "threads": 1, "batch": 5}
 PROFILE = 'partition = "main"\ntime = "00:10:00"\ncpus = 1\nwidth = 2\ntasks = 8\n'
-PATIENCE_SECONDS = 200
+PATIENCE_SECONDS = 400  # SLURM itself lets a requeued job wait for some minutes
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_whatever_happens_to_tasks_and_sender_the_bytes_are_those_of_an_undistur
     assert sender.returncode == 0, log.read_text()
     text = log.read_text()
     assert "are in the queue already; waiting for them" in text
-    assert "shards were lost with their tasks; they are given out again" in text or "sent 8 tasks" in text
+    assert text.count("tasks as SLURM job") >= 2, "what the cancelled task left was never sent again"
     assert "Requeued job" in "".join(path.read_text() for path in numbers.parent.glob("*_log.out"))
     same_images(tmp_path / "alone", output)
 
