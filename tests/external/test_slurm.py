@@ -26,7 +26,7 @@ WHY_NOT = missing() or ("" if find_spec("submitit") else "needs the extra cluste
 pytestmark = [pytest.mark.external, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "there")]
 
 SIZE, PARTICLES = 10, 400
-CHOSEN = {"solver": "total-variation:iterations=30", "shard_size": SIZE, "threads": 1, "batch": 5}
+CHOSEN = {"solver": "total-variation:iterations=80", "shard_size": SIZE, "threads": 1, "batch": 5}
 PROFILE = 'partition = "main"\ntime = "00:10:00"\ncpus = 1\nwidth = 2\ntasks = 8\n'
 PATIENCE_SECONDS = 400  # SLURM itself lets a requeued job wait for some minutes
 
@@ -78,9 +78,9 @@ def test_whatever_happens_to_tasks_and_sender_the_bytes_are_those_of_an_undistur
     os.kill(sender.pid, signal.SIGKILL)  # the sender dies; its jobs do not mind
     sender.wait()
     wait_for(lambda: finished_shards(output), log)
+    said("scancel", lost)  # a task is lost for good
     with suppress(subprocess.TimeoutExpired):  # the job is queued again at once, and scancel waits for it
         subprocess.run(["scancel", "--signal=USR2", warned], timeout=5, check=False)  # as before its time limit
-    said("scancel", lost)  # a task is lost for good
     sender = sent(measured, output, profile)  # the same command again: it finds the jobs in the queue
     wait_for(lambda: len(finished_shards(output)) > PARTICLES // SIZE // 3, log)
     host = said("sinfo", "--noheader", "--format=%n")
